@@ -1,0 +1,1 @@
+"""One file a command; ``liucun.cli`` finds them by name."""

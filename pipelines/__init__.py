@@ -1,0 +1,1 @@
+"""The Beam graph: sources, stages as named PTransforms, runners."""

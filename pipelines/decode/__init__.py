@@ -1,0 +1,1 @@
+"""Raw bytes of one source into Arrow batches of the record schema."""

@@ -1,0 +1,1 @@
+"""Where raw batches come from: files (and, deployed, Kafka and HTTP)."""

@@ -1,0 +1,1 @@
+"""The archive: record schema, crypto, container, segments, catalogue, audits and queries."""

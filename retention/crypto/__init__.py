@@ -1,0 +1,1 @@
+"""Commercial and international cipher suites behind one interface."""

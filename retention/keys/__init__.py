@@ -1,0 +1,1 @@
+"""Three levels of keys: provider, period, data."""

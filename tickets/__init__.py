@@ -1,0 +1,1 @@
+"""The disposal queue: life cycle, clocks and calendars, evidence, reports."""
