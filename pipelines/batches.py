@@ -1,14 +1,18 @@
-"""The element of the stream: one batch of a source's bytes, and its decoded form.
+"""The element of the stream, from raw bytes to what became of them.
 
-A range of offsets names the batch for good: the same (source, partition, start,
+A range of offsets names a batch for good: the same (source, partition, start,
 end) always holds the same bytes, so any worker may repeat it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    from tickets.opening import ContentFinding
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,16 @@ class RawBatch:
     last: bool
     header: bytes = b""
 
+    def tail(self, cursor: int) -> RawBatch:
+        """What lies past ``cursor``, which stands at a record's border inside the range."""
+        start = self.place.start
+        return replace(
+            self,
+            place=replace(self.place, start=cursor),
+            data=self.data[cursor - start :],
+            first=self.first and cursor == start,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class DecodedBatch:
@@ -58,3 +72,28 @@ class DecodedBatch:
     def records_in(self) -> int:
         """Framed records: archived rows of every class."""
         return int(self.records.num_rows + self.unparsed.num_rows)
+
+
+@dataclass(frozen=True, slots=True)
+class DetectedBatch:
+    """A decoded batch, the bytes it came from, and what the detectors found in its public text."""
+
+    raw: RawBatch
+    decoded: DecodedBatch
+    contents: tuple[ContentFinding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """What became of a batch: counts of what was committed, all zero if it had been committed before."""
+
+    place: Place
+    committed: bool
+    records: dict[str, int] = field(default_factory=dict)
+    unparsed: dict[str, int] = field(default_factory=dict)
+    findings: dict[str, int] = field(default_factory=dict)
+    skipped: int = 0
+    segments: int = 0
+    bytes_in: int = 0
+    bytes_stored: int = 0
+    tickets_opened: int = 0
