@@ -1,0 +1,45 @@
+"""Loops over bytes, compiled to machine code on first use and cached on disk."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TypeVar, cast
+
+import numba
+import numpy as np
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+@cache
+def _sources() -> str:
+    """Digest of all files that hold loops or the constants compiled into them."""
+    here = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in [here / "compiled.py", here / "framing.py", *sorted((here / "decode").glob("*.py"))]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def kernel(function: F) -> F:
+    """Compile a function over NumPy arrays; it releases the interpreter lock while it runs.
+
+    The machine code is cached beside the file, or in the user's cache folder. Where neither can be written (a
+    read-only container without a home), it is compiled anew in each process.
+    """
+    try:
+        # numba's cache looks at the function's own file only, but what it compiles takes in constants and loops of
+        # others; the name of the cache file comes from this name.
+        function.__qualname__ = f"{function.__qualname__}-{_sources()}"
+        return cast("F", numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+    except (OSError, RuntimeError):  # no readable source, or numba's "no locator available": nowhere to cache
+        return cast("F", numba.njit(nogil=True, error_model="numpy")(function))
+
+
+@kernel
+def wide(value: int) -> int:
+    """A byte or 32-bit position as a signed 64-bit integer: unsigned and signed ones must not meet in a sum."""
+    return np.int64(value)  # type: ignore[return-value]
