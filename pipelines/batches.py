@@ -30,8 +30,10 @@ class RawBatch:
     """The bytes of a range, and what is known of them before decoding.
 
     The range holds whole records only. ``first`` says that it begins the partition (a CSV header may stand there);
-    ``header`` is the CSV header line of the file for the batches after the first; ``last`` says that the source ended
-    with this range for good, so that an unterminated tail is a record and an open quote is an error.
+    ``header`` is the CSV header line of the file, for every batch that does not begin with it; ``last`` says that the source ended
+    with this range for good, so that an unterminated tail is a record and an open quote is an error. ``continues`` says
+    that the range begins inside a record above the size limit: the byte before it is no LF, and its first line is the
+    rest of that record.
     """
 
     place: Place
@@ -39,6 +41,7 @@ class RawBatch:
     first: bool
     last: bool
     header: bytes = b""
+    continues: bool = False
 
     def tail(self, cursor: int) -> RawBatch:
         """What lies past ``cursor``, which stands at a record's border inside the range."""
@@ -48,6 +51,7 @@ class RawBatch:
             place=replace(self.place, start=cursor),
             data=self.data[cursor - start :],
             first=self.first and cursor == start,
+            continues=self.continues if cursor == start else self.data[cursor - start - 1] != ord("\n"),
         )
 
 
