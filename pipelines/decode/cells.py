@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipelines.compiled import kernel, wide
+from pipelines.compiled import copy_bytes, kernel, wide
 
 Bytes = NDArray[np.uint8]
 Int32s = NDArray[np.int32]
@@ -172,7 +172,5 @@ def _measure(
 @kernel
 def _copy(buffer: Bytes, starts: NDArray[np.signedinteger], offsets: Int32s, out: Bytes) -> None:
     for i in range(len(starts)):
-        source = wide(starts[i])
-        for at in range(offsets[i], offsets[i + 1]):
-            out[at] = buffer[source]
-            source += 1
+        to = wide(offsets[i])
+        copy_bytes(out, to, buffer, wide(starts[i]), wide(offsets[i + 1]) - to)

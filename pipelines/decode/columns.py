@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipelines.compiled import kernel
 from pipelines.decode.cells import Bools, Bytes, Cells, Extras, Int32s, Kind, gather_text
+from pipelines.decode.extra import map_column, unique_keys
 from pipelines.decode.names import COLUMNS, SLOT_OF, Names
 from pipelines.decode.time_text import LOCAL, NO_TIME, UNREADABLE, YEARLESS, read_times
-from pipelines.decode.times import TIME, micros, plausible, to_utc
+from pipelines.decode.times import TIME, exists, micros, plausible, to_utc
 from pipelines.decode.values import FITS, MISFIT, decimal_storage, read_scaled
 from retention.schema import DECIMAL, MAPPED_FIELDS, Flag
 
@@ -81,10 +81,9 @@ class _Builder:
         keys = gather_text(self.cells.buffer, extras.key_start, extras.key_end)
         valid = extras.kind != _NULL
         items = gather_text(self.cells.buffer, extras.start, extras.end, None if valid.all() else valid)
-        return Columns(
-            mapped, _flag_column(self.bits), _map_column(keys, items, extras.row, self.count), keys, items, extras.row,
-            self.unreadable,
-        )  # fmt: skip
+        keys, items, rows = unique_keys(keys, items, extras.row)
+        extra = map_column(keys, items, rows, self.count)
+        return Columns(mapped, _flag_column(self.bits), extra, keys, items, rows, self.unreadable)  # fmt: skip
 
     def _column(self, field: pa.Field) -> pa.Array:
         slot = self._slot(field.name)
@@ -165,10 +164,10 @@ class _Builder:
     def _time(self, column: str, starts: Int32s, ends: Int32s, kinds: Bytes) -> pa.Array:
         values, states = read_times(self.cells.buffer, starts, ends, kinds)
         values = to_utc(values, states, self.zone, self.ingested)
-        unreadable = states == UNREADABLE
+        unreadable = (states == UNREADABLE) | ((states != NO_TIME) & ~exists(values))
         known = ~unreadable & (states != NO_TIME)
-        self.bits[(states == LOCAL) | (states == YEARLESS)] |= _BIT[Flag.ZONE_ASSUMED]
-        self.bits[states == YEARLESS] |= _BIT[Flag.YEAR_ASSUMED]
+        self.bits[known & ((states == LOCAL) | (states == YEARLESS))] |= _BIT[Flag.ZONE_ASSUMED]
+        self.bits[known & (states == YEARLESS)] |= _BIT[Flag.YEAR_ASSUMED]
         if column == "event_time":
             self.unreadable = unreadable
             self.bits[states == NO_TIME] |= _BIT[Flag.TIME_MISSING]
@@ -184,27 +183,3 @@ def _flag_column(bits: NDArray[np.uint8]) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(
         pa.array(index, pa.int32(), mask=bits == 0), pa.array(labels, pa.string())
     ).cast(_LABEL)
-
-
-def _map_column(keys: pa.StringArray, items: pa.StringArray, rows: Int32s, count: int) -> pa.MapArray:
-    offsets = np.zeros(count + 1, dtype=np.int32)
-    _count_rows(rows, offsets)
-    if not len(rows):
-        return pa.nulls(count, pa.map_(pa.string(), pa.string()))
-    empty = offsets[1:] == offsets[:-1]
-    entries = pa.StructArray.from_arrays(
-        [keys, items], fields=[pa.field("key", pa.string(), nullable=False), pa.field("value", pa.string())]
-    )
-    nulls = int(empty.sum())
-    validity = pa.py_buffer(np.packbits(~empty, bitorder="little")) if nulls else None
-    return pa.Array.from_buffers(
-        pa.map_(pa.string(), pa.string()), count, [validity, pa.py_buffer(offsets)], nulls, children=[entries]
-    )
-
-
-@kernel
-def _count_rows(rows: Int32s, offsets: Int32s) -> None:
-    for row in rows:
-        offsets[row + 1] += 1
-    for i in range(1, len(offsets)):
-        offsets[i] += offsets[i - 1]

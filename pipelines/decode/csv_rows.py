@@ -13,6 +13,8 @@ from pipelines.decode.cells import Bytes, Cells, Int32s, Int64s, Work, empty_gri
 from pipelines.decode.fields import Fields, place
 from pipelines.decode.names import Names
 from pipelines.decode.reasons import Code
+from pipelines.decode.screen import after_bom, blank_lines
+from pipelines.framing import frame
 
 _COUNT: Final = int(Code.COLUMN_COUNT)
 _STRAY: Final = int(Code.STRAY_QUOTE)
@@ -20,6 +22,24 @@ _OPEN: Final = int(Code.OPEN_QUOTE)
 _BARE_CR: Final = int(Code.BARE_CR)
 _QUOTE: Final = 34
 _CR: Final = 13
+
+
+MAX_HEADER: Final = 1 << 20
+"""Bytes of a header row."""
+
+
+def csv_header(data: bytes, delimiter: str, *, last: bool) -> bytes:
+    """The header row at a file's beginning, without its terminator: the first record that is not blank.
+
+    Empty if ``data`` holds none. It is what ``RawBatch.header`` carries to the batches after the first.
+    """
+    frames = frame(data, csv=True, delimiter=delimiter, last=last)
+    source = np.frombuffer(data, dtype=np.uint8)
+    blank = blank_lines(source, after_bom(source, frames.starts, frames.content_ends), frames.content_ends, True)
+    if blank.all():
+        return b""
+    first = int(blank.argmin())
+    return data[frames.starts[first] : frames.content_ends[first]]
 
 
 def header_names(header: bytes, delimiter: str) -> list[str] | None:
@@ -31,6 +51,8 @@ def header_names(header: bytes, delimiter: str) -> list[str] | None:
     try:
         header.decode()
     except UnicodeDecodeError:
+        return None
+    if len(header) > MAX_HEADER:
         return None
     buffer = np.frombuffer(header.removeprefix(b"\xef\xbb\xbf"), dtype=np.uint8).copy()
     mark = np.frombuffer(delimiter.encode(), dtype=np.uint8)

@@ -27,8 +27,8 @@ from pipelines.framing import Frames, frame
 from pipelines.sources.spec import SourceSpec
 from retention.schema import MAPPED_FIELDS, RECORD_SCHEMA
 
-MAX_BATCH: Final = 1 << 30
-"""Bytes of a batch: positions are kept in 32 bits, with room for names."""
+MAX_BATCH: Final = 128 << 20
+"""Bytes of a batch: positions are kept in 32 bits, with room for names composed from nested ones."""
 
 _LABEL: Final = pa.dictionary(pa.int32(), pa.string())
 _EXTRA: Final = pa.map_(pa.string(), pa.string())
@@ -47,14 +47,14 @@ class Decoder:
         Every framed record ends up in ``records`` or ``unparsed``, whatever the bytes are.
 
         Args:
-            raw: whole records (see ``pipelines.framing.cut``), at most 1 GiB.
+            raw: whole records (see ``pipelines.framing.cut``), at most 128 MiB.
             ingested: moment of the ingest, with a zone.
 
         Raises:
             UsageError: the batch is too large, or ``ingested`` has no zone.
         """
         if len(raw.data) > MAX_BATCH:
-            raise UsageError("A batch of over 1 GiB cannot be decoded.", cure="Plan smaller ranges for the source.")
+            raise UsageError("A batch of over 128 MiB cannot be decoded.", cure="Plan smaller ranges for the source.")
         if ingested.tzinfo is None:
             raise UsageError("The moment of the ingest has no zone.", cure="Pass a time with a zone, for example UTC.")
         csv = self.spec.format == "csv"
@@ -67,15 +67,17 @@ class Decoder:
         columns = self._csv_columns(raw) if csv else None
         if csv and self.spec.csv_columns is None and raw.first and keep.any():
             first = int(keep.argmax())
-            if not frames.fallback[first] and not frames.oversized[first]:
-                columns = header_names(raw.data[frames.starts[first] : frames.content_ends[first]], self._delimiter)
+            columns = header_names(raw.data[frames.starts[first] : frames.content_ends[first]], self._delimiter)
             if columns is not None:
                 keep[first] = False
                 header_rows = 1
         chosen = np.flatnonzero(keep)
         codes = screen(source, texts[chosen], frames.content_ends[chosen])
         codes[frames.fallback[chosen] & (codes == Code.FINE)] = Code.OPEN_QUOTE
-        codes[frames.oversized[chosen]] = Code.OVERSIZED
+        oversized = frames.oversized
+        if raw.continues and len(frames):
+            oversized[0] = True
+        codes[oversized[chosen]] = Code.OVERSIZED
         if csv and columns is None:
             codes[codes == Code.FINE] = Code.UNUSABLE_HEADER
         cells = self._read(source, texts[chosen], frames.content_ends[chosen], codes, columns or [])
@@ -90,7 +92,7 @@ class Decoder:
         """Columns known before the batch is read: declared, or of the header of an earlier batch."""
         if self.spec.csv_columns is not None:
             return list(self.spec.csv_columns)
-        return header_names(raw.header.rstrip(b"\r\n"), self._delimiter) if raw.header else None
+        return header_names(_without_end(raw.header), self._delimiter) if raw.header else None
 
     def _read(self, source: Bytes, starts: Int64s, ends: Int64s, codes: Bytes, columns: list[str]) -> Cells:
         form = self.spec.format
@@ -188,6 +190,10 @@ class _Assembly:
         index = np.full(count, -1, dtype=np.int64)
         index[self.built.item_rows[found]] = found
         return self.built.items.take(pa.array(index, pa.int64(), mask=index < 0))
+
+
+def _without_end(line: bytes) -> bytes:
+    return line.removesuffix(b"\n").removesuffix(b"\r") if line.endswith(b"\n") else line
 
 
 def _constant(value: str, count: int) -> pa.DictionaryArray:

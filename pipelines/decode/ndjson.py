@@ -40,7 +40,8 @@ from pipelines.decode.reasons import Code
 MORE_EXTRAS: Final = -101
 MORE_ROOM: Final = -102
 _MAX_LEVELS: Final = 16
-_MAX_NAME: Final = 128
+_MAX_NAME: Final = 48
+"""Longest path of an opened object: columns' names have up to 29 characters."""
 _MEMO: Final = 1024
 
 # Counters shared with the loop; those of json_values follow.
@@ -213,6 +214,7 @@ def _read_all(
             # Which slot does the name stand for, and is it the path of further names?
             in_exact = node_exact[level]
             in_snake = node_snake[level]
+            name_size = name_end - name_start
             own = hashed ^ (np.uint64(in_exact + 1) << np.uint64(32)) ^ (np.uint64(in_snake + 1) << np.uint64(48))
             place = np.int64((own ^ (own >> np.uint64(20))) & np.uint64(_MEMO - 1))
             if memo_hash[place] != own:
@@ -244,7 +246,7 @@ def _read_all(
             byte = buffer[at]
             opens = byte == BRACE and (memo[place, 1] >= 0 or memo[place, 2] >= 0)
             # Long names padded with signs must not be copied to each member.
-            opens = opens and level + 1 < _MAX_LEVELS and name_end - name_start <= _MAX_NAME
+            opens = opens and level + 1 < _MAX_LEVELS and path_end[level] - path_start[level] + name_size < _MAX_NAME
             kind = _TEXT
             value_start = at
             value_end = at
@@ -280,7 +282,7 @@ def _read_all(
             if level > 0 or opens:
                 # Compose the name with its path behind the bytes.
                 path_size = path_end[level] - path_start[level] + (1 if level > 0 else 0)
-                if counters[_ROOM] + path_size + name_end - name_start > len(buffer):
+                if counters[_ROOM] + path_size + name_size > len(buffer):
                     wrong = MORE_ROOM
                     break
                 composed = counters[_ROOM]

@@ -35,8 +35,8 @@ _MORE_EXTRAS: Final = -101
 _MORE_ROOM: Final = -102
 _TEXT: Final = int(Kind.TEXT)
 _SPACE: Final = 32
-_MAX_NAME: Final = 128
-"""RFC 5424 allows 32 characters for the names of structured data; longer ones are met, endless ones refused."""
+_MAX_NAME: Final = 64
+"""RFC 5424 allows 32 characters for the names of structured data; somewhat longer ones are read too."""
 
 _NEXT: Final = 0
 _ROWS: Final = 1

@@ -21,6 +21,8 @@ _EARLIEST: Final = 946_684_800 * _SECOND
 """2000-01-01T00:00:00Z: what lies before is taken for a clock that was never set."""
 _LATEST_AHEAD: Final = _DAY
 _EPOCH: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+_FIRST: Final = -62_135_596_800 * _SECOND
+_LAST: Final = 253_402_300_800 * _SECOND - 1
 _SHANGHAI: Final = 8 * 3600 * _SECOND
 """Offset of Asia/Shanghai, without summer time since 1992 and so for every plausible time."""
 
@@ -85,6 +87,12 @@ def _with_year(values: Int64s, zone: str, ingested: datetime) -> Int64s:
 def plausible(values: Int64s, ingested: Int64s | int) -> Bools:
     """Whether times lie between 2000-01-01 and a day after ingest (both in microseconds since 1970)."""
     found: Bools = (values >= _EARLIEST) & (values <= ingested + _LATEST_AHEAD)
+    return found
+
+
+def exists(values: Int64s) -> Bools:
+    """Whether times lie within the years 1 to 9999 (UTC), which every reader of the archive can represent."""
+    found: Bools = (values >= _FIRST) & (values <= _LAST)
     return found
 
 
