@@ -30,10 +30,10 @@ class RawBatch:
     """The bytes of a range, and what is known of them before decoding.
 
     The range holds whole records only. ``first`` says that it begins the partition (a CSV header may stand there);
-    ``header`` is the CSV header line of the file, for every batch that does not begin with it; ``last`` says that the source ended
-    with this range for good, so that an unterminated tail is a record and an open quote is an error. ``continues`` says
-    that the range begins inside a record above the size limit: the byte before it is no LF, and its first line is the
-    rest of that record.
+    ``header`` is the CSV header line of the file, for every batch that does not begin with it; ``last`` says that the
+    source ended with this range for good, so that an unterminated tail is a record and an open quote is an error.
+    ``continues`` says that the range begins inside a record above the size limit: the byte before it is no LF, and its
+    first line is the rest of that record.
     """
 
     place: Place
@@ -80,11 +80,11 @@ class DecodedBatch:
 
 @dataclass(frozen=True, slots=True)
 class DetectedBatch:
-    """A decoded batch, the bytes it came from, and what the detectors found in its public text."""
+    """A decoded batch, the bytes it came from, and what the detectors found in its public text (nothing yet: None)."""
 
     raw: RawBatch
     decoded: DecodedBatch
-    contents: tuple[ContentFinding, ...]
+    contents: tuple[ContentFinding, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
