@@ -79,12 +79,20 @@ class DecodedBatch:
 
 
 @dataclass(frozen=True, slots=True)
-class DetectedBatch:
-    """A decoded batch, the bytes it came from, and what the detectors found in its public text (nothing yet: None)."""
+class PairedBatch:
+    """A decoded batch beside the bytes it came from: a later stage may have to take up its tail anew."""
 
     raw: RawBatch
     decoded: DecodedBatch
-    contents: tuple[ContentFinding, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DetectedBatch:
+    """A decoded batch, the bytes it came from, and what the detectors found in its public text."""
+
+    raw: RawBatch
+    decoded: DecodedBatch
+    contents: tuple[ContentFinding, ...]
 
 
 @dataclass(frozen=True, slots=True)

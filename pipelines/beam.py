@@ -13,8 +13,10 @@ try:
         warnings.simplefilter("ignore")
         import apache_beam as beam
         from apache_beam.options.pipeline_options import PipelineOptions
+        from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+        from apache_beam.transforms.environments import EmbeddedPythonEnvironment
 finally:
     logging.disable(logging.NOTSET)
     _root.handlers[:] = _handlers
 
-__all__ = ["PipelineOptions", "beam"]
+__all__ = ["EmbeddedPythonEnvironment", "FnApiRunner", "PipelineOptions", "beam"]
