@@ -1,33 +1,86 @@
-"""The archive's branch of the tree of errors."""
+"""Errors of the archive: objects, containers, manifests, keys."""
 
 from __future__ import annotations
 
-from errors import IntegrityError, KeyAccessError, StorageError
+from errors import IntegrityError, KeyAccessError, SettingsError, StorageError
 
 
 class ObjectExistsError(StorageError):
-    """An object of that name is there already; a written object is never changed."""
+    """An object of this name is there already; objects are never overwritten."""
 
 
 class ObjectMissingError(StorageError):
-    """There is no object of that name."""
+    """There is no object of this name."""
 
 
-class SegmentDamagedError(IntegrityError):
-    """A segment, or its manifest, is not what was sealed. The message names segment and chunk."""
+class ObjectNameError(StorageError):
+    """An object's name is not allowed (empty parts, dots in front, signs outside ``A-Za-z0-9._-``)."""
 
 
-class PassphraseError(KeyAccessError):
-    """The passphrase does not open the key ring."""
+class DiskFullError(StorageError):
+    """The disk or quota that holds the objects is full."""
+
+
+class CryptoUnavailableError(SettingsError):
+    """The wished implementation of a cipher is not on this machine or fails its self-test."""
+
+
+class AuthenticationError(IntegrityError):
+    """A sealed value's tag does not verify: changed, cut, or sealed under another key or context."""
+
+
+class ContainerError(IntegrityError):
+    """A sealed segment is damaged or not what it should be; names the segment and, where known, the chunk."""
+
+    def __init__(self, what: str, *, cure: str, segment: str, chunk: int | None = None) -> None:
+        super().__init__(what, cure=cure)
+        self.segment = segment
+        self.chunk = chunk
+
+
+class HeaderError(ContainerError):
+    """A container's header cannot be read or is not authentic."""
+
+
+class TruncatedError(ContainerError):
+    """A container ends before its end, or goes on past it."""
+
+
+class ChunkRefusedError(ContainerError):
+    """A chunk's tag does not verify."""
+
+
+class SegmentMismatchError(ContainerError):
+    """A segment is intact in itself but is not the one that its manifest describes."""
+
+
+class ManifestError(IntegrityError):
+    """A manifest's bytes are not a manifest in canonical form."""
+
+
+class KeyRingMissingError(KeyAccessError):
+    """There is no key ring file."""
 
 
 class KeyRingDamagedError(KeyAccessError):
-    """The key ring's file is not one, or was changed."""
+    """The key ring file is not one of ours, is cut, or asks for absurd resources."""
 
 
-class KeyMissingError(KeyAccessError):
-    """A key, or the file that holds it, is not there."""
+class WrongPassphraseError(KeyAccessError):
+    """The passphrase does not open the key ring."""
+
+
+class KeyUnknownError(KeyAccessError):
+    """The key store knows no such key."""
 
 
 class KeyDestroyedError(KeyAccessError):
-    """The key was destroyed (crypto-shredding): nothing that it sealed can be read again."""
+    """The key was destroyed on purpose: what it sealed cannot be read by anybody."""
+
+
+class KeyRefusedError(KeyAccessError):
+    """The provider cannot unwrap a key: it was wrapped by another provider key, or it is damaged."""
+
+
+class KeyProviderError(KeyAccessError):
+    """A key provider's device, library or service is missing, refuses, or answers wrongly."""

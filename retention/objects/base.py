@@ -1,4 +1,4 @@
-"""Where the archive's bytes lie: named objects, written once, never changed."""
+"""What the archive asks of a place that keeps objects: create-only, durable, readable in part."""
 
 from __future__ import annotations
 
@@ -6,53 +6,77 @@ import re
 from collections.abc import Iterator
 from typing import Final, Protocol
 
-from errors import UsageError
+from retention.errors import ObjectMissingError, ObjectNameError
 
-_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
-MAX_NAME: Final = 512
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,127}){0,7}")
+NAME_LIMIT: Final = 512
+"""Longest object name, in characters."""
 
 
 class ObjectStore(Protocol):
-    """Create-only objects by name. Every method raises members of ``StorageError``."""
+    """Objects by name. A written object never changes; names are relative, parts separated by ``/``."""
 
-    def put(self, name: str, data: bytes | memoryview) -> None:
-        """Store an object durably; it appears whole or not at all.
+    def put(self, name: str, data: bytes | bytearray | memoryview) -> None:
+        """Store an object; when this returns it survives a power cut, and when it fails nothing bears the name.
 
         Raises:
-            ObjectExistsError: there is one of that name.
-            StorageError: the storage refused (full, input/output error, no right).
+            ObjectExistsError: the name is taken; what is there was not touched.
+            DiskFullError, StorageError: it could not be stored.
         """
         ...
 
     def read(self, name: str, start: int = 0, end: int | None = None) -> bytes:
-        """Return bytes [start, end) of an object, fewer past its end.
+        """Bytes [start, end) of an object; what lies past its end is left out.
 
         Raises:
-            ObjectMissingError: there is none.
+            ObjectMissingError: there is no such object.
         """
         ...
 
     def size(self, name: str) -> int:
-        """Size in bytes; raises ``ObjectMissingError``."""
+        """Length of an object in bytes."""
         ...
 
     def list(self, prefix: str = "") -> Iterator[str]:
-        """Names that begin with ``prefix``, in order."""
+        """Names that begin with ``prefix``, in order. Objects that are being written do not appear."""
         ...
 
     def delete(self, name: str) -> None:
-        """Remove an object durably; raises ``ObjectMissingError``."""
+        """Remove an object for good.
+
+        Raises:
+            ObjectMissingError: there is no such object.
+        """
+        ...
+
+    def exists(self, name: str) -> bool:
+        """Whether there is an object of this name."""
         ...
 
 
-def check_name(name: str) -> str:
-    """Return the name if it is one: parts of letters, digits and ``_.-`` joined by ``/``, no hidden or upward part.
+def checked_name(name: str) -> str:
+    """The name itself if it is allowed.
 
     Raises:
-        UsageError: it is not.
+        ObjectNameError: it could leave the store's folder, hide, or be spelt in two ways.
     """
-    if len(name) > MAX_NAME or not _NAME.fullmatch(name):
-        raise UsageError(
-            f"{name[:80]!r} is no object name.", cure="This is a fault of the caller or a damaged catalogue."
+    if len(name) > NAME_LIMIT or not _NAME.fullmatch(name):
+        raise ObjectNameError(
+            f"{name[:80]!r} is no object name.",
+            cure="Names are up to eight parts of A-Z a-z 0-9 . _ - separated by '/', none beginning with a dot.",
         )
     return name
+
+
+def missing(name: str) -> ObjectMissingError:
+    """The error for an object that is not there."""
+    return ObjectMissingError(
+        f"The object {name!r} is not in the store.",
+        cure="Restore it from a backup or a replica; `liucun audit integrity` lists all that is missing.",
+    )
+
+
+def checked_range(name: str, start: int, end: int | None) -> None:
+    """Refuse ranges that could only come from a fault of the program."""
+    if start < 0 or (end is not None and end < start):
+        raise ValueError(f"range [{start}, {end}) of {name!r}")

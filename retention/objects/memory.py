@@ -1,56 +1,57 @@
-"""Objects in memory: for tests and measurements."""
+"""Objects in memory, for tests and for trying things out."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
 
-from retention.errors import ObjectExistsError, ObjectMissingError
-from retention.objects.base import check_name
+from retention.errors import ObjectExistsError
+from retention.objects.base import checked_name, checked_range, missing
 
 
 class MemoryObjects:
-    """An ``ObjectStore`` that forgets everything with its process; ``reads`` records what was fetched."""
+    """Keeps objects in a dictionary; safe for threads."""
 
     def __init__(self) -> None:
         self._objects: dict[str, bytes] = {}
         self._lock = threading.Lock()
-        self.reads: list[tuple[str, int, int]] = []
 
-    def put(self, name: str, data: bytes | memoryview) -> None:
-        """See ``ObjectStore``."""
+    def put(self, name: str, data: bytes | bytearray | memoryview) -> None:
+        """See ``ObjectStore.put``."""
+        kept = bytes(data)
         with self._lock:
-            if check_name(name) in self._objects:
-                raise ObjectExistsError(f"The object {name} exists.", cure="Write it under another name.")
-            self._objects[name] = bytes(data)
+            if checked_name(name) in self._objects:
+                raise ObjectExistsError(f"The object {name!r} exists already.", cure="Nothing was overwritten.")
+            self._objects[name] = kept
 
     def read(self, name: str, start: int = 0, end: int | None = None) -> bytes:
-        """See ``ObjectStore``."""
-        found = self._get(name)[start:end]
-        self.reads.append((name, start, start + len(found)))
-        return found
+        """See ``ObjectStore.read``."""
+        checked_range(name, start, end)
+        return self._get(name)[start:end]
 
     def size(self, name: str) -> int:
-        """See ``ObjectStore``."""
+        """See ``ObjectStore.size``."""
         return len(self._get(name))
 
     def list(self, prefix: str = "") -> Iterator[str]:
-        """See ``ObjectStore``."""
-        yield from sorted(name for name in self._objects if name.startswith(prefix))
+        """See ``ObjectStore.list``."""
+        with self._lock:
+            names = sorted(self._objects)
+        return (name for name in names if name.startswith(prefix))
 
     def delete(self, name: str) -> None:
-        """See ``ObjectStore``."""
-        self._get(name)
+        """See ``ObjectStore.delete``."""
         with self._lock:
-            del self._objects[name]
+            if self._objects.pop(checked_name(name), None) is None:
+                raise missing(name)
 
-    def replace(self, name: str, data: bytes) -> None:
-        """Change an object behind the archive's back, as an attacker would."""
-        self._get(name)
-        self._objects[name] = data
+    def exists(self, name: str) -> bool:
+        """See ``ObjectStore.exists``."""
+        return checked_name(name) in self._objects
 
     def _get(self, name: str) -> bytes:
-        try:
-            return self._objects[check_name(name)]
-        except KeyError as error:
-            raise ObjectMissingError(f"The object {name} is missing.", cure="Restore it from a backup.") from error
+        with self._lock:
+            found = self._objects.get(checked_name(name))
+        if found is None:
+            raise missing(name)
+        return found

@@ -1,0 +1,93 @@
+"""Small encrypted values of the database (texts of tickets, bodies of events), and blind indexes over them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from retention.crypto import envelope
+from retention.crypto.suites import NAMES, Suite
+from retention.crypto.suites import suite as suite_named
+from retention.errors import AuthenticationError
+from retention.keys.periods import ALWAYS, PeriodKeys
+
+_VERSION: Final = 1
+
+
+class BodyCipher:
+    """Seals values under one long-lived key a purpose, kept with the period keys.
+
+    The sealed form is ``0x01 || len || suite || len || key id || envelope``, all of it but the
+    envelope repeated in the authenticated context.
+    """
+
+    def __init__(self, period_keys: PeriodKeys, suite: Suite, purpose: str) -> None:
+        self._keys = period_keys
+        self._suite = suite
+        self._purpose = purpose
+
+    def __repr__(self) -> str:
+        return f"<BodyCipher for {self._purpose}>"
+
+    @classmethod
+    def from_period_keys(cls, period_keys: PeriodKeys, suite: Suite, purpose: str) -> BodyCipher:
+        """A cipher whose key is the one of ``purpose`` (a short lower-case word), made on first use."""
+        return cls(period_keys, suite, purpose)
+
+    def seal(self, plaintext: bytes, context: bytes) -> bytes:
+        """Seal a value, bound to ``context`` (where it stands: table, row, column)."""
+        key = self._keys.current(f"system:{self._purpose}", ALWAYS)
+        head = _head(self._suite.name, key.key_id)
+        return head + envelope.seal(
+            self._suite, key.key, plaintext, purpose="body", context=_bound(head, context, self._purpose)
+        )
+
+    def open(self, blob: bytes, context: bytes) -> bytes:
+        """The value.
+
+        Raises:
+            AuthenticationError: changed, cut, or of another place.
+            KeyAccessError: its key is missing or destroyed.
+        """
+        suite_name, key_id, length = _parse(blob)
+        key = self._keys.get(key_id)
+        return envelope.open_(
+            suite_named(suite_name),
+            key.key,
+            blob[length:],
+            purpose="body",
+            context=_bound(blob[:length], context, self._purpose),
+        )
+
+    def blind(self, value: str, purpose: str) -> str:
+        """A keyed hash (64 hex digits) for equality look-ups: the same value and purpose give the same hash here."""
+        key = self._keys.current(f"system:{self._purpose}", ALWAYS)
+        own = self._suite.hkdf_expand(key.key, b"liucun/blind/v1\x00" + purpose.encode("utf-8"), 32)
+        return self._suite.hmac(own, value.encode("utf-8")).hex()
+
+
+def _head(suite_name: str, key_id: str) -> bytes:
+    first, second = suite_name.encode("ascii"), key_id.encode("ascii")
+    return bytes([_VERSION, len(first)]) + first + bytes([len(second)]) + second
+
+
+def _bound(head: bytes, context: bytes, purpose: str) -> bytes:
+    word = purpose.encode("ascii")
+    return b"liucun/body/v1\x00" + head + bytes([len(word)]) + word + context
+
+
+def _parse(blob: bytes) -> tuple[str, str, int]:
+    try:
+        return _taken_apart(blob)
+    except (ValueError, IndexError):
+        raise AuthenticationError(
+            "A sealed value of the database is malformed.", cure="Restore the catalogue from a backup."
+        ) from None
+
+
+def _taken_apart(blob: bytes) -> tuple[str, str, int]:
+    first = 2 + blob[1]
+    second = first + 1 + blob[first]
+    suite_name, key_id = blob[2:first].decode("ascii"), blob[first + 1 : second].decode("ascii")
+    if blob[0] != _VERSION or len(blob) < second or suite_name not in NAMES:
+        raise ValueError
+    return suite_name, key_id, second

@@ -1,0 +1,311 @@
+"""Period keys: one random key for each record class and Shanghai month, wrapped by the provider's key.
+
+Destroying one makes every copy of what it sealed unreadable, so they lie in a database of
+their own. SQLite overwrites what it deletes here, and its journal is emptied after a destruction.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError as ConstraintError
+
+from errors import BusyError, StorageError, UsageError
+from retention.catalogue.engine import Catalogue
+from retention.catalogue.migrate import migrate
+from retention.catalogue.tables import timestamp
+from retention.errors import KeyDestroyedError, KeyUnknownError
+from retention.keys.provider import KeyProvider
+from retention.keys.tables import period_keys
+
+KEY_BYTES: Final = 32
+ALWAYS: Final = "always"
+"""The period of keys that belong to no month."""
+FORGET_SECONDS: Final = 5.0
+"""A key destroyed elsewhere is used by this process for at most so long."""
+
+_SCRIPTS: Final = Path(__file__).parent / "migrations"
+_CLASS: Final = re.compile(r"[a-z][a-z0-9_:.-]{0,63}")
+_PERIOD: Final = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class PeriodKey:
+    """An unwrapped period key: 32 random bytes from which the keys that seal are derived."""
+
+    key_id: str
+    key: bytes
+
+    def __repr__(self) -> str:
+        return f"<PeriodKey {self.key_id}>"
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodKeyRecord:
+    """What the store of keys says of a key. ``destroyed_at`` is None while it lives."""
+
+    key_id: str
+    record_class: str
+    period: str
+    generation: int
+    created_at: str
+    destroyed_at: str | None
+
+
+@dataclass(slots=True)
+class _Cached:
+    key: PeriodKey
+    until: float
+
+
+class PeriodKeys:
+    """The store of period keys; safe for threads and processes. Open it with ``open``."""
+
+    def __init__(self, database: Catalogue, provider: KeyProvider) -> None:
+        self._database = database
+        self._provider = provider
+        self._lock = threading.Lock()
+        self._by_id: dict[str, _Cached] = {}
+        self._by_period: dict[tuple[str, str], _Cached] = {}
+
+    def __repr__(self) -> str:
+        return f"<PeriodKeys under {self._provider.description.key_id}>"
+
+    @classmethod
+    def open(cls, url: str, provider: KeyProvider, create: bool = False) -> PeriodKeys:
+        """Open the store at a SQLAlchemy URL; only ``create`` makes a SQLite file that is not there.
+
+        Raises:
+            KeyUnknownError: the file is missing.
+            StorageError, SettingsError: the database cannot be used.
+        """
+        file = sa.make_url(url).database if url.startswith("sqlite") else None
+        if file and file != ":memory:" and not create and not Path(file).is_file():
+            raise KeyUnknownError(
+                f"The store of period keys {file} is missing.",
+                cure="Restore it from its newest backup: without it nothing in the archive can be read.",
+            )
+        database = Catalogue.open(url)
+        try:
+            migrate(database, room="keys", script_location=_SCRIPTS)
+        except BaseException:
+            database.close()
+            raise
+        if file and file != ":memory:" and create:
+            Path(file).chmod(0o600)
+        return cls(database, provider)
+
+    @property
+    def provider(self) -> KeyProvider:
+        """Who wraps these keys."""
+        return self._provider
+
+    def current(self, record_class: str, period: str) -> PeriodKey:
+        """The key that seals new data of a class and month (``YYYY-MM`` or ``always``), made on first use.
+
+        Raises:
+            UsageError: the class or period is malformed.
+            KeyAccessError: the provider refuses.
+        """
+        if not _CLASS.fullmatch(record_class) or (period != ALWAYS and not _PERIOD.fullmatch(period)):
+            raise UsageError(
+                f"{record_class[:64]!r} in {period[:16]!r} names no period key.",
+                cure="A class is a short lower-case word, a period YYYY-MM.",
+            )
+        place = (record_class, period)
+        with self._lock:
+            cached = self._by_period.get(place)
+        if cached and time.monotonic() < cached.until:
+            return cached.key
+        found = self._living(place)
+        if found is None:
+            self._make(place)
+            found = self._living(place)
+        if found is None:
+            raise KeyDestroyedError(
+                f"The key of {record_class} {period} was destroyed in the moment it was made.", cure="Try again."
+            )
+        return self._remember(PeriodKey(found[0], self._unwrapped(found[0], place, found[1])), place)
+
+    def get(self, key_id: str) -> PeriodKey:
+        """The key of this id.
+
+        Raises:
+            KeyUnknownError: there never was such a key here.
+            KeyDestroyedError: it was destroyed.
+            KeyAccessError: the provider refuses.
+        """
+        with self._lock:
+            cached = self._by_id.get(key_id)
+        if cached and time.monotonic() < cached.until:
+            return cached.key
+        c = period_keys.c
+        with self._database.read() as connection:
+            row = connection.execute(
+                sa.select(c.record_class, c.period, c.wrapped, c.destroyed_at).where(c.key_id == key_id)
+            ).one_or_none()
+        if row is None:
+            raise KeyUnknownError(
+                f"The store of period keys has no key {key_id[:64]!r}.",
+                cure="Restore the store of period keys from a backup that is as new as the segment.",
+            )
+        if row.wrapped is None:
+            self._forget(key_id)
+            raise KeyDestroyedError(
+                f"The key {key_id} of {row.record_class} {row.period} was destroyed at {row.destroyed_at}.",
+                cure="What it sealed is gone for good; its certificate of destruction says why.",
+            )
+        if cached:
+            return self._remember(cached.key)
+        return self._remember(PeriodKey(key_id, self._unwrapped(key_id, (row.record_class, row.period), row.wrapped)))
+
+    def destroy(self, key_id: str) -> None:
+        """Overwrite a key. Nothing that it sealed can be read afterwards, by anybody, from any copy.
+
+        Raises:
+            KeyUnknownError, KeyDestroyedError: there is no such key, or no longer.
+            BusyError: it is destroyed, but a reader keeps the journal open: run the same command again later.
+        """
+        c = period_keys.c
+        with self._database.write() as connection:
+            changed = connection.execute(
+                period_keys.update()
+                .where(c.key_id == key_id, c.wrapped.is_not(None))
+                .values(wrapped=None, destroyed_at=timestamp())
+            )
+        self._forget(key_id)
+        self.empty_journal()
+        if changed.rowcount != 1:
+            self.get(key_id)
+
+    def list(self) -> Iterator[PeriodKeyRecord]:
+        """Every key that was ever made here, by class, period and generation."""
+        c = period_keys.c
+        with self._database.read() as connection:
+            rows = connection.execute(
+                sa.select(c.key_id, c.record_class, c.period, c.generation, c.created_at, c.destroyed_at).order_by(
+                    c.record_class, c.period, c.generation
+                )
+            ).all()
+        return (PeriodKeyRecord(*row) for row in rows)
+
+    def rewrap(self, provider: KeyProvider) -> int:
+        """Wrap every living key by ``provider``, in one transaction, and use it from now on; returns how many.
+
+        Raises:
+            KeyAccessError: a provider refused; nothing was changed.
+        """
+        c = period_keys.c
+        with self._database.read() as connection:
+            rows = connection.execute(
+                sa.select(c.key_id, c.record_class, c.period, c.wrapped).where(c.wrapped.is_not(None))
+            ).all()
+        # Devices are slow: everything is wrapped before the transaction begins.
+        renewed = [
+            (row.key_id, row.wrapped, provider.wrap(self._provider.unwrap(row.wrapped, context), context))
+            for row in rows
+            for context in (_context(row.key_id, row.record_class, row.period),)
+        ]
+        with self._database.write() as connection:
+            for key_id, old, new in renewed:
+                connection.execute(period_keys.update().where(c.key_id == key_id, c.wrapped == old).values(wrapped=new))
+        self._provider = provider
+        self.empty_journal()
+        return len(renewed)
+
+    def empty_journal(self) -> None:
+        """Move SQLite's journal into the database file and cut it, so that no old page lies in it.
+
+        Raises:
+            BusyError: a reader of another process keeps it open.
+        """
+        if self._database.engine.dialect.name != "sqlite":
+            return
+        with self._database.engine.connect() as connection:
+            driver = connection.connection.driver_connection
+            if driver is None:
+                raise StorageError("The store of period keys lost its connection.", cure="Run the command again.")
+            busy = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        if busy:
+            raise BusyError(
+                "The keys are changed, but a reader keeps their journal open, which may still hold old pages.",
+                cure="Stop other Liucun processes and run the same command again.",
+            )
+
+    def close(self) -> None:
+        """Give back connections and forget unwrapped keys."""
+        with self._lock:
+            self._by_id.clear()
+            self._by_period.clear()
+        self._database.close()
+
+    def _living(self, place: tuple[str, str]) -> tuple[str, bytes] | None:
+        c = period_keys.c
+        with self._database.read() as connection:
+            row = connection.execute(
+                sa.select(c.key_id, c.wrapped)
+                .where(c.record_class == place[0], c.period == place[1], c.wrapped.is_not(None))
+                .order_by(c.generation.desc())
+                .limit(1)
+            ).one_or_none()
+        return None if row is None else (row.key_id, row.wrapped)
+
+    def _make(self, place: tuple[str, str]) -> None:
+        """Insert a new generation, unless somebody else just did."""
+        key_id = f"{place[0].replace(':', '.')}-{place[1]}-{secrets.token_hex(6)}"
+        wrapped = self._provider.wrap(secrets.token_bytes(KEY_BYTES), _context(key_id, *place))
+        c = period_keys.c
+        try:
+            with self._database.write() as connection:
+                rows = connection.execute(
+                    sa.select(c.generation, c.wrapped.is_not(None).label("lives")).where(
+                        c.record_class == place[0], c.period == place[1]
+                    )
+                ).all()
+                if any(row.lives for row in rows):
+                    return
+                connection.execute(
+                    period_keys.insert().values(
+                        key_id=key_id,
+                        record_class=place[0],
+                        period=place[1],
+                        generation=max((row.generation for row in rows), default=0) + 1,
+                        wrapped=wrapped,
+                        created_at=timestamp(),
+                    )
+                )
+        except ConstraintError:
+            # Two processes on PostgreSQL: the unique constraint let one of them win.
+            return
+
+    def _unwrapped(self, key_id: str, place: tuple[str, str], wrapped: bytes) -> bytes:
+        with self._lock:
+            cached = self._by_id.get(key_id)
+        return cached.key.key if cached else self._provider.unwrap(wrapped, _context(key_id, *place))
+
+    def _remember(self, key: PeriodKey, place: tuple[str, str] | None = None) -> PeriodKey:
+        entry = _Cached(key, time.monotonic() + FORGET_SECONDS)
+        with self._lock:
+            self._by_id[key.key_id] = entry
+            if place is not None:
+                self._by_period[place] = entry
+        return key
+
+    def _forget(self, key_id: str) -> None:
+        with self._lock:
+            self._by_id.pop(key_id, None)
+            for place in [place for place, entry in self._by_period.items() if entry.key.key_id == key_id]:
+                del self._by_period[place]
+
+
+def _context(key_id: str, record_class: str, period: str) -> bytes:
+    """What a wrapped period key is bound to, so that the database cannot hand one out as another."""
+    return "\x00".join(("liucun/period-key/v1", key_id, record_class, period)).encode("ascii")

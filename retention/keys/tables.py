@@ -1,0 +1,21 @@
+"""The table of period keys, in a database of its own (its backups live shorter than the catalogue's)."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+period_keys = sa.Table(
+    "period_keys",
+    metadata,
+    sa.Column("key_id", sa.String(64), primary_key=True),
+    sa.Column("record_class", sa.String(64), nullable=False),
+    sa.Column("period", sa.String(16), nullable=False),
+    sa.Column("generation", sa.Integer, nullable=False),
+    sa.Column("wrapped", sa.LargeBinary),
+    sa.Column("created_at", sa.String(32), nullable=False),
+    sa.Column("destroyed_at", sa.String(32)),
+    sa.UniqueConstraint("record_class", "period", "generation"),
+)
+"""``wrapped`` is null once the key is destroyed; the row stays as the record that it existed."""

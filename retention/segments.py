@@ -1,0 +1,239 @@
+"""Segments: a batch of records of one class and month as Parquet in a sealed container.
+
+Writing is columnar from end to end: one Parquet encoding in memory, one pass of native
+encryption, two native digests, one durable object. Reading decrypts only what is asked for.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from errors import UsageError
+from retention import container
+from retention.catalogue.tables import timestamp
+from retention.container import Binding
+from retention.container_reader import ContainerReader
+from retention.crypto.suites import Suite
+from retention.errors import SegmentMismatchError
+from retention.keys.periods import PeriodKeys
+from retention.manifest import FORMAT_VERSION, SegmentManifest, SegmentPlace, check
+from retention.objects.base import ObjectStore
+from retention.schema import RECORD_SCHEMA, SCHEMA_VERSION
+
+SUFFIX: Final = ".lcs"
+ROW_GROUP_ROWS: Final = 64 * 1024
+
+_DICTIONARY: Final = [
+    field.name
+    for field in RECORD_SCHEMA
+    if pa.types.is_dictionary(field.type)
+    or field.name
+    in {
+        "event_action",
+        "event_outcome",
+        "http_request_method",
+        "http_response_status_code",
+        "http_version",
+        "user_agent_original",
+        "host_name",
+        "process_name",
+        "device_model_name",
+        "log_syslog_priority",
+        "order_status",
+        "currency",
+        "content_type",
+    }
+]
+"""Columns of few values; elsewhere a dictionary costs time and saves nothing (measured)."""
+_STATISTICS: Final = ["event_time", "log_offset"]
+"""Columns whose bounds let a query pass over a row group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """Where segments lie, which keys seal them, and by which suite. ``suite`` applies to new segments."""
+
+    objects: ObjectStore
+    period_keys: PeriodKeys
+    suite: Suite
+
+
+def write_segment(
+    archive: Archive,
+    batch: pa.RecordBatch | pa.Table,
+    *,
+    record_class: str,
+    period: str,
+    places: tuple[SegmentPlace, ...],
+    replaces: tuple[str, ...] = (),
+) -> SegmentManifest:
+    """Seal records into a new object, durable when this returns; nothing is entered into the catalogue.
+
+    Args:
+        archive: objects, keys and suite.
+        batch: records in ``RECORD_SCHEMA``, at least one.
+        record_class: their class.
+        period: Shanghai month of their retention anchor, ``YYYY-MM``.
+        places: the ranges that the rows come from; their rows add up to the batch's.
+        replaces: ids of the segments whose rows these are (compaction).
+
+    Raises:
+        UsageError: the batch is empty, of another schema, or does not fit its places.
+        KeyAccessError, StorageError: nothing was written under the segment's name.
+    """
+    table = pa.Table.from_batches([batch]) if isinstance(batch, pa.RecordBatch) else batch
+    _check_batch(table, places)
+    key = archive.period_keys.current(record_class, period)
+    binding = Binding(
+        segment_id=_segment_id(archive.suite, record_class, period, places, replaces),
+        attempt=secrets.token_hex(8),
+        record_class=record_class,
+        period=period,
+        schema_version=SCHEMA_VERSION,
+    )
+    sealed = container.seal(archive.suite, key, binding, encode(table))
+    first, last = _event_times(table)
+    manifest = SegmentManifest(
+        format_version=FORMAT_VERSION,
+        segment_id=binding.segment_id,
+        attempt=binding.attempt,
+        object_name=f"segments/{record_class}/{period}/{binding.segment_id}-{binding.attempt}{SUFFIX}",
+        record_class=record_class,
+        period=period,
+        suite=archive.suite.name,
+        key_id=key.key_id,
+        schema_version=SCHEMA_VERSION,
+        rows=table.num_rows,
+        bytes_stored=len(sealed.data),
+        ciphertext_digest=archive.suite.hash(sealed.data).hex(),
+        plaintext_digest=sealed.plaintext_digest.hex(),
+        event_time_min=first,
+        event_time_max=last,
+        places=places,
+        replaces=replaces,
+    )
+    check(manifest)
+    archive.objects.put(manifest.object_name, sealed.data)
+    return manifest
+
+
+def open_segment(archive: Archive, manifest: SegmentManifest) -> SegmentFile:
+    """Open a segment for reading.
+
+    Raises:
+        IntegrityError: it is not intact, or not the one that the manifest describes.
+        KeyAccessError: its key is missing or destroyed.
+        StorageError: the object is missing or cannot be read.
+    """
+    reader = ContainerReader(
+        archive.objects,
+        manifest.object_name,
+        archive.period_keys.get,
+        expected=Binding(
+            manifest.segment_id, manifest.attempt, manifest.record_class, manifest.period, manifest.schema_version
+        ),
+        size=manifest.bytes_stored,
+    )
+    if (reader.header.suite_name, reader.header.key_id) != (manifest.suite, manifest.key_id):
+        raise _mismatch(manifest, "suite or key")
+    return SegmentFile(manifest, reader)
+
+
+class SegmentFile:
+    """An open segment."""
+
+    def __init__(self, manifest: SegmentManifest, reader: ContainerReader) -> None:
+        self.manifest = manifest
+        self.reader = reader
+
+    def parquet(self) -> pq.ParquetFile:
+        """Its Parquet file; reading it decrypts only the chunks that are needed."""
+        return pq.ParquetFile(pa.PythonFile(self.reader, mode="r"))
+
+    def fragment(self) -> ds.Fragment:
+        """It as a part of an Arrow dataset, into which filters and column choices are pushed."""
+        return ds.ParquetFileFormat().make_fragment(pa.PythonFile(self.reader, mode="r"))
+
+    def verify(self) -> None:
+        """Read all of it and compare with the manifest: every chunk, both digests, the number of rows.
+
+        Raises:
+            ChunkRefusedError: a chunk does not authenticate.
+            SegmentMismatchError: a digest or the number of rows is not the manifest's.
+        """
+        ciphertext, plaintext = self.reader.suite.hasher(), self.reader.suite.hasher()
+        plaintext.update(self.reader.digest_salt)
+        for sealed, opened in self.reader.windows():
+            ciphertext.update(sealed)
+            plaintext.update(opened)
+        if ciphertext.digest().hex() != self.manifest.ciphertext_digest:
+            raise _mismatch(self.manifest, "digest of the ciphertext")
+        if plaintext.digest().hex() != self.manifest.plaintext_digest:
+            raise _mismatch(self.manifest, "digest of the plaintext")
+        if self._rows() != self.manifest.rows:
+            raise _mismatch(self.manifest, "number of rows")
+
+    def _rows(self) -> int:
+        try:
+            return int(self.parquet().metadata.num_rows)
+        except pa.ArrowException as error:
+            # An authentic container can only hold this if a faulty program sealed it.
+            raise _mismatch(self.manifest, "content, which is no Parquet file,") from error
+
+
+def encode(table: pa.Table) -> pa.Buffer:
+    """The plaintext of a segment: Parquet, zstd level 1, dictionaries and statistics only where they pay."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table,
+        sink,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=_DICTIONARY,
+        write_statistics=_STATISTICS,
+        row_group_size=ROW_GROUP_ROWS,
+    )
+    return sink.getvalue()
+
+
+def _check_batch(table: pa.Table, places: tuple[SegmentPlace, ...]) -> None:
+    if not table.schema.equals(RECORD_SCHEMA):
+        raise UsageError("The records are not in the record schema.", cure="This is a fault of the program: report it.")
+    if not table.num_rows or sum(place.rows for place in places) != table.num_rows:
+        raise UsageError(
+            f"A segment of {table.num_rows} rows cannot come from places with {sum(p.rows for p in places)}.",
+            cure="This is a fault of the program: report it.",
+        )
+
+
+def _segment_id(
+    suite: Suite,
+    record_class: str,
+    period: str,
+    places: tuple[SegmentPlace, ...],
+    replaces: tuple[str, ...],
+) -> str:
+    """The same rows of the same places give the same id, so that the catalogue takes them in once only."""
+    return suite.hash(orjson.dumps([record_class, period, places, replaces])).hex()[:32]
+
+
+def _event_times(table: pa.Table) -> tuple[str | None, str | None]:
+    bounds: dict[str, Any] = pc.min_max(table.column("event_time")).as_py()
+    first, last = bounds["min"], bounds["max"]
+    return (None, None) if first is None else (timestamp(first), timestamp(last))
+
+
+def _mismatch(manifest: SegmentManifest, what: str) -> SegmentMismatchError:
+    return SegmentMismatchError(
+        f"Segment {manifest.segment_id} does not fit its manifest: its {what} differs.",
+        cure="Either was replaced: run `liucun audit integrity` and restore from a backup.",
+        segment=manifest.segment_id,
+    )
