@@ -1,0 +1,33 @@
+"""The detector that a job uses when it asks for no other."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from detectors.base import Detector
+from detectors.keywords.engine import KeywordDetector
+from detectors.keywords.packset import load_packs
+
+PACKS: Final = Path(__file__).parent / "packs"
+"""The folder of the packs that ship."""
+
+
+@lru_cache(maxsize=1)
+def default_keywords() -> KeywordDetector:
+    """Return the keyword detector over the packs that ship.
+
+    Raises:
+        PackError: the packs are damaged.
+    """
+    return KeywordDetector(load_packs(PACKS))
+
+
+def default_detector() -> Detector:
+    """Return the detector of a job that names no other, built once a process.
+
+    Raises:
+        PackError: the packs are damaged.
+    """
+    return default_keywords()

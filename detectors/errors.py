@@ -1,0 +1,17 @@
+"""What can go wrong with rule packs."""
+
+from __future__ import annotations
+
+from errors import CheckFailedError, SettingsError
+
+
+class PackError(SettingsError):
+    """A rule pack is missing or damaged; ``problems`` hold each fault with its file, line and cure."""
+
+    def __init__(self, what: str, *, cure: str, problems: tuple[object, ...] = ()) -> None:
+        super().__init__(what, cure=cure)
+        self.problems = problems
+
+
+class PackLintError(CheckFailedError):
+    """Lint or the rules' own examples found something wrong."""

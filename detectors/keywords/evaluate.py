@@ -1,0 +1,229 @@
+"""From hits of words to hits of rules: repeats, boundaries, allow-phrases, what must or must not stand near.
+
+Positions are indexes of tokens in the view of a column; rows lie end to end, so that sorting by position sorts by row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from detectors.keywords.boundaries import WINDOW, overlaps_word
+from detectors.keywords.patterns import Patterns, RulePlan
+from detectors.keywords.rules import Boundary
+from detectors.normalise.tables.fold import FoldTable
+from detectors.normalise.view import Points, View
+
+Longs = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+UNLESS_WITHIN: Final = 30
+"""Characters within which a rule's exceptions count."""
+PATTERN_WITHIN: Final = 64
+"""Characters on each side of a word in which a rule's pattern is looked for."""
+MAX_HITS: Final = 16
+"""Hits kept of one rule in one text."""
+AUTO_LENGTH: Final = 3
+"""Longest Chinese word whose boundaries are checked by themselves."""
+_SENTENCE: Final = frozenset("。，、！？；：.,!?;:\n\r…")
+
+
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """Token spans [start, end) in ascending order of start."""
+
+    start: Longs
+    end: Longs
+
+    def take(self, which: Bools | Longs) -> Spans:
+        return Spans(self.start[which], self.end[which])
+
+
+@dataclass(frozen=True, slots=True)
+class RuleHits:
+    """Hits of one rule."""
+
+    plan: RulePlan
+    spans: Spans
+
+
+class Evaluation:
+    """Judges the hits in one view; ``points`` and ``rows`` are the original column's."""
+
+    def __init__(self, patterns: Patterns, seen: View, points: Points, rows: Longs, table: FoldTable) -> None:
+        self.patterns, self.seen, self.points, self.rows, self.table = patterns, seen, points, rows, table
+        self.row_of = np.repeat(np.arange(len(seen.rows) - 1, dtype=np.int64), np.diff(seen.rows))
+
+    def rules(self, key: Longs, start: Longs, end: Longs) -> list[RuleHits]:
+        """Return the hits of all rules, given hits of keys (numbers into ``patterns.keys``) as token spans."""
+        inside = self.row_of[start] == self.row_of[end - 1] if len(start) else np.zeros(0, np.bool_)
+        key, start, end = key[inside], start[inside], end[inside]
+        keep = self._repeated_enough(key, start) & self._not_continued(key, start, end)
+        key, start, end = key[keep], start[keep], end[keep]
+        size = self.patterns.borders[key + 1] - self.patterns.borders[key]
+        source = np.repeat(np.arange(len(key)), size)
+        within = np.arange(len(source)) - np.repeat(np.cumsum(size) - size, size)
+        lists = self.patterns.lists[self.patterns.borders[key][source] + within]
+        order = np.lexsort((end[source], start[source], lists))
+        lists, source = lists[order], source[order]
+        borders = np.flatnonzero(np.diff(lists, prepend=-1, append=-1))
+        found = {
+            int(lists[low]): Spans(start[source[low:high]], end[source[low:high]])
+            for low, high in pairwise(borders.tolist())
+        } if len(lists) else {}  # fmt: skip
+        out = []
+        for plan in self.patterns.plans:
+            if plan.words in found and all(group in found for group in plan.near):
+                spans = self._judge(plan, found)
+                if len(spans.start):
+                    out.append(RuleHits(plan, spans))
+        return out
+
+    def _repeated_enough(self, key: Longs, start: Longs) -> Bools:
+        """A key with doubled characters needs them doubled; without the step ``repeats`` all runs are one."""
+        keep = np.ones(len(key), np.bool_)
+        for number in np.unique(key):
+            needed = self.patterns.runs[number]
+            if needed is not None:
+                which = np.flatnonzero(key == number)
+                at = start[which, None] + np.arange(len(needed))
+                keep[which] = (self.seen.run[at] >= np.array(needed)).all(axis=1)
+        return keep
+
+    def _not_continued(self, key: Longs, start: Longs, end: Longs) -> Bools:
+        """Latin letters and digits at a key's ends must not go on in the original."""
+        left, right = self.patterns.left[key], self.patterns.right[key]
+        row = self.row_of[start]
+        before = self.rows[row] + self.seen.start[start] - 1
+        after = self.rows[row] + self.seen.end[end - 1]
+        kind_before = np.where(before >= self.rows[row], self._kind(np.maximum(before, 0)), 0)
+        kind_after = np.where(after < self.rows[row + 1], self._kind(np.minimum(after, len(self.points) - 1)), 0)
+        keep = ((left == 0) | (kind_before != left)) & ((right == 0) | (kind_after != right))
+        return np.asarray(keep, np.bool_)
+
+    def _kind(self, at: Longs) -> npt.NDArray[np.int8]:
+        """1 for Latin letters, 2 for digits, 0 for the rest, as folded."""
+        folded = self.table.points[self.points[at]]
+        letter = ((folded | 0x20) >= 97) & ((folded | 0x20) <= 122)
+        digit = (folded >= 48) & (folded <= 57)
+        return np.where(letter, 1, np.where(digit, 2, 0)).astype(np.int8)
+
+    def _judge(self, plan: RulePlan, found: dict[int, Spans]) -> Spans:
+        spans = found[plan.words]
+        if plan.allow in found:
+            spans = spans.take(~_held(spans, found[plan.allow]))
+        if plan.unless in found and len(spans.start):
+            spans = spans.take(~self._any_near(spans, found[plan.unless], UNLESS_WITHIN))
+        if len(spans.start):
+            spans = spans.take(self._bounded(plan, spans))
+        for group in plan.near:
+            if len(spans.start):
+                spans = self._joined(spans, found[group], plan.rule.within)
+        if plan.rule.pattern and len(spans.start):
+            spans = self._matched(plan, spans)
+        return self._first(spans)
+
+    def _any_near(self, spans: Spans, others: Spans, distance: int) -> Bools:
+        row = self.row_of[spans.start]
+        low = np.maximum(spans.start - distance, self.seen.rows[row])
+        high = np.minimum(spans.end + distance, self.seen.rows[row + 1])
+        begun = np.searchsorted(others.start, high, side="left")
+        ended = np.searchsorted(np.sort(others.end), low, side="right")
+        return np.asarray(begun > ended)
+
+    def _joined(self, spans: Spans, others: Spans, distance: int) -> Spans:
+        """Extend each span over the nearest of ``others`` in its row; drop those with none within ``distance``."""
+        after = np.searchsorted(others.start, spans.end, side="left")
+        has_after = after < len(others.start)
+        after = np.minimum(after, len(others.start) - 1)
+        gap_after = np.where(has_after, others.start[after] - spans.end, np.iinfo(np.int64).max)
+        by_end = np.argsort(others.end, kind="stable")
+        before = np.searchsorted(others.end[by_end], spans.start, side="right") - 1
+        has_before = before >= 0
+        before = by_end[np.maximum(before, 0)]
+        gap_before = np.where(has_before, spans.start - others.end[before], np.iinfo(np.int64).max)
+        row = self.row_of[spans.start]
+        gap_after[self.row_of[others.start[after]] != row] = np.iinfo(np.int64).max
+        gap_before[self.row_of[others.start[before]] != row] = np.iinfo(np.int64).max
+        near = np.minimum(gap_after, gap_before) <= distance
+        use_after = gap_after <= gap_before
+        start = np.where(use_after, spans.start, np.minimum(spans.start, others.start[before]))
+        end = np.where(use_after, np.maximum(spans.end, others.end[after]), spans.end)
+        return Spans(start[near], end[near])
+
+    def _bounded(self, plan: RulePlan, spans: Spans) -> Bools:
+        keep = np.ones(len(spans.start), np.bool_)
+        boundary = plan.rule.boundary
+        if boundary in (Boundary.NONE, Boundary.LATIN):
+            return keep
+        for i, (start, end) in enumerate(zip(spans.start.tolist(), spans.end.tolist(), strict=True)):
+            if boundary is Boundary.WORD or end - start <= AUTO_LENGTH:
+                keep[i] = not self._overlapped(start, end)
+        return keep
+
+    def _overlapped(self, start: int, end: int) -> bool:
+        """Segment the text around a span; noise inside the span is taken out, a sentence's end is not."""
+        row = int(self.row_of[start])
+        low, high = int(self.rows[row]), int(self.rows[row + 1])
+        first, last = low + int(self.seen.start[start]), low + int(self.seen.end[end - 1])
+        left = self._plain(max(low, first - WINDOW), first)
+        middle = self._plain(first, last)
+        right = self._plain(last, min(high, last + WINDOW))
+        if len(middle) > end - start and not any(char in _SENTENCE for char in middle):
+            middle = self.seen.tokens[start:end].tobytes().decode("utf-32-le")
+        return overlaps_word(left + middle + right, len(left), len(left) + len(middle))
+
+    def _plain(self, low: int, high: int) -> str:
+        """Original code points with each letter folded and everything else as it is."""
+        points = self.points[low:high]
+        folded = self.table.points[points]
+        return (
+            np.where((folded == 0) | (folded >= len(self.table.points)), points, folded)
+            .astype(np.uint32)
+            .tobytes()
+            .decode("utf-32-le", "replace")
+        )
+
+    def _matched(self, plan: RulePlan, spans: Spans) -> Spans:
+        row = self.row_of[spans.start]
+        low = np.maximum(spans.start - PATTERN_WITHIN, self.seen.rows[row])
+        high = np.minimum(spans.end + PATTERN_WITHIN, self.seen.rows[row + 1])
+        windows = [
+            self.seen.tokens[a:b].tobytes().decode("utf-32-le")
+            for a, b in zip(low.tolist(), high.tolist(), strict=True)
+        ]
+        found = pc.extract_regex_span(pa.array(windows, pa.string()), f"(?P<hit>{plan.rule.pattern})")
+        start, end = [], []
+        for at, window, match in zip(low.tolist(), windows, found.to_pylist(), strict=True):
+            if match is not None:
+                offset, size = match["hit"]
+                lead = len(window.encode()[:offset].decode())
+                body = len(window.encode()[offset : offset + size].decode())
+                start.append(at + lead)
+                end.append(at + lead + body)
+        return Spans(np.array(start, np.int64), np.array(end, np.int64))
+
+    def _first(self, spans: Spans) -> Spans:
+        """Of overlapping spans the first and longest, at most ``MAX_HITS`` a row."""
+        order = np.lexsort((-spans.end, spans.start))
+        spans = spans.take(order)
+        reach = np.maximum.accumulate(spans.end) if len(spans.end) else spans.end
+        fresh = np.ones(len(spans.start), np.bool_)
+        fresh[1:] = spans.start[1:] >= reach[:-1]
+        spans = spans.take(fresh)
+        row = self.row_of[spans.start]
+        first = np.searchsorted(row, row, side="left")
+        return spans.take(np.arange(len(row)) - first < MAX_HITS)
+
+
+def _held(spans: Spans, others: Spans) -> Bools:
+    """Which spans lie inside one of ``others``."""
+    reach = np.maximum.accumulate(others.end)
+    at = np.searchsorted(others.start, spans.start, side="right") - 1
+    return np.asarray((at >= 0) & (reach[np.maximum(at, 0)] >= spans.end))
