@@ -1,0 +1,141 @@
+"""Models of a store: every version that was installed, and which one is in use.
+
+``FOLDER/VERSION/`` holds a model; the file ``FOLDER/current`` names the one in use and
+is replaced in one step, so that a reader sees the old model or the new one, and a
+model once installed can be put back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from detectors.model.errors import ModelFileError, ModelWriteError, TrainingDataError, WorseModelError
+from detectors.model.evaluate import Evaluation
+from detectors.model.files import replace_file, save
+from detectors.model.labelled import Labelled
+from detectors.model.linear import LinearModel
+
+POINTER: Final = "current"
+HELD_OUT: Final = 8
+"""One row in so many is held out."""
+LEAST_HELD_OUT: Final = 20
+TOLERANCE: Final = 0.005
+"""How much macro F1 may fall, or false alarms rise, before a model counts as worse: what chance does on small sets."""
+_VERSION: Final = re.compile(r"linear-[0-9]+-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Labelled rows cut in two."""
+
+    train: Labelled
+    held_out: Labelled
+
+
+def hold_out(data: Labelled) -> Split:
+    """Cut off the held-out part.
+
+    The group's digest decides, or the text's: a row that is held out once is held out whenever a model is trained
+    with ``--install``, so that the model in use has never seen what it is compared on.
+
+    Raises:
+        TrainingDataError: too little is left to compare on.
+    """
+    keys = data.texts.to_pylist() if data.groups is None else data.groups.tolist()
+    out = np.array([hashlib.sha256(str(key).encode()).digest()[0] % HELD_OUT == 0 for key in keys])
+    if out.sum() < LEAST_HELD_OUT or len({data.labels[k] for k in np.flatnonzero(out)}) < 2:
+        raise TrainingDataError(
+            f"Only {int(out.sum())} rows would be held out, too few to compare models on.",
+            cure=f"Give at least {2 * HELD_OUT * LEAST_HELD_OUT} rows, or train without --install.",
+        )
+    return Split(data.take(np.flatnonzero(~out)), data.take(np.flatnonzero(out)))
+
+
+def measuring_split(data: Labelled, seed: int = 0) -> Split:
+    """Cut off a fifth for measuring, at random by group, else by row with equal shares of each label.
+
+    Raises:
+        TrainingDataError: a label has too few rows or groups to be on both sides.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    kind = StratifiedKFold if data.groups is None else StratifiedGroupKFold
+    few = min(data.labels.count(label) for label in set(data.labels))
+    if few < 2 or len(set(data.labels)) < 2:
+        raise TrainingDataError(
+            "The labelled data has fewer than two labels, or a label with only one text.",
+            cure="Give at least two labels, each with at least two texts.",
+        )
+    splitter = kind(min(5, few), shuffle=True, random_state=seed)
+    inside, outside = next(iter(splitter.split(np.zeros(len(data.labels)), data.labels, data.groups)))
+    return Split(data.take(inside), data.take(outside))
+
+
+def refuse_worse(new: Evaluation, current: Evaluation) -> None:
+    """Compare two models on the same held-out part.
+
+    Raises:
+        WorseModelError: macro F1 fell or false alarms rose by more than ``TOLERANCE``.
+    """
+    cure = "Add or correct examples; the model was not installed and the present one stays."
+    if new.macro_f1 < current.macro_f1 - TOLERANCE:
+        raise WorseModelError(
+            f"The new model is worse than {current.model}: macro F1 {new.macro_f1:.4f} against {current.macro_f1:.4f}.",
+            cure=cure,
+        )
+    for name in ("false_alarms", "harmless_false_alarms"):
+        before, after = getattr(current, name), getattr(new, name)
+        if before is not None and after is not None and after > before + TOLERANCE:
+            raise WorseModelError(
+                f"The new model is worse than {current.model}: false alarms {after:.2%} against {before:.2%}.",
+                cure=cure,
+            )
+
+
+def install(model: LinearModel, folder: Path) -> Path:
+    """Store a model under its version and put it in use.
+
+    Raises:
+        ModelWriteError: the folder cannot be written.
+    """
+    staging = folder / "incoming"
+    save(model, staging)
+    place = folder / model.version
+    try:
+        if place.exists():
+            # The same version holds the same bytes.
+            for name in ("model.json", "model.npz"):
+                (staging / name).replace(place / name)
+            staging.rmdir()
+        else:
+            staging.rename(place)
+        replace_file(folder / POINTER, model.version.encode())
+    except OSError as error:
+        raise ModelWriteError(
+            f"The model cannot be installed in {folder}: {error}.", cure="Free the folder."
+        ) from error
+    return place
+
+
+def installed(folder: Path) -> Path | None:
+    """Return the folder of the model in use, None if none was ever installed.
+
+    Raises:
+        ModelFileError: the pointer is damaged.
+    """
+    pointer = folder / POINTER
+    if not pointer.exists():
+        return None
+    try:
+        version = pointer.read_text(encoding="ascii").strip()
+    except (OSError, ValueError) as error:
+        raise ModelFileError(f"{pointer} cannot be read: {error}.", cure="Install a model again.") from error
+    if not _VERSION.fullmatch(version):
+        raise ModelFileError(f"{pointer} names no model version.", cure="Install a model again.")
+    return folder / version

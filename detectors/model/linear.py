@@ -1,0 +1,151 @@
+"""The model: weights by hashed n-gram, and the margins and probabilities of a column.
+
+A margin is ``sum(count · weight) / sqrt(sum(count · idf²)) + bias``, the n-grams of
+both views together. Both sums are of int8 values, so the NumPy and the compiled
+engine agree bit for bit.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from detectors.model.hashing import LENGTHS, occurrences
+from detectors.model.tables import ViewTables
+from detectors.model.views import View, folded_view, pinyin_view, string_buffers, utf32
+
+Floats = npt.NDArray[np.float64]
+
+BLOCK: Final = 8
+"""Columns are padded to a multiple of this: the compiled engine adds them as 64-bit words."""
+COMPILE_FROM: Final = 2048
+"""Columns of fewer rows are scored by NumPy until compiled code is loaded: loading it costs more than they do."""
+_CHUNK: Final = 4 << 20
+
+
+@dataclass(slots=True)
+class LinearModel:
+    """Weights (2**bits × columns, int8): column 0 the squared idf, then one column a label, padded to blocks of 8.
+
+    ``scale`` and ``bias`` by label; ``idf_step`` is the unit of column 0; ``calibration`` (labels + 1 × labels) maps
+    margins to logits, its last row the constants. ``thresholds`` by label: the probability from which a text counts
+    as a finding. ``none_label`` is the label that means "nothing illegal", if there is one, and ``gate`` the largest
+    margin of it that a finding can have.
+    """
+
+    labels: list[str]
+    none_label: str | None
+    bits: int
+    pinyin: bool
+    weights: npt.NDArray[np.int8]
+    scale: Floats
+    bias: Floats
+    idf_step: float
+    calibration: Floats
+    thresholds: dict[str, float]
+    tables: ViewTables
+    gate: float | None = None
+    info: dict[str, Any] = field(default_factory=dict)
+    version: str = ""
+    _words: npt.NDArray[np.uint64] | None = field(default=None, repr=False)
+    _gate: npt.NDArray[np.uint16] | None = field(default=None, repr=False)
+
+    @property
+    def none_index(self) -> int:
+        """Index of ``none_label``, -1 if there is none."""
+        return self.labels.index(self.none_label) if self.none_label is not None else -1
+
+    def views(self, texts: pa.StringArray) -> list[View]:
+        """Return the views that this model reads of a column: normalised, and pinyin if it has one."""
+        view = folded_view(*utf32(texts), self.tables)
+        return [view, pinyin_view(view, self.tables)] if self.pinyin else [view]
+
+    def margins(self, texts: pa.StringArray, *, compiled: bool | None = None) -> Floats:
+        """Return margins (n × labels) of ``n`` texts; ``compiled`` forces or forbids the compiled engine."""
+        return self._margins(self._sums(texts, compiled, gated=False)[0])
+
+    def probabilities(self, texts: pa.StringArray, *, compiled: bool | None = None) -> Floats:
+        """Return calibrated probabilities (n × labels, each row adds up to 1)."""
+        return softmax(self.margins(texts, compiled=compiled), self.calibration)
+
+    def suspects(self, texts: pa.StringArray, *, compiled: bool | None = None) -> tuple[npt.NDArray[np.int64], Floats]:
+        """Return the rows that pass the gate, ascending, and their probabilities (rows × labels).
+
+        The gate is the margin of ``none_label``: a row above it is taken as harmless after one cheap sum. Without a
+        gate every row passes.
+        """
+        sums, passed = self._sums(texts, compiled, gated=self.gate is not None)
+        if self.none_label is not None:
+            # A finding must have something to show: without one n-gram that speaks for a label there is none.
+            speaks = sums[:, 1 : 1 + len(self.labels)] > 0
+            speaks[:, self.none_index] = False
+            passed &= speaks.any(axis=1)
+        rows = np.flatnonzero(passed)
+        return rows, softmax(self._margins(sums[rows]), self.calibration)
+
+    def _margins(self, sums: npt.NDArray[np.int64]) -> Floats:
+        norm = np.sqrt(np.maximum(sums[:, :1], 1) * self.idf_step)
+        return np.asarray(sums[:, 1 : 1 + len(self.labels)] * self.scale / norm + self.bias, np.float64)
+
+    def _sums(
+        self, texts: pa.StringArray, compiled: bool | None, *, gated: bool
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        """Return the integer sums (n × columns) of a column, null counting as empty, and which rows passed the gate."""
+        if texts.null_count:
+            texts = texts.fill_null("")
+        if compiled is None:
+            compiled = len(texts) >= COMPILE_FROM or "detectors.model.kernels" in sys.modules
+        sums = np.zeros((len(texts), self.weights.shape[1]), np.int64)
+        passed = np.ones(len(texts), np.bool_)
+        _, offsets = string_buffers(texts)
+        low = 0
+        while low < len(texts):
+            high = int(np.searchsorted(offsets, int(offsets[low]) + _CHUNK, side="right")) - 1
+            high = min(max(high, low + 1), len(texts))
+            part = texts.slice(low, high - low)
+            engine = self._compiled if compiled else self._numpy
+            sums[low:high], passed[low:high] = engine(part, gated)
+            low = high
+        return sums, passed
+
+    def _compiled(self, texts: pa.StringArray, gated: bool) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        from detectors.model import kernels
+
+        none = self.none_index
+        if self._words is None:
+            self._words = kernels.packed_words(self.weights)
+            self._gate = kernels.packed_gate(self.weights, 1 + none) if self.gate is not None else None
+        if not gated or self.gate is None:
+            return kernels.column_sums(*string_buffers(texts), self.tables, self.pinyin, self._words)
+        limits = (self.idf_step, float(self.scale[none]), float(self.bias[none]), self.gate)
+        return kernels.column_sums(*string_buffers(texts), self.tables, self.pinyin, self._words, self._gate, limits)
+
+    def _numpy(self, texts: pa.StringArray, gated: bool) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        sums = np.zeros((len(texts), self.weights.shape[1]), np.int64)
+        for which, view in enumerate(self.views(texts)):
+            for size in LENGTHS[which]:
+                found = occurrences(view, which, self.bits, (size,))
+                count = np.bincount(found.row, minlength=len(texts))
+                rows = np.flatnonzero(count)
+                if len(rows):
+                    borders = np.zeros(len(texts) + 1, np.int64)
+                    np.cumsum(count, out=borders[1:])
+                    gathered = self.weights[found.bucket]
+                    sums[rows] += np.add.reduceat(gathered, borders[rows], axis=0, dtype=np.int64)
+        passed = np.ones(len(texts), np.bool_)
+        if gated and self.gate is not None:
+            passed = self._margins(sums)[:, self.none_index] <= self.gate
+        return sums, passed
+
+
+def softmax(margins: Floats, calibration: Floats) -> Floats:
+    """Turn margins (n × labels) into probabilities by a linear map (labels + 1 × labels) and softmax."""
+    logits = margins @ calibration[:-1] + calibration[-1]
+    logits -= logits.max(axis=1, keepdims=True, initial=-np.inf)
+    np.exp(logits, out=logits)
+    return np.asarray(logits / logits.sum(axis=1, keepdims=True), np.float64)

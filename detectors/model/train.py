@@ -1,0 +1,280 @@
+"""Training: labelled texts in, a calibrated model with thresholds out.
+
+One linear support vector machine a label (one against the rest) over n-gram counts
+weighted by idf, each label's features stretched by how much they tell that label
+from the others (naive-Bayes log-count ratio: Wang and Manning, "Baselines and
+Bigrams", ACL 2012). Margins of rows that a fold did not train on fit the map to
+probabilities and the thresholds. Deterministic for the same rows and options.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from detectors.corpus.disguises import DEFAULT_RATE, DISGUISES
+from detectors.model.decide import decide
+from detectors.model.errors import TrainingDataError
+from detectors.model.features import Idf, count_matrix, fit_idf, weigh
+from detectors.model.labelled import Labelled
+from detectors.model.linear import BLOCK, LinearModel, softmax
+from detectors.model.tables import standard_tables
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+NONE_NAMES: Final = ("none", "0", "不违规", "正常", "无", "harmless", "normal", "benign", "ok")
+"""Labels that are taken as "nothing illegal" when nobody says which one is."""
+_SMOOTHING: Final = 3.0
+_FALLBACK_THRESHOLD: Final = 0.5
+LEAST_THRESHOLD: Final = 0.3
+MOST_THRESHOLD: Final = 0.995
+_GATE_ROOM: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class TrainOptions:
+    """How to train.
+
+    ``bits``: the table has 2**bits buckets. ``cost``: the machine's C. ``folds``: for calibration. ``min_df``: n-grams
+    in fewer texts are left out. ``false_alarm_rate``: the share of harmless texts that thresholds let each label take.
+    """
+
+    bits: int = 20
+    pinyin: bool = True
+    cost: float = 0.3
+    folds: int = 4
+    min_df: int = 1
+    false_alarm_rate: float = 0.002
+    none_label: str | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A model, and the margins (n × labels) that each row got from the folds that had not seen it."""
+
+    model: LinearModel
+    margins: Floats
+    truth: Ints
+
+
+def train(
+    texts: pa.StringArray,
+    labels: list[str],
+    options: TrainOptions | None = None,
+    *,
+    groups: npt.NDArray[Any] | None = None,
+    copy: npt.NDArray[np.bool_] | None = None,
+) -> Trained:
+    """Train a model on ``n`` texts and their labels.
+
+    Args:
+        texts: the column.
+        labels: one label a text, any set of two or more.
+        options: how.
+        groups: rows of one group (author, template family) never fall on both sides of a fold.
+        copy: rows that are perturbed copies of others; they train, but calibrate nothing.
+
+    Raises:
+        TrainingDataError: fewer than two labels, or a label with too few texts.
+    """
+    options = options or TrainOptions()
+    names, truth = np.unique(np.array(labels, dtype=str), return_inverse=True)
+    _check(names, truth)
+    none_label = _none_label([str(n) for n in names], options.none_label)
+    tables = standard_tables()
+    counts = count_matrix(texts, tables, options.bits, pinyin=options.pinyin)
+    plain = np.ones(len(truth), np.bool_) if copy is None else ~copy
+    margins = np.zeros((len(truth), len(names)))
+    for inside, outside in _folds(truth, groups, options):
+        fitted = _fit(counts[inside], truth[inside], len(names), options)
+        margins[outside] = fitted.margins(counts[outside])
+    calibration = _calibrate(margins[plain], truth[plain])
+    probabilities = softmax(margins[plain], calibration)
+    thresholds = _thresholds(probabilities, truth[plain], [str(n) for n in names], none_label, options)
+    final = _fit(counts, truth, len(names), options)
+    weights, scale = final.quantised()
+    model = LinearModel(
+        labels=[str(n) for n in names],
+        none_label=none_label,
+        bits=options.bits,
+        pinyin=options.pinyin,
+        weights=weights,
+        scale=scale,
+        bias=final.bias,
+        idf_step=final.idf.step,
+        calibration=calibration,
+        thresholds=thresholds,
+        tables=tables,
+        gate=None if none_label is None else _gate(margins[plain], probabilities, thresholds, [str(n) for n in names]),
+        info={"rows": len(truth), "rows_by_label": {str(n): int((truth == k).sum()) for k, n in enumerate(names)}},
+    )
+    return Trained(model, margins, np.asarray(truth, np.int64))
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitted:
+    """Weights (buckets × labels, idf included) and bias of one fit."""
+
+    idf: Idf
+    weights: npt.NDArray[np.float32]
+    bias: Floats
+
+    def margins(self, counts: Any) -> Floats:
+        norm = np.sqrt(np.maximum(counts @ self.idf.squared.astype(np.float64), 1) * self.idf.step)
+        return np.asarray((counts @ self.weights) / norm[:, None] + self.bias, np.float64)
+
+    def quantised(self) -> tuple[npt.NDArray[np.int8], Floats]:
+        """Return the table of ``LinearModel`` and the scale by label."""
+        buckets, labels = self.weights.shape
+        table = np.zeros((buckets, -(-(1 + labels) // BLOCK) * BLOCK), np.int8)
+        table[:, 0] = self.idf.squared
+        scale = np.maximum(np.abs(self.weights).max(axis=0), 1e-9).astype(np.float64) / 127
+        table[:, 1 : 1 + labels] = np.rint(self.weights / scale)
+        return table, scale
+
+
+def _fit(counts: Any, truth: Ints, labels: int, options: TrainOptions) -> _Fitted:
+    from sklearn.svm import LinearSVC
+
+    idf = fit_idf(counts, options.min_df)
+    present = np.bincount(counts.indices, minlength=counts.shape[1]) >= options.min_df
+    kept = np.flatnonzero(present)
+    features = weigh(counts, idf)[:, kept].tocsr()
+    seen = features.copy()
+    seen.data = np.ones_like(seen.data)
+    weights = np.zeros((counts.shape[1], labels), np.float32)
+    bias = np.zeros(labels)
+    total = np.asarray(seen.sum(axis=0), np.float64).ravel()
+    for label in range(labels):
+        mine = np.asarray(seen[truth == label].sum(axis=0), np.float64).ravel()
+        stretch = (1 + np.abs(_log_ratio(mine, total - mine))).astype(np.float32)
+        scaled = features.copy()
+        scaled.data *= stretch[features.indices]
+        machine = LinearSVC(C=options.cost, random_state=options.seed, max_iter=5000)
+        machine.fit(scaled, truth == label)
+        weights[kept, label] = machine.coef_[0] * stretch * idf.value[kept]
+        bias[label] = float(machine.intercept_[0])
+    return _Fitted(idf, weights, bias)
+
+
+def _log_ratio(mine: Floats, rest: Floats) -> Floats:
+    mine, rest = mine + _SMOOTHING, rest + _SMOOTHING
+    return np.asarray(np.log((mine / mine.sum()) / (rest / rest.sum())))
+
+
+def _check(names: npt.NDArray[Any], truth: Ints) -> None:
+    if len(names) < 2:
+        raise TrainingDataError(
+            "The labelled data has fewer than two labels.", cure="Add examples of what the model shall tell apart."
+        )
+    if len(names) > 500:
+        raise TrainingDataError(
+            f"The labelled data has {len(names)} labels.", cure="Name the right label column with --label-column."
+        )
+    counts = np.bincount(truth)
+    few = int(counts.argmin())
+    if counts[few] < 2:
+        raise TrainingDataError(
+            f"The label {str(names[few])!r} has only {counts[few]} text.", cure="Give each label at least two texts."
+        )
+
+
+def _none_label(names: list[str], asked: str | None) -> str | None:
+    if asked is not None:
+        if asked not in names:
+            raise TrainingDataError(f"No text has the label {asked!r}.", cure=f"The labels are: {', '.join(names)}.")
+        return asked
+    return next((n for known in NONE_NAMES for n in names if n.lower() == known), None)
+
+
+def _folds(truth: Ints, groups: npt.NDArray[Any] | None, options: TrainOptions) -> list[tuple[Ints, Ints]]:
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    empty = np.zeros(len(truth))
+    if groups is not None:
+        few = len(np.unique(groups))
+        if few < 2:
+            raise TrainingDataError(
+                "All texts belong to one group.", cure="Give each label texts of two groups or more."
+            )
+        splitter = StratifiedGroupKFold(min(options.folds, few), shuffle=True, random_state=options.seed)
+        found = list(splitter.split(empty, truth, groups))
+    else:
+        folds = max(2, min(options.folds, int(np.bincount(truth).min())))
+        found = list(StratifiedKFold(folds, shuffle=True, random_state=options.seed).split(empty, truth))
+    labels = len(np.unique(truth))
+    # A group that holds a whole label would leave a fold without it.
+    if any(len(np.unique(truth[inside])) < labels for inside, _ in found):
+        raise TrainingDataError(
+            "A label's texts all belong to one group.", cure="Give each label texts of at least two groups."
+        )
+    return found
+
+
+def _calibrate(margins: Floats, truth: Ints) -> Floats:
+    """Fit the map from margins to logits (labels + 1 × labels) by multinomial logistic regression."""
+    from sklearn.linear_model import LogisticRegression
+
+    labels = margins.shape[1]
+    fitted = LogisticRegression(C=1.0, max_iter=1000).fit(margins, truth)
+    coefficients, constants = fitted.coef_, fitted.intercept_
+    if labels == 2:
+        coefficients = np.vstack([-coefficients[0] / 2, coefficients[0] / 2])
+        constants = np.array([-constants[0] / 2, constants[0] / 2])
+    return np.vstack([coefficients.T, constants])
+
+
+def _thresholds(
+    probabilities: Floats, truth: Ints, names: list[str], none_label: str | None, options: TrainOptions
+) -> dict[str, float]:
+    """Choose each label's threshold so that at most ``false_alarm_rate`` of the harmless rows are found as it."""
+    if none_label is None:
+        return dict.fromkeys(names, _FALLBACK_THRESHOLD)
+    decided = decide(probabilities, names, none_label, {})
+    harmless = truth == names.index(none_label)
+    allowed = int(options.false_alarm_rate * harmless.sum())
+    found = {}
+    for label, name in enumerate(names):
+        if name != none_label:
+            scores = np.sort(decided.score[harmless & (decided.label == label)])[::-1]
+            taken = float(scores[allowed]) if len(scores) > allowed else 0.0
+            found[name] = round(min(max(taken + 1e-4, LEAST_THRESHOLD), MOST_THRESHOLD), 4)
+    return found
+
+
+def _gate(margins: Floats, probabilities: Floats, thresholds: dict[str, float], names: list[str]) -> float:
+    """Return the none label's largest margin among the rows that reach a threshold, with room for rows not seen yet."""
+    none = next(n for n, name in enumerate(names) if name not in thresholds)
+    found = decide(probabilities, names, names[none], thresholds).illegal
+    return round(float(margins[found, none].max(initial=0.0)) + _GATE_ROOM, 4)
+
+
+def train_with_disguises(data: Labelled, options: TrainOptions, copies: int) -> LinearModel:
+    """Train on labelled rows and on ``copies`` disguised copies of each row that is not harmless."""
+    if not copies:
+        return train(data.texts, data.labels, options, groups=data.groups).model
+    texts = data.texts.to_pylist()
+    none = _none_label(sorted(set(data.labels)), options.none_label)
+    groups = np.arange(len(texts)).astype(str) if data.groups is None else data.groups
+    rows = [k for k, label in enumerate(data.labels) if label != none]
+    names = list(DISGUISES)
+    added, source = [], []
+    for turn in range(copies):
+        chosen = [names[(n + turn) % len(names)] for n in range(len(rows))]
+        for n, (name, row) in enumerate(zip(chosen, rows, strict=True)):
+            added.append(DISGUISES[name](texts[row], Random(f"{options.seed}:{turn}:{n}"), DEFAULT_RATE))
+            source.append(row)
+    return train(
+        pa.array(texts + added, pa.string()),
+        data.labels + [data.labels[k] for k in source],
+        options,
+        groups=np.concatenate([groups, groups[source]]),
+        copy=np.arange(len(texts) + len(added)) >= len(texts),
+    ).model
