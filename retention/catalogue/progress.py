@@ -28,6 +28,7 @@ class Partition:
     cursor: int
     planned: int
     finished: bool
+    hint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +54,14 @@ def partitions(connection: sa.Connection, source: str) -> list[Partition]:
         .scalar_subquery()
     )
     rows = connection.execute(
-        sa.select(p.source, p.partition, p.path, p.generation, p.cursor, planned.label("planned"), p.finished)
+        sa.select(p.source, p.partition, p.path, p.generation, p.cursor, planned.label("planned"), p.finished, p.hint)
         .where(p.source == source)
         .order_by(p.path, p.generation)
     )
     return [
-        Partition(row.source, row.partition, row.path, row.generation, row.cursor, row.planned or 0, row.finished)
+        Partition(
+            row.source, row.partition, row.path, row.generation, row.cursor, row.planned or 0, row.finished, row.hint
+        )
         for row in rows
     ]
 
@@ -81,6 +84,11 @@ def add_partition(connection: sa.Connection, *, source: str, partition: str, pat
 def move_partition(connection: sa.Connection, *, source: str, partition: str, path: str) -> None:
     """Record that the partition's file now lies elsewhere (it was rotated)."""
     _one(connection.execute(_row(source, partition).values(path=path)), partition)
+
+
+def hint_partition(connection: sa.Connection, source: str, partition: str, hint: str) -> None:
+    """Keep a source's remark about a partition, e.g. a file's size and modification time."""
+    _one(connection.execute(_row(source, partition).values(hint=hint)), partition)
 
 
 def finish_partition(connection: sa.Connection, source: str, partition: str) -> None:
@@ -106,6 +114,14 @@ def plan(connection: sa.Connection, planned: Sequence[PlannedRange]) -> None:
     if planned:
         now = timestamp()
         connection.execute(range_table.insert(), [{**asdict(item), "planned_at": now} for item in planned])
+
+
+def discard(connection: sa.Connection, item: PlannedRange) -> None:
+    """Take back a range, and all after it in its partition, whose bytes are gone before they could be archived."""
+    r = range_table.c
+    connection.execute(
+        range_table.delete().where(r.source == item.source, r.partition == item.partition, r.start >= item.start)
+    )
 
 
 def _row(source: str, partition: str) -> sa.Update:

@@ -28,8 +28,9 @@ partitions = sa.Table(
     sa.Column("cursor", sa.BigInteger, nullable=False),
     sa.Column("finished", sa.Boolean, nullable=False),
     sa.Column("opened_at", sa.String(32), nullable=False),
+    sa.Column("hint", sa.Text),
 )
-"""One row a partition; everything before ``cursor`` is in the archive."""
+"""One row a partition; everything before ``cursor`` is in the archive. ``hint`` is the source's own, to save reading."""
 
 ranges = sa.Table(
     "ranges",

@@ -24,6 +24,7 @@ def upgrade() -> None:
         sa.Column("cursor", size, nullable=False),
         sa.Column("finished", sa.Boolean, nullable=False),
         sa.Column("opened_at", moment, nullable=False),
+        sa.Column("hint", place),
     )
     op.create_table(
         "ranges",
