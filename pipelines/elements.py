@@ -13,7 +13,7 @@ from pipelines.batches import BatchResult, DetectedBatch, PairedBatch, RawBatch
 from pipelines.beam import beam
 
 
-class ElementCoder(beam.coders.Coder):  # type: ignore[misc]
+class ElementCoder(beam.coders.Coder):
     """Pickle, protocol 5. Workers and job belong to one deployment: nothing from outside is ever decoded."""
 
     def encode(self, value: Any) -> bytes:

@@ -127,7 +127,9 @@ def _read_all(
         if codes[record] != 0:
             continue
         counters[KEYS] = 0
-        counters[RECORD] = record + 1
+        # A record that is read again, after the loop got what it lacked, must not meet its own keys.
+        counters[SERIAL] += 1
+        counters[RECORD] = counters[SERIAL]
         row = counters[_ROWS]
         first_extra = counters[_EXTRAS]
         room = counters[_ROOM]

@@ -1,0 +1,5 @@
+"""``python -m liucun``."""
+
+from liucun.cli import main
+
+main()

@@ -1,0 +1,153 @@
+"""``liucun run``: take in logs, seal them, find illegal content, open tickets."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from errors import UsageError
+from liucun.cli import json_option, parse_pairs, print_json, store_option
+from liucun.store import OpenStore, open_store
+from pipelines.sources.spec import SourceSpec, parse_spec
+
+if TYPE_CHECKING:
+    from pipelines.job import Job
+    from pipelines.summary import RunSummary
+
+
+@click.command(name="run", short_help="Take in logs: archive, detect, open tickets.")
+@store_option
+@click.option(
+    "--source",
+    "sources",
+    multiple=True,
+    metavar="SPEC",
+    help="NAME of a declared source, or CLASS:FORMAT:GLOB. Repeatable; default: every declared source.",
+)
+@click.option("--map", "mapping", multiple=True, metavar="COLUMN=FIELD", help="Which incoming field fills a column.")
+@click.option("--time-zone", metavar="Z", help="Zone of times without one. [default: Asia/Shanghai]")
+@click.option(
+    "--published/--not-published",
+    default=None,
+    help="Whether `text` is published to the public. Only then is it scanned; left undeclared, audits say so.",
+)
+@click.option("--follow", is_flag=True, help="Go on waiting for more, across rotation, until stopped.")
+@click.option("--runner", type=click.Choice(["direct"]), default="direct", show_default=True, help="Engine.")
+@click.option("--max-seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after so many seconds.")
+@click.option("--fail-on-unparsed", is_flag=True, help="Exit 1 when a line could not be parsed.")
+@json_option
+def command(
+    store: Path,
+    sources: tuple[str, ...],
+    mapping: tuple[str, ...],
+    time_zone: str | None,
+    published: bool | None,
+    follow: bool,
+    runner: str,
+    max_seconds: float | None,
+    fail_on_unparsed: bool,
+    as_json: bool,
+) -> None:
+    """Take in logs 采集: archive every record, scan what is public, open tickets.
+
+    \b
+    liucun run --source 'transaction:csv:/logs/*.csv.gz' --map order_id=OrderNo
+    liucun run --source 'user_log:syslog:/var/log/auth.log' --follow
+
+    Classes: user_log, transaction, content, seller_identity, live_index.
+    Formats: ndjson, csv, combined, syslog; .gz is read as it is.
+    A line that cannot be parsed is archived as it came, with the reason. Running again adds
+    only what is new.
+    """
+    from pipelines.job import Job, JobOptions
+
+    with open_store(store) as opened:
+        specs = _specs(opened, sources, parse_pairs(mapping, "--map"), time_zone, published)
+        run_settings = opened.settings.run
+        job = Job(
+            opened.store,
+            specs,
+            JobOptions(
+                follow=follow,
+                max_seconds=max_seconds,
+                batch_bytes=run_settings.batch_megabytes << 20,
+                round_bytes=run_settings.round_megabytes << 20,
+            ),
+        )
+        summary = _run(job, quiet=as_json)
+        if as_json:
+            print_json(summary.as_json())
+            for problem in job.problems:
+                click.echo(f"liucun: {problem}", err=True)
+        else:
+            from liucun.run_report import print_run_report
+
+            print_run_report(opened, summary, job.problems, specs)
+    if fail_on_unparsed and summary.unparsed.total():
+        sys.exit(1)
+
+
+def _specs(
+    opened: OpenStore,
+    sources: tuple[str, ...],
+    mapping: dict[str, str],
+    time_zone: str | None,
+    published: bool | None,
+) -> list[SourceSpec]:
+    chosen: list[SourceSpec] = []
+    for text in sources:
+        declared = opened.settings.declared(text)
+        if declared is None:
+            chosen.append(parse_spec(text, mapping=mapping, time_zone=time_zone, published=published))
+        elif mapping or time_zone or published is not None:
+            raise UsageError(
+                f"The source {text!r} is declared in the settings; --map, --time-zone and --published are for CLASS:FORMAT:GLOB.",
+                cure="Change the declaration in liucun.toml instead.",
+            )
+        else:
+            chosen.append(declared)
+    if not sources:
+        chosen = list(opened.settings.source)
+    if not chosen:
+        raise UsageError(
+            "No source was given and none is declared.",
+            cure="Give --source CLASS:FORMAT:GLOB, or declare sources in the store's liucun.toml.",
+        )
+    names = [spec.name for spec in chosen]
+    if len(set(names)) != len(names):
+        raise UsageError("A source was given twice.", cure="Keep one of the two.")
+    return chosen
+
+
+def _run(job: Job, *, quiet: bool) -> RunSummary:
+    with _stopping(job):
+        if quiet or not sys.stderr.isatty():
+            return job.run()
+        from liucun.run_progress import RunProgress
+
+        with RunProgress() as progress:
+            return job.run(progress.show)
+
+
+@contextmanager
+def _stopping(job: Job) -> Iterator[None]:
+    """Let the present round end on SIGTERM and the first Ctrl-C; a second Ctrl-C interrupts."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        job.stop()
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,120 @@
+"""The store's settings file, ``liucun.toml``: read strictly, each section checked by the room it belongs to."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from errors import SettingsError
+from pipelines.sources.spec import SourceSpec
+from retention.store import ArchiveSettings, KeySettings, StoreSettings
+
+FILE_NAME = "liucun.toml"
+MAX_BYTES = 1 << 20
+
+
+class RunSettings(BaseModel):
+    """``[run]``: how much one batch and one round of the embedded run hold."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    batch_megabytes: int = Field(default=8, ge=1, le=64)
+    round_megabytes: int = Field(default=32, ge=1, le=512)
+
+
+class Settings(BaseModel):
+    """The whole file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[1]
+    archive: ArchiveSettings = ArchiveSettings()
+    keys: KeySettings = KeySettings()
+    run: RunSettings = RunSettings()
+    source: tuple[SourceSpec, ...] = ()
+
+    @field_validator("source")
+    @classmethod
+    def _names_differ(cls, sources: tuple[SourceSpec, ...]) -> tuple[SourceSpec, ...]:
+        names = [source.name for source in sources]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"declared twice: {', '.join(twice)}")
+        return sources
+
+    @property
+    def store(self) -> StoreSettings:
+        """The part that opens the store."""
+        return StoreSettings(archive=self.archive, keys=self.keys)
+
+    def declared(self, name: str) -> SourceSpec | None:
+        """The source declared under a name."""
+        return next((source for source in self.source if source.name == name), None)
+
+
+TEMPLATE = """\
+# Settings of this store 本留存库的设置. `liucun doctor` checks them; docs/settings.md explains each.
+format = 1
+
+[archive]
+# SM4-GCM-SM3 (commercial cryptography 商用密码) or AES-256-GCM-SHA256
+suite = "{suite}"
+
+[run]
+batch_megabytes = 8
+round_megabytes = 32
+
+# A declared source 日志来源; run it by its name: liucun run --source shop-orders
+# [[source]]
+# name = "shop-orders"
+# record_class = "transaction"        # user_log, transaction, content, seller_identity, live_index
+# format = "csv"                      # ndjson, csv, combined, syslog
+# paths = ["/logs/orders/*.csv"]
+# time_zone = "Asia/Shanghai"
+# mapping = {{ order_id = "OrderNo", event_time = "CreatedAt" }}
+# published = {{ text = true }}         # only text published to the public is scanned
+"""
+
+
+def read_settings(root: Path) -> Settings:
+    """Read the settings of the store in ``root``.
+
+    Raises:
+        SettingsError: there is no store, or its file is damaged; the message names section and field.
+    """
+    path = root / FILE_NAME
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise SettingsError(f"{path} is larger than 1 MiB.", cure="Restore it from a backup.")
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError as error:
+        raise SettingsError(
+            f"There is no store at {root}.", cure="Make one with `liucun init`, or name it with --store."
+        ) from error
+    except NotADirectoryError as error:
+        raise SettingsError(f"{root} is not a folder.", cure="Name the store's folder with --store.") from error
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}.", cure="Check its rights.") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(
+            f"{path} is not UTF-8 text.", cure="Restore it from a backup, or save it as UTF-8."
+        ) from error
+    try:
+        return Settings.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}.", cure="Mend the line it names.") from error
+    except ValidationError as error:
+        raise SettingsError(
+            f"{path}: {_words(error.errors())}.", cure="Mend the fields named; docs/settings.md lists them."
+        ) from error
+
+
+def _words(errors: Iterable[Any]) -> str:
+    return "; ".join(
+        f"{'.'.join(str(part) for part in item['loc'])}: {str(item['msg']).removeprefix('Value error, ')}"
+        for item in errors
+    )

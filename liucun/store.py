@@ -1,0 +1,87 @@
+"""Opens a store for a command: settings, passphrase, keys, tables of every room, and who is acting."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import tickets
+from liucun.passphrase import passphrase
+from liucun.settings import Settings, read_settings
+from retention.catalogue.engine import Catalogue
+from retention.catalogue.migrate import migrate
+from retention.crypto.bodies import BodyCipher
+from retention.keys.periods import PeriodKeys
+from retention.objects.base import ObjectStore
+from retention.segments import Archive
+from retention.store import Store
+
+TICKET_SCRIPTS = Path(tickets.__file__).parent / "migrations"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStore:
+    """A store opened for a command, and the account that acts (before accounts exist: ``os:USER``)."""
+
+    store: Store
+    settings: Settings
+    actor: str
+
+    @property
+    def root(self) -> Path:
+        """The store's folder."""
+        return self.store.root
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The catalogue's database, tickets included."""
+        return self.store.catalogue
+
+    @property
+    def archive(self) -> Archive:
+        """The sealed segments."""
+        return self.store.archive
+
+    @property
+    def objects(self) -> ObjectStore:
+        """Where the segments' bytes lie."""
+        return self.store.objects
+
+    @property
+    def period_keys(self) -> PeriodKeys:
+        """The keys by class and month."""
+        return self.store.period_keys
+
+    @property
+    def bodies(self) -> BodyCipher:
+        """Seals small values of the database."""
+        return self.store.bodies
+
+
+@contextmanager
+def open_store(root: Path) -> Iterator[OpenStore]:
+    """Open the store in ``root`` with the passphrase of the environment or the prompt.
+
+    Raises:
+        SettingsError, KeyAccessError, StorageError: what is missing or wrong; nothing was written.
+    """
+    settings = read_settings(root)
+    with Store.open(root, settings.store, passphrase()) as store:
+        prepare_tables(store.catalogue)
+        yield OpenStore(store, settings, acting_account())
+
+
+def prepare_tables(catalogue: Catalogue) -> None:
+    """Bring the tables of the rooms above the archive up to date."""
+    migrate(catalogue, room="tickets", script_location=TICKET_SCRIPTS)
+
+
+def acting_account() -> str:
+    """Who acts when no account is signed in."""
+    try:
+        return f"os:{getpass.getuser()}"
+    except (KeyError, OSError):
+        return "os:unknown"

@@ -1,0 +1,87 @@
+"""One run over declared sources: plan ranges, run them in rounds, add up the results.
+
+Planned ranges are persisted before they run, so that a run that was cut off repeats
+exactly the batches it had begun and the cursor sorts out which of them had been done.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pipelines.batches import RawBatch
+from pipelines.embedded import EmbeddedRunner
+from pipelines.sources.files import FileSource
+from pipelines.sources.spec import SourceSpec
+from pipelines.summary import RunSummary
+from retention.store import Store
+
+POLL_SECONDS = 0.5
+"""How often a following run looks for more."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """``batch_bytes`` of source bytes a batch, ``round_bytes`` a round of the embedded run."""
+
+    follow: bool = False
+    max_seconds: float | None = None
+    batch_bytes: int = 8 << 20
+    round_bytes: int = 32 << 20
+
+
+Progress = Callable[[RunSummary, int], None]
+"""Called after every round with the summary so far and the bytes still known to be waiting."""
+
+
+class Job:
+    """Runs the embedded pipeline over sources until they are done, or until it is stopped."""
+
+    def __init__(self, store: Store, specs: Sequence[SourceSpec], options: JobOptions) -> None:
+        self.options = options
+        self.summary = RunSummary()
+        self._store = store
+        self._specs = {spec.name: spec for spec in specs}
+        self.sources = [
+            FileSource(spec, store.catalogue, follow=options.follow, batch_bytes=options.batch_bytes) for spec in specs
+        ]
+        self._stop = threading.Event()
+
+    def stop(self) -> None:
+        """End the run after its present round; safe to call from a signal handler."""
+        self._stop.set()
+
+    @property
+    def problems(self) -> list[str]:
+        """What sources could not read, in words."""
+        return [str(problem) for source in self.sources for problem in source.problems]
+
+    def run(self, progress: Progress | None = None) -> RunSummary:
+        """Run to the end.
+
+        Raises:
+            LiucunError: a stage or a source failed; what was committed stays, the next run goes on from there.
+        """
+        with EmbeddedRunner(self._store, self._specs) as runner:
+            while not self._over():
+                batches = self._plan()
+                if batches:
+                    self.summary.add(runner.run(batches))
+                elif not self.options.follow:
+                    break
+                else:
+                    self._stop.wait(POLL_SECONDS)
+                if progress:
+                    progress(self.summary, sum(source.lag() for source in self.sources))
+        return self.summary
+
+    def _over(self) -> bool:
+        limit = self.options.max_seconds
+        return self._stop.is_set() or (limit is not None and time.monotonic() - self.summary.started >= limit)
+
+    def _plan(self) -> list[RawBatch]:
+        # Every source gets its share of a round, so that a big one does not starve the others.
+        share = max(self.options.round_bytes // max(len(self.sources), 1), 1)
+        return [batch for source in self.sources for batch in source.plan(share)]

@@ -1,0 +1,68 @@
+"""Detect 监测: the detectors over the text that a source declares public, and over nothing else (电信条例 art. 65)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from detectors.base import Detector
+from detectors.default import default_detector
+from pipelines.batches import DecodedBatch, DetectedBatch, PairedBatch
+from pipelines.beam import beam
+from pipelines.stages.failing import Failing
+from tickets.opening import ContentFinding, Hit
+
+_CONTEXT = ("log_offset", "content_id", "user_id", "event_time", "event_ingested")
+
+
+def detect_batch(decoded: DecodedBatch, detector: Detector) -> tuple[ContentFinding, ...]:
+    """Scan every public text field of a batch; one ``ContentFinding`` for each text with a hit."""
+    found: list[ContentFinding] = []
+    for field, texts in sorted(decoded.published.items()):
+        findings = detector.detect(texts)
+        if findings.num_rows:
+            found.extend(_by_text(decoded, field, texts, findings))
+    return tuple(found)
+
+
+def _by_text(
+    decoded: DecodedBatch, field: str, texts: pa.StringArray, findings: pa.RecordBatch
+) -> Iterator[ContentFinding]:
+    rows = findings.column("row").to_numpy(zero_copy_only=False)
+    distinct, begins = np.unique(rows, return_index=True)
+    ends = [*begins[1:].tolist(), len(rows)]
+    hits = findings.drop_columns(["row"]).to_pylist()
+    context = decoded.records.select(list(_CONTEXT)).take(pa.array(distinct)).to_pylist()
+    hit_texts = texts.take(pa.array(distinct)).to_pylist()
+    for text, record, begin, end in zip(hit_texts, context, begins.tolist(), ends, strict=True):
+        yield ContentFinding(
+            source=decoded.place.source,
+            partition=decoded.place.partition,
+            offset=record["log_offset"],
+            content_id=record["content_id"],
+            record_class=decoded.record_class,
+            user_id=record["user_id"],
+            field=field,
+            text=text,
+            event_time=record["event_time"] or record["event_ingested"],
+            findings=tuple(Hit(**hit) for hit in hits[begin:end]),
+        )
+
+
+class Detect(beam.PTransform):
+    """``PairedBatch`` → ``DetectedBatch``."""
+
+    def __init__(self, job: str) -> None:
+        super().__init__("Detect")
+        self.job = job
+
+    def expand(self, batches: Any) -> Any:
+        return batches | "Scan" >> beam.ParDo(_Detect(self.job)).with_output_types(DetectedBatch)
+
+
+class _Detect(Failing):
+    def work(self, element: PairedBatch) -> Iterator[DetectedBatch]:
+        yield DetectedBatch(element.raw, element.decoded, detect_batch(element.decoded, default_detector()))

@@ -1,0 +1,129 @@
+"""Seal 封存: segments first, then one transaction with the cursor and the tickets."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from detectors.default import default_detector
+from pipelines.batches import BatchResult, DecodedBatch, DetectedBatch
+from pipelines.beam import beam
+from pipelines.decode.times import retention_anchor, shanghai_month
+from pipelines.stages.decode import Specs, decode_batch
+from pipelines.stages.detect import detect_batch
+from pipelines.stages.failing import Failing
+from pipelines.stores import StoreRef, store_of
+from retention.catalogue.commit import BatchCommit, Outcome, commit_batch
+from retention.manifest import SegmentManifest, SegmentPlace
+from retention.schema import RecordClass
+from retention.segments import write_segment
+from retention.store import Store
+from tickets.opening import open_or_extend, prepare
+
+
+def seal_batch(store: Store, specs: Specs, batch: DetectedBatch) -> BatchResult:
+    """Archive a batch, move the source's cursor over it and open its tickets: all of it or nothing.
+
+    A batch that another collector committed is dropped; of one that straddles the cursor what lies past it is decoded,
+    scanned and sealed as a batch of its own. Segments of a batch that was not committed stay behind as orphans,
+    named by no manifest, and are collected later.
+
+    Raises:
+        BatchGapError: an earlier range of the partition is not committed yet.
+    """
+    decoded = batch.decoded
+    place = decoded.place
+    manifests = tuple(_write(store, decoded))
+    tickets = prepare(store.bodies, batch.contents, now=datetime.now(UTC))
+    commit, opened = commit_batch(
+        store.catalogue,
+        BatchCommit(
+            source=place.source,
+            partition=place.partition,
+            start=place.start,
+            end=place.end,
+            records=decoded.records_in,
+            headers=decoded.header_rows,
+            blanks=decoded.blank_lines,
+            segments=manifests,
+        ),
+        inside=lambda connection: open_or_extend(connection, tickets),
+    )
+    if commit.outcome is Outcome.STRADDLES:
+        tail = batch.raw.tail(commit.cursor)
+        redone = decode_batch(specs, tail)
+        return seal_batch(store, specs, DetectedBatch(tail, redone, detect_batch(redone, default_detector())))
+    if commit.outcome is Outcome.DUPLICATE or opened is None:
+        return BatchResult(place, committed=False)
+    return BatchResult(
+        place,
+        committed=True,
+        records={decoded.record_class: decoded.records.num_rows, RecordClass.UNPARSED.value: decoded.unparsed.num_rows},
+        unparsed=_counts(decoded.unparsed.column("error_code")),
+        findings=dict(Counter(hit.category for content in batch.contents for hit in content.findings)),
+        skipped=decoded.header_rows + decoded.blank_lines,
+        segments=len(manifests),
+        bytes_in=place.end - place.start,
+        bytes_stored=sum(manifest.bytes_stored for manifest in manifests),
+        tickets_opened=opened.opened,
+    )
+
+
+def _write(store: Store, decoded: DecodedBatch) -> Iterator[SegmentManifest]:
+    for record_class, rows, moments in (
+        (decoded.record_class, decoded.records, retention_anchor(decoded.records)),
+        (RecordClass.UNPARSED.value, decoded.unparsed, decoded.unparsed.column("event_ingested")),
+    ):
+        for period, part in _by_month(rows, moments):
+            place = decoded.place
+            yield write_segment(
+                store.archive,
+                part,
+                record_class=record_class,
+                period=period,
+                places=(SegmentPlace(place.source, place.partition, place.start, place.end, part.num_rows),),
+            )
+
+
+def _by_month(rows: pa.RecordBatch, moments: pa.Array) -> Iterator[tuple[str, pa.RecordBatch]]:
+    if not rows.num_rows:
+        return
+    months = shanghai_month(moments)
+    distinct = sorted(pc.unique(months).to_pylist())
+    if len(distinct) == 1:
+        yield distinct[0], rows
+        return
+    for month in distinct:
+        yield month, rows.filter(pc.equal(months, month))
+
+
+def _counts(column: pa.Array) -> dict[str, int]:
+    return {item["values"]: item["counts"] for item in pc.value_counts(column.cast(pa.string())).to_pylist()}
+
+
+class Seal(beam.PTransform):
+    """``DetectedBatch`` → ``BatchResult``."""
+
+    def __init__(self, ref: StoreRef, specs: Specs, job: str) -> None:
+        super().__init__("Seal")
+        self.ref = ref
+        self.specs = dict(specs)
+        self.job = job
+
+    def expand(self, batches: Any) -> Any:
+        return batches | "Commit" >> beam.ParDo(_Seal(self.ref, self.specs, self.job)).with_output_types(BatchResult)
+
+
+class _Seal(Failing):
+    def __init__(self, ref: StoreRef, specs: Specs, job: str) -> None:
+        super().__init__(job)
+        self.ref = ref
+        self.specs = specs
+
+    def work(self, element: DetectedBatch) -> Iterator[BatchResult]:
+        yield seal_batch(store_of(self.ref), self.specs, element)

@@ -1,0 +1,67 @@
+"""Open stores of this process, so that stages name a store without carrying its secrets.
+
+``setup()`` of a stage runs for every batch on some runners: keys, connections and
+automata therefore live here, at module level, once a process.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from errors import KeyAccessError
+from retention.store import Store, StoreSettings
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRef:
+    """Names a store to a worker; holds no secret and can be pickled."""
+
+    root: str
+    settings: StoreSettings
+
+
+_lock = threading.Lock()
+_open: dict[StoreRef, Store] = {}
+
+
+def register(store: Store) -> StoreRef:
+    """Make a store that this process has opened known to the stages."""
+    ref = StoreRef(str(store.root), store.settings)
+    with _lock:
+        _open[ref] = store
+    return ref
+
+
+def release(ref: StoreRef) -> None:
+    """Forget a registered store; its owner closes it."""
+    with _lock:
+        _open.pop(ref, None)
+
+
+def store_of(ref: StoreRef) -> Store:
+    """The open store of a reference; a worker of another process opens it with the passphrase of its environment.
+
+    Raises:
+        KeyAccessError: the worker has no passphrase, or a wrong one.
+    """
+    with _lock:
+        found = _open.get(ref)
+        if found is None:
+            found = _open[ref] = Store.open(Path(ref.root), ref.settings, _worker_passphrase())
+        return found
+
+
+def _worker_passphrase() -> str:
+    given = os.environ.get("LIUCUN_PASSPHRASE")
+    file = os.environ.get("LIUCUN_PASSPHRASE_FILE")
+    if given:
+        return given
+    if file:
+        return Path(file).read_text(encoding="utf-8").split("\n", 1)[0]
+    raise KeyAccessError(
+        "The worker has no passphrase.",
+        cure="Set LIUCUN_PASSPHRASE_FILE in the environment of every worker.",
+    )

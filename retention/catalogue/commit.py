@@ -1,0 +1,194 @@
+"""The one transaction of a batch: segments, cursor, counts and whatever the caller adds to it.
+
+The cursor moves by compare-and-swap, so exactly-once rests on the database alone: a
+batch may be run twice, by two machines at once, or after a crash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+import sqlalchemy as sa
+
+from errors import BusyError, StorageError
+from retention.catalogue import events
+from retention.catalogue.engine import Catalogue
+from retention.catalogue.tables import batches, partitions, segment_places, segments, timestamp
+from retention.manifest import SegmentManifest
+
+
+class Outcome(StrEnum):
+    """What became of a batch."""
+
+    COMMITTED = "committed"
+    DUPLICATE = "duplicate"
+    """It ended at or before the cursor: all of it was there."""
+    STRADDLES = "straddles"
+    """It begins before the cursor and ends past it: only the tail may be committed, as a batch of its own."""
+
+
+class BatchGapError(BusyError):
+    """A batch starts past the cursor: what lies between has not been committed yet. Worth a later try."""
+
+
+class BatchCountError(StorageError):
+    """A batch's segments do not hold as many rows as it had records."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchCommit:
+    """A batch whose segments are written: the range [start, end), and what it held."""
+
+    source: str
+    partition: str
+    start: int
+    end: int
+    records: int
+    headers: int
+    blanks: int
+    segments: tuple[SegmentManifest, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The outcome, and the cursor as it was found (bytes or offsets)."""
+
+    outcome: Outcome
+    cursor: int
+
+
+T = TypeVar("T")
+
+
+def commit_batch(
+    catalogue: Catalogue, batch: BatchCommit, *, inside: Callable[[sa.Connection], T] | None = None
+) -> tuple[Commit, T | None]:
+    """Commit a batch in one transaction; ``inside`` adds to it (tickets) and its result is handed back.
+
+    Nothing is written unless the outcome is COMMITTED.
+
+    Raises:
+        BatchGapError: the cursor has not reached the batch's start.
+        BatchCountError: the segments' rows do not add up to the batch's records.
+        StorageError: the partition is unknown, or the database cannot be written.
+    """
+    _check_counts(batch)
+    with catalogue.write() as connection:
+        cursor = _cursor(connection, batch)
+        if batch.end <= cursor:
+            return Commit(Outcome.DUPLICATE, cursor), None
+        if batch.start < cursor:
+            return Commit(Outcome.STRADDLES, cursor), None
+        if batch.start > cursor:
+            raise BatchGapError(
+                f"Partition {batch.partition!r} has come to offset {cursor}; the batch begins at {batch.start}.",
+                cure="It is tried again once what lies between is committed; run `liucun audit coverage` if it stays.",
+            )
+        now = timestamp()
+        _move_cursor(connection, batch, cursor)
+        connection.execute(
+            batches.insert().values(
+                source=batch.source,
+                partition=batch.partition,
+                start=batch.start,
+                end=batch.end,
+                records=batch.records,
+                headers=batch.headers,
+                blanks=batch.blanks,
+                committed_at=now,
+            )
+        )
+        add_segments(connection, batch.segments, now)
+        added = inside(connection) if inside else None
+    return Commit(Outcome.COMMITTED, cursor), added
+
+
+def add_segments(connection: sa.Connection, manifests: tuple[SegmentManifest, ...], now: str) -> None:
+    """Enter segments, their places, and one event each into the catalogue."""
+    if not manifests:
+        return
+    connection.execute(
+        segments.insert(),
+        [
+            {
+                "segment_id": m.segment_id,
+                "object_name": m.object_name,
+                "record_class": m.record_class,
+                "period": m.period,
+                "rows": m.rows,
+                "bytes_stored": m.bytes_stored,
+                "event_time_min": m.event_time_min,
+                "event_time_max": m.event_time_max,
+                "manifest": m.to_bytes(),
+                "committed_at": now,
+            }
+            for m in manifests
+        ],
+    )
+    connection.execute(
+        segment_places.insert(),
+        [
+            {
+                "segment_id": m.segment_id,
+                "source": place.source,
+                "partition": place.partition,
+                "start": place.start,
+                "end": place.end,
+                "rows": place.rows,
+            }
+            for m in manifests
+            for place in m.places
+        ],
+    )
+    events.append_many(
+        connection,
+        [(f"segment:{m.segment_id}", {"class": m.record_class, "period": m.period, "rows": m.rows}) for m in manifests],
+        kind="segment.sealed",
+        actor="system:seal",
+    )
+
+
+def _check_counts(batch: BatchCommit) -> None:
+    held = sum(
+        place.rows
+        for manifest in batch.segments
+        for place in manifest.places
+        if (place.source, place.partition, place.start, place.end)
+        == (batch.source, batch.partition, batch.start, batch.end)
+    )
+    if held != batch.records or held != sum(manifest.rows for manifest in batch.segments):
+        raise BatchCountError(
+            f"The batch {batch.partition!r} [{batch.start}, {batch.end}) has {batch.records} records, "
+            f"its segments hold {held}.",
+            cure="Nothing was committed. This is a fault of the program: keep the source and report it.",
+        )
+
+
+def _cursor(connection: sa.Connection, batch: BatchCommit) -> int:
+    c = partitions.c
+    found = connection.execute(
+        sa.select(c.cursor).where(c.source == batch.source, c.partition == batch.partition).with_for_update()
+    ).scalar_one_or_none()
+    if found is None:
+        raise StorageError(
+            f"The catalogue knows no partition {batch.partition!r} of source {batch.source!r}.",
+            cure="The catalogue may come from an older backup: run `liucun audit coverage`.",
+        )
+    return int(found)
+
+
+def _move_cursor(connection: sa.Connection, batch: BatchCommit, cursor: int) -> None:
+    c = partitions.c
+    moved = connection.execute(
+        partitions.update()
+        .where(c.source == batch.source, c.partition == batch.partition, c.cursor == cursor)
+        .values(cursor=batch.end)
+    )
+    if moved.rowcount != 1:
+        raise BusyError(
+            f"Another collector moved the cursor of {batch.partition!r} in the same moment.",
+            cure="Nothing was committed; the batch is tried again.",
+        )

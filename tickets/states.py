@@ -1,0 +1,102 @@
+"""The life of a ticket as an explicit state machine (REGULATIONS: 工单的一生).
+
+``detected → triage → dismissed | confirmed → disposed → reported → acknowledged → closed``
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+
+class State(StrEnum):
+    """States of a ticket 工单状态."""
+
+    DETECTED = "detected"
+    TRIAGE = "triage"
+    DISMISSED = "dismissed"
+    CONFIRMED = "confirmed"
+    DISPOSED = "disposed"
+    REPORTED = "reported"
+    ACKNOWLEDGED = "acknowledged"
+    CLOSED = "closed"
+    REVERSED = "reversed"
+
+    @property
+    def chinese(self) -> str:
+        """Name for people."""
+        return _CHINESE[self]
+
+
+_CHINESE: Final[dict[State, str]] = {
+    State.DETECTED: "待研判",
+    State.TRIAGE: "研判中",
+    State.DISMISSED: "已排除",
+    State.CONFIRMED: "待处置",
+    State.DISPOSED: "待上报",
+    State.REPORTED: "已上报",
+    State.ACKNOWLEDGED: "已回执",
+    State.CLOSED: "已办结",
+    State.REVERSED: "已撤销",
+}
+
+
+class Decision(StrEnum):
+    """What a confirmed ticket is 定性."""
+
+    ILLEGAL = "illegal"
+    """违法: report within ten working days after disposal."""
+    HARMFUL = "harmful"
+    """不良: report to the competent authority, no fixed day (网络信息内容生态治理规定 art. 7, 10)."""
+    VIOLATION = "violation"
+    """违规: a rule of the platform, no report."""
+
+    @property
+    def chinese(self) -> str:
+        """Name for people."""
+        return {"illegal": "违法", "harmful": "不良", "violation": "违规"}[self.value]
+
+
+class Measure(StrEnum):
+    """Disposal measures 处置措施."""
+
+    DELETE = "delete"
+    MASK = "mask"
+    WARN = "warn"
+    LIMIT = "limit"
+    SUSPEND = "suspend"
+    CLOSE_ACCOUNT = "close_account"
+
+    @property
+    def chinese(self) -> str:
+        """Name for people."""
+        return {
+            "delete": "删除",
+            "mask": "屏蔽",
+            "warn": "警示",
+            "limit": "限制发布",
+            "suspend": "暂停更新",
+            "close_account": "关闭账号",
+        }[self.value]
+
+
+TRANSITIONS: Final[dict[State, frozenset[State]]] = {
+    State.DETECTED: frozenset({State.TRIAGE, State.DISMISSED, State.CONFIRMED}),
+    State.TRIAGE: frozenset({State.DETECTED, State.DISMISSED, State.CONFIRMED}),
+    State.DISMISSED: frozenset({State.TRIAGE}),
+    State.CONFIRMED: frozenset({State.DISPOSED, State.TRIAGE}),
+    State.DISPOSED: frozenset({State.REPORTED, State.CLOSED, State.REVERSED}),
+    State.REPORTED: frozenset({State.ACKNOWLEDGED, State.DISPOSED, State.REVERSED}),
+    State.ACKNOWLEDGED: frozenset({State.CLOSED, State.REVERSED}),
+    State.CLOSED: frozenset({State.REVERSED}),
+    State.REVERSED: frozenset(),
+}
+"""From a state to the states that may follow. A rejected report goes back to ``disposed`` with its original date."""
+
+TO_DISPOSE: Final = (State.DETECTED, State.TRIAGE, State.CONFIRMED)
+"""First part of the queue: nothing was done yet about the content."""
+TO_REPORT: Final = (State.DISPOSED,)
+"""Second part: the ten working days run."""
+OPEN: Final = (*TO_DISPOSE, *TO_REPORT, State.REPORTED, State.ACKNOWLEDGED)
+EXTENDABLE: Final = (*TO_DISPOSE, State.DISMISSED)
+"""States in which new findings of the same content join the ticket; later ones open a linked ticket."""

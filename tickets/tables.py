@@ -1,0 +1,93 @@
+"""Tables of the disposal queue, in the catalogue's database.
+
+Text, account and whatever else a person wrote stand in sealed bodies; look-up values
+are blinded. Times are the catalogue's strings (UTC).
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+tickets = sa.Table(
+    "tickets",
+    metadata,
+    sa.Column("ticket_id", sa.String(32), primary_key=True),
+    sa.Column("content_key", sa.String(64), nullable=False),
+    sa.Column("sequence", sa.Integer, nullable=False),
+    sa.Column("linked_to", sa.String(32)),
+    sa.Column("source", sa.String(128), nullable=False),
+    sa.Column("partition", sa.Text, nullable=False),
+    sa.Column("offset", sa.BigInteger, nullable=False),
+    sa.Column("content_id", sa.Text),
+    sa.Column("record_class", sa.String(32), nullable=False),
+    sa.Column("field", sa.Text, nullable=False),
+    sa.Column("account_blind", sa.String(64)),
+    sa.Column("text_blind", sa.String(64), nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("category", sa.String(32), nullable=False),
+    sa.Column("severity", sa.Integer, nullable=False),
+    sa.Column("score", sa.Float, nullable=False),
+    sa.Column("findings", sa.Integer, nullable=False),
+    sa.Column("channel", sa.String(32), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("decision", sa.String(16)),
+    sa.Column("assignee", sa.String(128)),
+    sa.Column("assigned_at", sa.String(32)),
+    sa.Column("event_time", sa.String(32), nullable=False),
+    sa.Column("detected_at", sa.String(32), nullable=False),
+    sa.Column("triaged_by", sa.String(128)),
+    sa.Column("triaged_at", sa.String(32)),
+    sa.Column("ordered_at", sa.String(32)),
+    sa.Column("effective_at", sa.String(32)),
+    sa.Column("measure", sa.String(32)),
+    sa.Column("due_on", sa.String(10)),
+    sa.Column("due_provisional", sa.Boolean, nullable=False, default=False),
+    sa.Column("calendar_version", sa.String(64)),
+    sa.Column("reported_at", sa.String(32)),
+    sa.Column("receipt", sa.Text),
+    sa.Column("acknowledged_at", sa.String(32)),
+    sa.Column("closed_at", sa.String(32)),
+    sa.Column("version", sa.Integer, nullable=False, default=1),
+    sa.UniqueConstraint("content_key", "sequence"),
+    sa.Index("tickets_by_state", "state", "severity", "detected_at"),
+    sa.Index("tickets_by_category", "category", "state", "detected_at"),
+    sa.Index("tickets_by_due", "due_on"),
+    sa.Index("tickets_by_account", "account_blind"),
+    sa.Index("tickets_by_text", "text_blind"),
+)
+"""One row a ticket (处置工单). ``version`` moves with every change: who acts on an older one is told so."""
+
+findings = sa.Table(
+    "findings",
+    metadata,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("ticket_id", sa.String(32), sa.ForeignKey("tickets.ticket_id"), nullable=False),
+    sa.Column("partition", sa.Text, nullable=False),
+    sa.Column("offset", sa.BigInteger, nullable=False),
+    sa.Column("field", sa.Text, nullable=False),
+    sa.Column("rule", sa.String(128), nullable=False),
+    sa.Column("category", sa.String(32), nullable=False),
+    sa.Column("subtype", sa.String(64)),
+    sa.Column("severity", sa.Integer, nullable=False),
+    sa.Column("start", sa.Integer, nullable=False),
+    sa.Column("end", sa.Integer, nullable=False),
+    sa.Column("score", sa.Float, nullable=False),
+    sa.Column("version", sa.String(128), nullable=False),
+    sa.Index("findings_by_ticket", "ticket_id"),
+    sa.Index("findings_by_rule", "rule"),
+)
+"""One row a hit (监测发现). The matched words are not stored: they are the text from ``start`` to ``end``."""
+
+notes = sa.Table(
+    "ticket_notes",
+    metadata,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("ticket_id", sa.String(32), sa.ForeignKey("tickets.ticket_id"), nullable=False),
+    sa.Column("at", sa.String(32), nullable=False),
+    sa.Column("actor", sa.String(128), nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Index("ticket_notes_by_ticket", "ticket_id"),
+)
+"""What people wrote about a ticket, reasons of decisions included; sealed."""
