@@ -124,16 +124,20 @@ class ContainerReader(io.RawIOBase):
         Raises:
             ChunkRefusedError: a chunk does not authenticate; nothing of the read is handed out.
         """
+        return bytes(self.read_buffer(size))
+
+    def read_buffer(self, size: int | None = -1, /) -> memoryview:
+        """As ``read``, without a copy; Arrow takes this where it can."""
         with self._lock:
             start = min(self._position, self.size)
             end = self.size if size is None or size < 0 else min(start + size, self.size)
             data = self.read_at(start, end - start)
-            self._position = end
+            self._position += len(data)
             return data
 
     def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
         """Fill a buffer from the position and return how many bytes came."""
-        data = self.read(len(buffer))
+        data = self.read_buffer(len(buffer))
         buffer[: len(data)] = data
         return len(data)
 
@@ -141,17 +145,16 @@ class ContainerReader(io.RawIOBase):
         """All that is left."""
         return self.read(-1)
 
-    def read_at(self, start: int, length: int) -> bytes:
+    def read_at(self, start: int, length: int) -> memoryview:
         """Bytes [start, start + length) of the plaintext, cut at its end; the position stays."""
         end = min(start + length, self.size)
         if start >= end:
-            return b""
+            return memoryview(b"")
         first, stop = start // CHUNK_BYTES, (end - 1) // CHUNK_BYTES + 1
         with self._lock:
-            pieces = self._chunks(first, stop)
+            whole = self._chunks(first, stop)
         offset = start - first * CHUNK_BYTES
-        whole = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        return bytes(memoryview(whole)[offset : offset + end - start])
+        return memoryview(whole)[offset : offset + end - start].toreadonly()
 
     def windows(self) -> Iterator[tuple[memoryview, memoryview]]:
         """The whole object, sealed and opened, piece by piece: (sealed bytes, their plaintext).
@@ -162,42 +165,49 @@ class ContainerReader(io.RawIOBase):
         for first in range(0, self.chunks, _WINDOW_CHUNKS):
             stop = min(first + _WINDOW_CHUNKS, self.chunks)
             sealed = self._sealed(first, stop)
-            yield memoryview(sealed), memoryview(self._open(first, stop, sealed))
+            opened = memoryview(bytearray(self._extent(first, stop)))
+            self._open(first, stop, sealed, opened)
+            yield memoryview(sealed), opened
 
     @property
     def digest_salt(self) -> bytes:
         """The salt of the plaintext's digest, known only to who can open the segment."""
         return self._keys.digest_salt
 
-    def _chunks(self, first: int, stop: int) -> list[bytes | bytearray]:
+    def _chunks(self, first: int, stop: int) -> bytearray:
         """Plaintext of chunks [first, stop): kept ones at both ends are used, the rest is one object read."""
-        before: list[bytes | bytearray] = []
-        after: list[bytes | bytearray] = []
-        while first < stop and first in self._kept:
-            before.append(self._recall(first))
-            first += 1
-        while first < stop and stop - 1 in self._kept:
-            after.append(self._recall(stop - 1))
-            stop -= 1
-        if first < stop:
-            opened = self._open(first, stop, self._sealed(first, stop))
-            before.append(opened)
+        out = bytearray(self._extent(first, stop))
+        target = memoryview(out)
+        begin, end = first, stop
+        while begin < end and begin in self._kept:
+            self._recall(begin, target, first)
+            begin += 1
+        while begin < end and end - 1 in self._kept:
+            end -= 1
+            self._recall(end, target, first)
+        if begin < end:
+            at = (begin - first) * CHUNK_BYTES
+            opened = target[at : at + self._extent(begin, end)]
+            self._open(begin, end, self._sealed(begin, end), opened)
             # The neighbours of the next read are the ends of this one.
-            for number in {first, stop - 1}:
-                at = (number - first) * CHUNK_BYTES
-                self._remember(number, bytes(memoryview(opened)[at : at + CHUNK_BYTES]))
-        return before + after[::-1]
+            self._remember(begin, opened[:CHUNK_BYTES])
+            self._remember(end - 1, opened[(end - 1 - begin) * CHUNK_BYTES :])
+        return out
 
     def _keep(self, first: int, stop: int) -> None:
-        opened = memoryview(self._open(first, stop, self._sealed(first, stop)))
+        opened = memoryview(bytearray(self._extent(first, stop)))
+        self._open(first, stop, self._sealed(first, stop), opened)
         for number in range(first, stop):
             at = (number - first) * CHUNK_BYTES
-            self._remember(number, bytes(opened[at : at + CHUNK_BYTES]))
+            self._remember(number, opened[at : at + CHUNK_BYTES])
 
-    def _open(self, first: int, stop: int, sealed: bytes) -> bytearray:
-        out = bytearray(min(stop * CHUNK_BYTES, self.size) - first * CHUNK_BYTES)
+    def _extent(self, first: int, stop: int) -> int:
+        """Plaintext bytes of chunks [first, stop)."""
+        return min(stop * CHUNK_BYTES, self.size) - first * CHUNK_BYTES
+
+    def _open(self, first: int, stop: int, sealed: bytes, out: memoryview) -> None:
         try:
-            self._keys.cipher.open_chunks(self._keys.base_nonce, first, sealed, memoryview(out))
+            self._keys.cipher.open_chunks(self._keys.base_nonce, first, sealed, out)
         except TagError as error:
             chunk = first + error.index
             raise ChunkRefusedError(
@@ -207,7 +217,6 @@ class ContainerReader(io.RawIOBase):
                 chunk=chunk,
             ) from None
         self.chunks_opened += stop - first
-        return out
 
     def _sealed(self, first: int, stop: int) -> bytes:
         start = self._start + first * SEALED_CHUNK_BYTES
@@ -226,12 +235,14 @@ class ContainerReader(io.RawIOBase):
         self.object_reads += 1
         return self._objects.read(self._name, start, end)
 
-    def _recall(self, number: int) -> bytes:
+    def _recall(self, number: int, target: memoryview, first: int) -> None:
+        kept = self._kept[number]
         self._kept.move_to_end(number)
-        return self._kept[number]
+        at = (number - first) * CHUNK_BYTES
+        target[at : at + len(kept)] = kept
 
-    def _remember(self, number: int, plaintext: bytes) -> None:
-        self._kept[number] = plaintext
+    def _remember(self, number: int, plaintext: memoryview) -> None:
+        self._kept[number] = bytes(plaintext)
         self._kept.move_to_end(number)
         if len(self._kept) > _KEPT_CHUNKS:
             self._kept.popitem(last=False)

@@ -69,7 +69,10 @@ class SegmentManifest:
 
     def to_bytes(self) -> bytes:
         """Canonical JSON."""
-        return orjson.dumps(self, option=orjson.OPT_SORT_KEYS)
+        # orjson sorts the keys of dictionaries only.
+        body = {name: getattr(self, name) for name in _MEMBERS}
+        body["places"] = [{name: getattr(place, name) for name in _PLACE_MEMBERS} for place in self.places]
+        return orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> SegmentManifest:
@@ -87,6 +90,10 @@ class SegmentManifest:
                 f"A manifest is damaged: {error}.", cure="Restore the catalogue, or rebuild it from the objects."
             ) from None
         return manifest
+
+
+_MEMBERS: Final = tuple(field.name for field in fields(SegmentManifest))
+_PLACE_MEMBERS: Final = tuple(field.name for field in fields(SegmentPlace))
 
 
 def check(manifest: SegmentManifest) -> None:

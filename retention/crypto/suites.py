@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
 
@@ -38,9 +38,9 @@ class Suite:
     key_bytes: int
     hash_name: str
     implementation: str
-    cipher: CipherMaker
-    hasher: HasherMaker
-    _algorithm: Callable[[], hashes.HashAlgorithm]
+    cipher: CipherMaker = field(repr=False, compare=False)
+    hasher: HasherMaker = field(repr=False, compare=False)
+    _algorithm: Callable[[], hashes.HashAlgorithm] = field(repr=False, compare=False)
     certification: str = "uncertified"
 
     def __reduce__(self) -> tuple[object, ...]:
