@@ -35,8 +35,9 @@ def micros(moment: datetime) -> int:
 def to_utc(values: Int64s, states: Bytes, zone: str, ingested: datetime) -> Int64s:
     """Resolve local times (see ``time_text``) to microseconds since 1970, UTC.
 
-    A time that a change of clocks repeats or leaves out is taken as the earlier of the two possible moments. A time
-    without a year is taken in the latest year in which it is at most a day ahead of the ingest.
+    Of a time that a change of clocks repeats the first is taken; one that it leaves out counts with the offset before
+    the change (RFC 5545, section 3.3.5). A time without a year is taken in the latest year in which it is at most a
+    day ahead of the ingest.
     """
     yearless = states == YEARLESS
     if yearless.any():
@@ -54,7 +55,9 @@ def _local_to_utc(values: Int64s, zone: str) -> Int64s:
     # pyarrow's clock knows years -32767 to 32767; what was read lies within 1 to 9999.
     column = pa.array(values, pa.timestamp("us"))
     moments = pc.assume_timezone(column, zone, ambiguous="earliest", nonexistent="earliest")
-    result: Int64s = moments.cast(pa.int64()).to_numpy()
+    # In a gap this is the moment before it: the offset there is what counts.
+    utc = moments.cast(pa.int64()).to_numpy()
+    result: Int64s = values - (pc.local_timestamp(moments).cast(pa.int64()).to_numpy() - utc)
     return result
 
 
