@@ -94,7 +94,14 @@ class Sealed:
     plaintext_digest: bytes
 
 
-def seal(suite: Suite, key: PeriodKey, binding: Binding, plaintext: Buffer) -> Sealed:
+def seal(
+    suite: Suite,
+    key: PeriodKey,
+    binding: Binding,
+    plaintext: Buffer,
+    *,
+    _random: Callable[[int], bytes] = secrets.token_bytes,
+) -> Sealed:
     """Seal a plaintext into a whole object under a fresh data key.
 
     Args:
@@ -102,12 +109,13 @@ def seal(suite: Suite, key: PeriodKey, binding: Binding, plaintext: Buffer) -> S
         key: the period key of the segment's class and month.
         binding: what the segment is.
         plaintext: any length; it is held in memory once more in sealed form.
+        _random: for test vectors alone.
     """
     view = memoryview(plaintext).cast("B")
     bound = _bound_part(suite.name, binding)
-    data_key = secrets.token_bytes(suite.key_bytes)
-    header = bound + _key_part(suite, key, bound, data_key)
-    salt = secrets.token_bytes(SALT_BYTES)
+    data_key = _random(suite.key_bytes)
+    header = bound + _key_part(suite, key, bound, data_key, _random)
+    salt = _random(SALT_BYTES)
     keys = payload_keys(suite, data_key, salt, bound, binding)
     start = len(header) + PAYLOAD_OVERHEAD
     # The last chunk is shorter than the others, so a full or empty remainder costs one more, empty, chunk.
@@ -197,9 +205,14 @@ def _bound_part(suite_name: str, binding: Binding) -> bytes:
     return MAGIC + VERSION.to_bytes(2) + len(part).to_bytes(2) + part
 
 
-def _key_part(suite: Suite, key: PeriodKey, bound: bytes, data_key: bytes) -> bytes:
+def _key_part(suite: Suite, key: PeriodKey, bound: bytes, data_key: bytes, random: Callable[[int], bytes]) -> bytes:
     sealed = envelope.seal(
-        suite, key.key, data_key, purpose="segment-key", context=_key_context(suite, bound, key.key_id)
+        suite,
+        key.key,
+        data_key,
+        purpose="segment-key",
+        context=_key_context(suite, bound, key.key_id),
+        _random=random,
     )
     part = _word(key.key_id) + _word_bytes(sealed)
     return len(part).to_bytes(2) + part

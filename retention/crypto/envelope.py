@@ -11,6 +11,7 @@ random 96-bit nonce::
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from typing import Final
 
 from retention.crypto.ciphers import NONCE_BYTES, TAG_BYTES, Buffer
@@ -21,9 +22,20 @@ SALT_BYTES: Final = 24
 OVERHEAD_BYTES: Final = SALT_BYTES + TAG_BYTES
 
 
-def seal(suite: Suite, key: bytes, plaintext: Buffer, *, purpose: str, context: bytes) -> bytes:
-    """Seal a value for a purpose (an ASCII word of ours) and a context (whatever it belongs to)."""
-    salt = secrets.token_bytes(SALT_BYTES)
+def seal(
+    suite: Suite,
+    key: bytes,
+    plaintext: Buffer,
+    *,
+    purpose: str,
+    context: bytes,
+    _random: Callable[[int], bytes] = secrets.token_bytes,
+) -> bytes:
+    """Seal a value for a purpose (an ASCII word of ours) and a context (whatever it belongs to).
+
+    ``_random`` is for test vectors alone: a salt that comes twice under a key gives away both values.
+    """
+    salt = _random(SALT_BYTES)
     own_key, nonce = _derive(suite, key, purpose, salt)
     return salt + suite.seal(own_key, nonce, plaintext, context)
 
