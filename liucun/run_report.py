@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
 from rich.console import Console
 from rich.table import Table
 
+from liucun.calendar_file import calendar_of
 from liucun.store import OpenStore
+from liucun.times import SHANGHAI
 from pipelines.sources.spec import SourceSpec
 from pipelines.summary import RunSummary
 from retention.schema import RecordClass
+from tickets.calendar.working_days import WorkingCalendar
 from tickets.states import Decision, State
 from tickets.summary import TicketSummary, ticket_summary
 
@@ -41,7 +45,7 @@ def print_run_report(
     _counts(console, "Findings by category 监测发现", summary.findings)
     with opened.catalogue.read() as connection:
         tickets = ticket_summary(connection)
-    _tickets(console, tickets, summary.tickets_opened)
+    _tickets(console, tickets, summary.tickets_opened, calendar_of(opened.root))
     for problem in problems:
         console.print(f"[bold]Not read 未读:[/] {problem}", markup=True)
     for spec in specs:
@@ -70,7 +74,7 @@ def _counts(console: Console, title: str, counts: Mapping[str, int]) -> None:
         _pairs(console, title, rows)
 
 
-def _tickets(console: Console, tickets: TicketSummary, opened: int) -> None:
+def _tickets(console: Console, tickets: TicketSummary, opened: int, calendar: WorkingCalendar) -> None:
     rows = {
         "opened by this run 本次新开": f"{opened:,}",
         "to dispose, at once 待研判与处置": f"{tickets.to_dispose:,}",
@@ -81,7 +85,8 @@ def _tickets(console: Console, tickets: TicketSummary, opened: int) -> None:
             f"due {due.due_on}{' (provisional 暂定)' if due.provisional else ''}"
         )
     if not tickets.next_due and tickets.by_state.get(State.DETECTED):
-        rows[f"  disposed today, a ticket ({Decision.ILLEGAL.chinese}) would be due 若今日处置"] = f"due x"
+        due_then = calendar.count(datetime.now(SHANGHAI).date(), 10).due
+        rows[f"  if {Decision.ILLEGAL.chinese} and disposed of today 若今日处置"] = f"due {due_then}"
     console.print()
     _pairs(console, "Tickets 处置工单", rows)
 
@@ -100,8 +105,9 @@ def _next(console: Console, opened: OpenStore, summary: RunSummary) -> None:
     console.print("\n[bold]Next 下一步[/]")
     lines = [f"liucun tickets list{store}"] if summary.tickets_opened else []
     biggest = max(summary.records, key=lambda name: summary.records[name], default=RecordClass.USER_LOG.value)
+    question = f'"SELECT count(*) FROM {RecordClass(biggest).view}"'  # noqa: S608 - words for a person, never run
     lines += [
-        f'liucun query "SELECT count(*) FROM {RecordClass(biggest).view}" --purpose "first look"{store}',
+        f'liucun query {question} --purpose "first look"{store}',
         f"liucun audit coverage{store}",
         f"liucun doctor{store}",
     ]

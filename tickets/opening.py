@@ -175,10 +175,10 @@ def _number(key: str, sequence: int) -> str:
     return f"T{key[:16].upper()}" + (f"-{sequence}" if sequence > 1 else "")
 
 
-def _newest(connection: sa.Connection, keys: Sequence[str]) -> dict[str, sa.Row[Any]]:
+def _newest(connection: sa.Connection, keys: Sequence[str]) -> dict[str, Any]:
     c = ticket_table.c
     columns = (c.content_key, c.ticket_id, c.sequence, c.state, c.severity, c.score, c.category)
-    found: dict[str, sa.Row[Any]] = {}
+    found: dict[str, Any] = {}
     for begin in range(0, len(keys), _LOOK_UP):
         part = keys[begin : begin + _LOOK_UP]
         for row in connection.execute(sa.select(*columns).where(c.content_key.in_(part)).order_by(c.sequence)):

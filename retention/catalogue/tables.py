@@ -30,7 +30,7 @@ partitions = sa.Table(
     sa.Column("opened_at", sa.String(32), nullable=False),
     sa.Column("hint", sa.Text),
 )
-"""One row a partition; everything before ``cursor`` is in the archive. ``hint`` is the source's own, to save reading."""
+"""One row a partition; all before ``cursor`` is in the archive. ``hint`` is the source's own, to save reading."""
 
 ranges = sa.Table(
     "ranges",

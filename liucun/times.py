@@ -1,0 +1,29 @@
+"""Times as people type them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from errors import UsageError
+
+SHANGHAI: Final = ZoneInfo("Asia/Shanghai")
+
+
+def read_time(text: str) -> datetime:
+    """Read an ISO 8601 time; one without zone is Asia/Shanghai.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"{text!r} is no time.", cure="Write it as 2026-11-24T10:30 or with a zone.") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=SHANGHAI)
+
+
+def show_time(text: str) -> str:
+    """A time of the catalogue for people in Shanghai, to the second."""
+    return datetime.fromisoformat(text).astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")
