@@ -27,8 +27,9 @@ from pipelines.framing import Frames, frame
 from pipelines.sources.spec import SourceSpec
 from retention.schema import MAPPED_FIELDS, RECORD_SCHEMA
 
-MAX_BATCH: Final = 128 << 20
-"""Bytes of a batch: positions are kept in 32 bits, with room for names composed from nested ones."""
+MAX_BATCH: Final = 129 << 20
+"""Bytes of a batch, a little over two records of the largest size. Positions are kept in 32 bits: names composed from
+nested ones may take fourteen times the batch."""
 
 _LABEL: Final = pa.dictionary(pa.int32(), pa.string())
 _EXTRA: Final = pa.map_(pa.string(), pa.string())
@@ -47,14 +48,14 @@ class Decoder:
         Every framed record ends up in ``records`` or ``unparsed``, whatever the bytes are.
 
         Args:
-            raw: whole records (see ``pipelines.framing.cut``), at most 128 MiB.
+            raw: whole records (see ``pipelines.framing.cut``), at most 129 MiB.
             ingested: moment of the ingest, with a zone.
 
         Raises:
             UsageError: the batch is too large, or ``ingested`` has no zone.
         """
         if len(raw.data) > MAX_BATCH:
-            raise UsageError("A batch of over 128 MiB cannot be decoded.", cure="Plan smaller ranges for the source.")
+            raise UsageError("A batch of over 129 MiB cannot be decoded.", cure="Plan smaller ranges for the source.")
         if ingested.tzinfo is None:
             raise UsageError("The moment of the ingest has no zone.", cure="Pass a time with a zone, for example UTC.")
         csv = self.spec.format == "csv"
