@@ -27,11 +27,10 @@ echo
 echo "== 2. liucun sample 生成样本"
 "$liucun" sample --out "$demo/sample" --records "$records" --seed 1
 echo
+cat "$demo/sample/sources.toml" >>"$demo/store/liucun.toml"
+echo
 echo "== 3. liucun run 采集、封存、监测"
-"$liucun" run \
-	--source "transaction:ndjson:$demo/sample/orders*.ndjson*" \
-	--source "user_log:ndjson:$demo/sample/logins*.ndjson*" \
-	--published --source "content:ndjson:$demo/sample/content*.ndjson*"
+"$liucun" run
 echo
 echo "For these commands here:"
 echo "  export LIUCUN_STORE=$demo/store LIUCUN_PASSPHRASE_FILE=$demo/passphrase; source .venv/bin/activate"

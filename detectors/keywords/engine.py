@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -11,47 +10,21 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from detectors.keywords.evaluate import Evaluation
-from detectors.keywords.findings import Found, found_in, judged
-from detectors.keywords.matcher import Matcher, matcher_for
+from detectors.keywords.findings import NOTHING, Found, found_in, judged
 from detectors.keywords.packset import PackSet
-from detectors.keywords.patterns import Patterns, compile_patterns
 from detectors.keywords.rules import State
+from detectors.keywords.scanner import Scanner, scanner_of
+from detectors.normalise.column import Folded, fold_column
 from detectors.normalise.steps import ALL_STEPS, Steps
-from detectors.normalise.tables.fold import fold_table
-from detectors.normalise.view import View, code_points, view
+from detectors.normalise.tables.fold import Reading, fold_table
+from detectors.normalise.view import code_points, string_buffers, view
 
 Longs = npt.NDArray[np.int64]
 
-MAX_SCANNERS: Final = 8
-"""Automata kept; the oldest goes when a changed pack brings one more."""
+SLICE: Final = 16 << 20
+"""Bytes of a column worked on at once."""
 THRESHOLD: Final = 0.5
 """A text is illegal where its hits of one category come to this score."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Scanner:
-    """Patterns and their automaton; ``first[k]:first[k+1]`` are the patterns of the automaton's word ``k``."""
-
-    patterns: Patterns
-    matcher: Matcher
-    first: Longs
-
-
-_scanners: dict[tuple[str, State, Steps], _Scanner] = {}
-_building = threading.Lock()
-
-
-def _scanner(packs: PackSet, state: State, steps: Steps) -> _Scanner:
-    key = (packs.version, state, steps)
-    with _building:
-        if key not in _scanners:
-            while len(_scanners) >= MAX_SCANNERS:
-                del _scanners[next(iter(_scanners))]
-            patterns = compile_patterns(packs.in_state(state), steps)
-            words = list(dict.fromkeys(patterns.keys))
-            first = np.searchsorted(np.array(patterns.keys), np.array(words)) if words else np.zeros(0, np.int64)
-            _scanners[key] = _Scanner(patterns, matcher_for(words), np.append(first, len(patterns.keys)))
-        return _scanners[key]
 
 
 class KeywordDetector:
@@ -89,28 +62,57 @@ class KeywordDetector:
         return self._findings(texts, state, 0.0)
 
     def _findings(self, texts: pa.StringArray, state: State, threshold: float) -> pa.RecordBatch:
-        scanner = _scanner(self._packs, state, self._steps)
-        parts = [self._read(texts, np.arange(len(texts)), scanner, signs_as_words=False)]
+        parts: list[Found] = []
+        plain = scanner_of(self._packs, state, self._steps, Reading.PLAIN)
+        sound = scanner_of(self._packs, state, self._steps, Reading.SOUND)
+        for low, piece in _slices(texts):
+            folded = self._fold(piece, Reading.PLAIN)
+            parts.append(self._hits(piece, low, folded, plain))
+            signs = np.flatnonzero(folded.signs)
+            if len(signs):
+                held = piece.take(pa.array(signs))
+                parts.append(self._hits(held, low + signs, self._fold(held, Reading.SIGNS), plain, Reading.SIGNS))
+            if sound.patterns.keys:
+                parts.append(self._hits(piece, low, self._fold(piece, Reading.SOUND), sound, Reading.SOUND))
         return judged(parts, threshold, self.version)
 
-    def _read(self, texts: pa.StringArray, rows: Longs, scanner: _Scanner, *, signs_as_words: bool) -> Found:
-        """Hits of rules in one reading of ``texts``; ``rows`` are their places in the scanned column."""
-        table = fold_table(self._steps, signs_as_words=signs_as_words)
-        points, borders = code_points(texts)
-        seen = view(points, borders, table, repeats=self._steps.repeats)
-        word, start, end = self._scan(seen, scanner)
-        size = scanner.first[word + 1] - scanner.first[word]
-        source = np.repeat(np.arange(len(word)), size)
-        within = np.arange(len(source)) - np.repeat(np.cumsum(size) - size, size)
-        key = scanner.first[word][source] + within
-        hits = Evaluation(scanner.patterns, seen, points, borders, table).rules(key, start[source], end[source])
-        return found_in(hits, seen, points, borders, rows)
+    def _fold(self, texts: pa.StringArray, reading: Reading) -> Folded:
+        return fold_column(texts, fold_table(self._steps, reading), repeats=self._steps.repeats)
 
-    def _scan(self, seen: View, scanner: _Scanner) -> tuple[Longs, Longs, Longs]:
-        """Hits of the automaton's words as token spans."""
-        encoded = seen.text().encode()
-        word, start, end = scanner.matcher.find(encoded)
-        if scanner.matcher.unit == "byte" and len(word):
-            heads = np.flatnonzero((np.frombuffer(encoded, np.uint8) & 0xC0) != 0x80)
-            start, end = np.searchsorted(heads, start), np.searchsorted(heads, end)
-        return word, start, end
+    def _hits(
+        self,
+        texts: pa.StringArray,
+        places: int | Longs,
+        folded: Folded,
+        scanner: Scanner,
+        reading: Reading = Reading.PLAIN,
+    ) -> Found:
+        """Hits of rules in one reading of ``texts``; ``places`` are their rows in the column, or that of the first."""
+        word, start, end = scanner.matcher.find(folded.data)
+        borders = folded.byte_rows if scanner.matcher.unit == "byte" else folded.char_rows
+        row = np.searchsorted(borders, start, side="right") - 1
+        inside = end <= borders[row + 1]
+        rows = scanner.rows_to_judge(word[inside], row[inside], len(texts))
+        if not len(rows):
+            return NOTHING
+        # The few rows with something in them are folded again, now with the map back to the original.
+        table = fold_table(self._steps, reading)
+        points, point_rows = code_points(texts.take(pa.array(rows)))
+        seen = view(points, point_rows, table, repeats=self._steps.repeats)
+        key, first, last = scanner.scan(seen)
+        hits = Evaluation(scanner.patterns, seen, points, point_rows, table).rules(key, first, last)
+        return found_in(
+            hits, seen, points, point_rows, places[rows] if isinstance(places, np.ndarray) else places + rows
+        )
+
+
+def _slices(texts: pa.StringArray) -> Iterator[tuple[int, pa.StringArray]]:
+    """Yield (first row, rows) of at most ``SLICE`` bytes each, or of one row that is larger."""
+    filled = texts.fill_null("") if texts.null_count else texts
+    _, offsets = string_buffers(filled)
+    low = 0
+    while low < len(filled):
+        high = int(np.searchsorted(offsets, int(offsets[low]) + SLICE, side="right")) - 1
+        high = min(max(high, low + 1), len(filled))
+        yield low, filled.slice(low, high - low)
+        low = high

@@ -78,11 +78,10 @@ class Evaluation:
             for low, high in pairwise(borders.tolist())
         } if len(lists) else {}  # fmt: skip
         out = []
-        for plan in self.patterns.plans:
-            if plan.words in found and all(group in found for group in plan.near):
-                spans = self._judge(plan, found)
-                if len(spans.start):
-                    out.append(RuleHits(plan, spans))
+        for plan in self.patterns.plans_of(found):
+            spans = self._judge(plan, found)
+            if len(spans.start):
+                out.append(RuleHits(plan, spans))
         return out
 
     def _repeated_enough(self, key: Longs, start: Longs) -> Bools:

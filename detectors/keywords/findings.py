@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -31,8 +32,7 @@ class Found:
 def found_in(hits: list[RuleHits], seen: View, points: Points, borders: Longs, rows: Longs) -> Found:
     """Translate token spans into spans of the original and cut the matched text out of it."""
     if not hits:
-        empty = np.zeros(0, np.int64)
-        return Found([], empty, empty, empty, empty, [])
+        return NOTHING
     first = np.concatenate([hit.spans.start for hit in hits])
     last = np.concatenate([hit.spans.end for hit in hits]) - 1
     rule = np.repeat(np.arange(len(hits)), [len(hit.spans.start) for hit in hits])
@@ -110,3 +110,7 @@ def _enough(row: Longs, own: Longs, rules: list[Rule], threshold: float) -> npt.
 
 def _empty() -> pa.RecordBatch:
     return pa.record_batch([pa.array([], field.type) for field in FINDING_SCHEMA], schema=FINDING_SCHEMA)
+
+
+_NONE = np.zeros(0, np.int64)
+NOTHING: Final = Found([], _NONE, _NONE, _NONE, _NONE, [])

@@ -15,6 +15,9 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from detectors.base import CATEGORIES
 from detectors.keywords.rules import Boundary, Problem, Rule, State
 
@@ -155,6 +158,14 @@ class _Reader:
                 self.fault(f"{name} {text!r} is not a date.", "Write it as 2026-01-31.")
         return text
 
+    def expression(self, pattern: str) -> None:
+        if pattern:
+            try:
+                pc.extract_regex_span(pa.array([""]), f"(?P<hit>{pattern})")
+            except pa.ArrowInvalid as error:
+                reason = str(error).removeprefix("Invalid regular expression: ")
+                self.fault(f"The pattern {pattern!r} is no regular expression: {reason}.", "Write it in RE2's syntax.")
+
     def rule(self) -> Rule | None:
         category = self.cell("category")
         if category not in CATEGORIES:
@@ -170,6 +181,7 @@ class _Reader:
         if sound not in ("yes", "no"):
             self.fault(f"sound {sound!r} is unknown.", "Use yes or no.")
         near = self.cell("near")
+        self.expression(self.cell("pattern"))
         rule = Rule(
             id=self.cell("id"),
             category=category,

@@ -59,6 +59,18 @@ def read_folder(folder: Path) -> tuple[list[Rule], list[Problem]]:
     return rules, problems
 
 
+def same_ids(rules: Iterable[Rule]) -> list[Problem]:
+    """Name every rule whose id another rule of the folder has."""
+    seen: dict[str, Rule] = {}
+    problems = []
+    for rule in rules:
+        other = seen.setdefault(rule.id, rule)
+        if other is not rule:
+            what = f"The id {rule.id} stands twice, first in {other.file}:{other.line}."
+            problems.append(Problem(rule.file, rule.line, what, "Give one of the two another id."))
+    return problems
+
+
 def load_packs(*folders: Path) -> PackSet:
     """Load the packs of folders; a rule of a later folder replaces the one with the same id of an earlier.
 
@@ -70,18 +82,8 @@ def load_packs(*folders: Path) -> PackSet:
     for folder in folders:
         rules, faults = read_folder(folder)
         problems.extend(faults)
-        here: dict[str, Rule] = {}
-        for rule in rules:
-            if rule.id in here:
-                other = here[rule.id]
-                problems.append(
-                    Problem(
-                        rule.file, rule.line, f"The id {rule.id} stands twice, first in {other.file}:{other.line}.",
-                        "Give one of the two another id.",
-                    )
-                )  # fmt: skip
-            here[rule.id] = rule
-        found |= here
+        problems.extend(same_ids(rules))
+        found |= {rule.id: rule for rule in rules}
     fatal = tuple(problem for problem in problems if problem.fatal)
     if fatal:
         more = f" (and {len(fatal) - 1} more)" if len(fatal) > 1 else ""

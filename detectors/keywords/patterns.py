@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 
 from detectors.keywords.rules import Rule
 from detectors.normalise.steps import Steps
-from detectors.normalise.tables.fold import fold_table
+from detectors.normalise.tables.fold import FoldTable, Reading, fold_table
 from detectors.normalise.tables.split import spellings
 from detectors.normalise.view import code_points, view
 
@@ -48,9 +49,16 @@ class Patterns:
     left: npt.NDArray[np.int8]
     right: npt.NDArray[np.int8]
     plans: tuple[RulePlan, ...]
+    plans_by_words: dict[int, tuple[RulePlan, ...]]
+
+    def plans_of(self, held: Container[int]) -> Iterator[RulePlan]:
+        """Plans whose words and groups all have hits."""
+        for words, plans in self.plans_by_words.items():
+            if words in held:
+                yield from (plan for plan in plans if all(group in held for group in plan.near))
 
 
-def compile_patterns(rules: tuple[Rule, ...], steps: Steps) -> Patterns:
+def compile_patterns(rules: tuple[Rule, ...], steps: Steps, reading: Reading = Reading.PLAIN) -> Patterns:
     """Normalise every word of ``rules`` as texts are normalised, and number lists and keys."""
     words: dict[tuple[str, ...], int] = {}
 
@@ -71,14 +79,16 @@ def compile_patterns(rules: tuple[Rule, ...], steps: Steps) -> Patterns:
     owner: list[int] = []
     for group, at in words.items():
         for word in group:
-            for form in _split_spellings(word) if steps.split else (word,):
+            for form in _split_spellings(word) if steps.split and reading is Reading.PLAIN else (word,):
                 spelled.append(form)
                 owner.append(at)
-    return _index(spelled, owner, plans, steps)
+    return _index(spelled, owner, plans, fold_table(steps, reading), steps.repeats)
 
 
-def _index(spelled: list[str], owner: list[int], plans: tuple[RulePlan, ...], steps: Steps) -> Patterns:
-    normal = view(*code_points(pa.array(spelled, pa.string())), fold_table(steps), repeats=steps.repeats)
+def _index(
+    spelled: list[str], owner: list[int], plans: tuple[RulePlan, ...], table: FoldTable, repeats: bool
+) -> Patterns:
+    normal = view(*code_points(pa.array(spelled, pa.string())), table, repeats=repeats)
     text = normal.text()
     belongs: dict[tuple[str, tuple[int, ...] | None], set[int]] = {}
     for i, (low, high) in enumerate(pairwise(normal.rows.tolist())):
@@ -94,6 +104,9 @@ def _index(spelled: list[str], owner: list[int], plans: tuple[RulePlan, ...], st
         lists.extend(sorted(belongs[entry]))
         borders.append(len(lists))
     keys = tuple(entry[0] for entry in order)
+    by_words: dict[int, list[RulePlan]] = {}
+    for plan in plans:
+        by_words.setdefault(plan.words, []).append(plan)
     return Patterns(
         keys=keys,
         lists=np.array(lists, np.int32),
@@ -102,6 +115,7 @@ def _index(spelled: list[str], owner: list[int], plans: tuple[RulePlan, ...], st
         left=np.array([_edge(key[0]) for key in keys], np.int8),
         right=np.array([_edge(key[-1]) for key in keys], np.int8),
         plans=plans,
+        plans_by_words={number: tuple(same) for number, same in by_words.items()},
     )
 
 

@@ -79,7 +79,7 @@ def _fold_row(data: Any, low: Any, high: Any, fold: Any, heads: Any, keys: Any, 
         token = fold[point]
         if token == 0:
             continue
-        if n > 0 and run > 0 and out[n - 1] == token and not (48 <= token <= 57):
+        if run > 0 and out[n - 1] == token:
             run += 1
             if run > 2:
                 continue

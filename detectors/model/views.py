@@ -65,7 +65,7 @@ def folded_view(points: Points, rows: npt.NDArray[np.int64], tables: ViewTables)
     keep = tokens != 0
     tokens, row_of, place = tokens[keep], row_of[keep], place[keep]
     if len(tokens) > 2:
-        same = (tokens[1:] == tokens[:-1]) & (row_of[1:] == row_of[:-1]) & ~_digit(tokens[1:])
+        same = (tokens[1:] == tokens[:-1]) & (row_of[1:] == row_of[:-1])
         drop = np.zeros(len(tokens), np.bool_)
         drop[2:] = same[1:] & same[:-1]
         keep = ~drop

@@ -50,7 +50,7 @@ def command(
     time_zone: str | None,
     published: bool | None,
     follow: bool,
-    runner: str,
+    runner: str,  # noqa: ARG001 - one engine so far
     max_seconds: float | None,
     fail_on_unparsed: bool,
     as_json: bool,
@@ -108,7 +108,7 @@ def _specs(
             chosen.append(parse_spec(text, mapping=mapping, time_zone=time_zone, published=published))
         elif mapping or time_zone or published is not None:
             raise UsageError(
-                f"The source {text!r} is declared in the settings; --map, --time-zone and --published are for CLASS:FORMAT:GLOB.",
+                f"The source {text!r} is declared in the settings; --map, --time-zone and --published are for others.",
                 cure="Change the declaration in liucun.toml instead.",
             )
         else:

@@ -63,7 +63,8 @@ class Trial:
         found = []
         for view in ("transactions", "content", "user_logs", "unparsed"):
             sql = (
-                f"SELECT '{view}' AS view, count(*) AS n, count(DISTINCT (log_source, log_partition, log_offset)) AS places, "  # noqa: S608
+                f"SELECT '{view}' AS view, count(*) AS n, "
+                "count(DISTINCT (log_source, log_partition, log_offset)) AS places, "
                 f"bit_xor(hash(log_partition, log_offset, raw)) AS digest FROM {view}"
             )
             found += json.loads(self.call("query", sql, "--purpose", "kill test", "--json"))
@@ -71,7 +72,7 @@ class Trial:
 
     def tickets(self) -> list[tuple[object, ...]]:
         rows = json.loads(self.call("tickets", "list", "--json", "--limit", "1000000"))
-        names = ("id", "state", "category", "content_id", "findings")
+        names = ("content_id", "partition", "offset", "state", "category", "findings")
         return sorted(tuple(str(row.get(name)) for name in names) for row in rows)
 
 
@@ -84,12 +85,12 @@ def prepare(folder: Path, data: str | None, records: int) -> tuple[list[str], di
         check=True,
         stdout=subprocess.DEVNULL,
     )
-    sources = ["--published", "--source", f"content:ndjson:{folder}/content*.ndjson*"]
+    sources = ["--published", "--source", f"content:ndjson:{folder}/comments.ndjson"]
     if data:
         sources += ["--source", f"transaction:csv:{data}"]
         sources += [word for pair in RETAIL_MAPPING.items() for word in ("--map", "=".join(pair))]
     else:
-        sources += ["--source", f"transaction:ndjson:{folder}/orders*.ndjson*"]
+        sources += ["--source", f"transaction:ndjson:{folder}/orders.ndjson.gz"]
     return sources, env
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
@@ -12,11 +13,14 @@ import numpy.typing as npt
 
 from detectors.normalise.steps import ALL_STEPS, Steps
 from detectors.normalise.tables.lookalikes import ENCLOSED, ENCLOSED_WORDS, LOOKALIKES, RADICALS, STROKES
+from detectors.normalise.tables.readings import readings
 from detectors.normalise.tables.signs import WORD_SIGNS
-from detectors.normalise.tables.split import joined_in_text
+from detectors.normalise.tables.split import BARE_RADICALS, joined_in_text
 
 POINTS: Final = 0x110000
 """Number of Unicode code points."""
+GROWTH: Final = 4
+"""A code point folds to at most so many times its own bytes of UTF-8."""
 _REPLACEMENT: Final = 0xFFFD
 DROP: Final = 0
 """What a dropped code point folds to (U+0000 itself is a control and dropped or kept as U+FFFD)."""
@@ -31,7 +35,17 @@ _HAN: Final = ((0x3400, 0x4DC0), (0x4E00, 0xA000), (0xF900, 0xFB00), (0x20000, 0
 _FILLERS: Final = frozenset("\u115f\u1160\u3164\uffa0\u2800\u17b4\u17b5")
 
 
-@dataclass(frozen=True, slots=True)
+class Reading(StrEnum):
+    """How a text is read: ``PLAIN`` as its characters look, ``SIGNS`` with emoji and signs as the words that they
+    stand for, ``SOUND`` with Chinese characters as their pinyin.
+    """
+
+    PLAIN = "plain"
+    SIGNS = "signs"
+    SOUND = "sound"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class FoldTable:
     """``points``: what each code point folds to: 0 dropped, below ``POINTS`` one code point, else ``POINTS`` + number
     of an expansion. ``expansions``: code points end to end; number ``k`` owns ``borders[k]:borders[k+1]``.
@@ -108,15 +122,15 @@ def _is_invisible(char: str) -> bool:
     return unicodedata.category(char) in ("Cf", "Mn", "Me", "Cc") or char in _FILLERS
 
 
-@lru_cache(maxsize=4)
-def fold_table(steps: Steps = ALL_STEPS, *, signs_as_words: bool = False) -> FoldTable:
-    """Return the table of these steps, built in about 0.1 s; with ``signs_as_words`` that of the second reading."""
+@lru_cache(maxsize=6)
+def fold_table(steps: Steps = ALL_STEPS, reading: Reading = Reading.PLAIN) -> FoldTable:
+    """Return the table of these steps for one reading, built in about 0.1 s."""
     points = np.arange(POINTS, dtype=np.uint32)
     points[0] = DROP if steps.invisible or steps.symbols else _REPLACEMENT
     points[0xD800:0xE000] = _REPLACEMENT
     expansions: list[int] = []
     borders = [0]
-    for point, folded in _changes(steps, signs_as_words).items():
+    for point, folded in _changes(steps, reading).items():
         if len(folded) == 1:
             points[point] = ord(folded)
         elif not folded:
@@ -136,7 +150,7 @@ def fold_table(steps: Steps = ALL_STEPS, *, signs_as_words: bool = False) -> Fol
     return FoldTable(*arrays)
 
 
-def _changes(steps: Steps, signs_as_words: bool) -> dict[int, str]:
+def _changes(steps: Steps, reading: Reading) -> dict[int, str]:
     """Code point → what it folds to, for all that do not stay as they are."""
     changed: dict[int, str] = {}
     for low, high in _BLOCKS:
@@ -149,9 +163,21 @@ def _changes(steps: Steps, signs_as_words: bool) -> dict[int, str]:
         folded = _fold(char, steps)
         if folded != char:
             changed[ord(char)] = folded
-    if steps.emoji and signs_as_words:
+    if steps.emoji and reading is Reading.SIGNS:
         changed |= {ord(sign): fold_text(word, steps) for sign, word in WORD_SIGNS.items()}
-    return changed
+    if reading is Reading.SOUND:
+        spoken = {char: text for char, text in readings().items() if char not in BARE_RADICALS}
+        changed |= {ord(char): text for char, text in spoken.items() if ord(char) not in changed}
+        changed = {p: "".join(spoken.get(c, c) for c in folded) for p, folded in changed.items()}
+    return {point: folded if len(folded) < 2 else _bounded(point, folded) for point, folded in changed.items()}
+
+
+def _bounded(point: int, folded: str) -> str:
+    """Cut what a code point expands to; only units and names of companies in one character are ever longer."""
+    room = GROWTH * len(chr(point).encode())
+    while len(folded.encode()) > room:
+        folded = folded[:-1]
+    return folded
 
 
 def _pairs(steps: Steps) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32]]:

@@ -1,0 +1,172 @@
+"""The checks of ``liucun doctor``: each looks at one thing and says what it saw, also where there is no store."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final, Literal
+
+import sqlalchemy as sa
+
+from errors import LiucunError
+from liucun.calendar_file import calendar_of
+from liucun.store import OpenStore, open_store
+from retention.catalogue.migrate import version as table_version
+from retention.catalogue.tables import batches, partitions, segments
+from retention.crypto.suites import suite
+from retention.objects.local import LocalObjects
+from tickets.clocks import SHANGHAI
+
+Level = Literal["ok", "note", "warning", "failed"]
+LOW_DISK: Final = 5 << 30
+LIBRARIES: Final = ("apache-beam", "pyarrow", "duckdb", "sqlalchemy", "cryptography", "hyperscan")
+CALENDAR_ALARM: Final = (11, 1)
+"""From this day on next year's calendar should be there: the State Council publishes it in about November."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a check saw; ``cure`` where something is to be done."""
+
+    check: str
+    level: Level
+    what: str
+    cure: str = ""
+    exit_code: int = 0
+
+
+def examine(root: Path, *, now: datetime | None = None) -> list[Checked]:
+    """Run every check; one that fails hides no other."""
+    moment = now or datetime.now(UTC)
+    return [*_program(), *_crypto(), *_calendar(root, moment), *_store(root, moment)]
+
+
+def _program() -> Iterator[Checked]:
+    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    yield Checked("program 程序", "ok", f"liucun {version('liucun')}, Python {platform.python_version()}, {libraries}")
+
+
+def _crypto() -> Iterator[Checked]:
+    try:
+        for name in ("SM4-GCM-SM3", "AES-256-GCM-SHA256"):
+            yield Checked("crypto 密码", "ok", f"{name} by {suite(name).implementation}, self-test passed")
+    except LiucunError as error:
+        yield _failed("crypto 密码", error)
+    yield Checked(
+        "certification 认证",
+        "note",
+        "key protection, bulk encryption and signing: uncertified software 密钥保护、数据加密、签名均未取得产品认证",
+        "Where certified products are required (许可证第15(2)条), use a certified key provider.",
+    )
+
+
+def _calendar(root: Path, now: datetime) -> Iterator[Checked]:
+    try:
+        calendar = calendar_of(root)
+    except LiucunError as error:
+        yield _failed("calendar 日历", error)
+        return
+    today = now.astimezone(SHANGHAI).date()
+    horizon = calendar.verified_through
+    said = f"version {calendar.version}, known through {horizon}"
+    if horizon < today + timedelta(days=20) or (
+        today >= date(today.year, *CALENDAR_ALARM) and horizon.year <= today.year
+    ):
+        yield Checked(
+            "calendar 日历",
+            "warning",
+            f"{said}: due dates past it are provisional 暂定",
+            "When the State Council's notice for next year is out: `liucun calendar import FILE`.",
+        )
+    else:
+        yield Checked("calendar 日历", "ok", said)
+
+
+def _store(root: Path, now: datetime) -> Iterator[Checked]:
+    try:
+        with open_store(root) as opened:
+            yield Checked("settings 设置", "ok", f"{len(opened.settings.source)} declared sources")
+            yield from _keys(opened)
+            yield from _catalogue(opened, now)
+            yield from _objects(opened)
+            yield from _undeclared(opened)
+    except LiucunError as error:
+        yield _failed(f"store 留存库 {root}", error)
+    yield from _disk(root)
+
+
+def _keys(opened: OpenStore) -> Iterator[Checked]:
+    who = opened.store.provider.description
+    living = [key for key in opened.period_keys.list() if key.destroyed_at is None]
+    yield Checked(
+        "keys 密钥", "ok", f"{who.kind}, key {who.key_id}, {who.certification}; {len(living)} living period keys"
+    )
+
+
+def _catalogue(opened: OpenStore, now: datetime) -> Iterator[Checked]:
+    versions = ", ".join(f"{room} {table_version(opened.catalogue, room)}" for room in ("retention", "tickets"))
+    with opened.catalogue.read() as connection:
+        count = connection.execute(sa.select(sa.func.count()).select_from(segments)).scalar_one()
+        newest = connection.execute(sa.select(sa.func.max(batches.c.committed_at))).scalar_one()
+        known = connection.execute(sa.select(sa.func.count()).select_from(partitions)).scalar_one()
+    yield Checked("catalogue 目录", "ok", f"tables {versions}; {count:,} segments from {known:,} partitions")
+    if newest and datetime.fromisoformat(newest) > now + timedelta(minutes=5):
+        yield Checked(
+            "clock 时钟",
+            "failed",
+            f"the newest batch was committed at {newest}, after the present time of this machine",
+            "Set the clock right before anything is archived or purged.",
+            exit_code=1,
+        )
+    else:
+        yield Checked("clock 时钟", "ok", f"{now.astimezone(SHANGHAI):%Y-%m-%d %H:%M:%S} Asia/Shanghai")
+
+
+def _objects(opened: OpenStore) -> Iterator[Checked]:
+    with opened.catalogue.read() as connection:
+        named = set(connection.execute(sa.select(segments.c.object_name)).scalars())
+    stored = set(opened.objects.list("segments/"))
+    if missing := sorted(named - stored):
+        yield Checked(
+            "objects 对象",
+            "failed",
+            f"{len(missing):,} segments are missing, e.g. {missing[0]}",
+            "Restore them from a backup; `liucun audit integrity` lists all.",
+            exit_code=5,
+        )
+    left = len(stored - named)
+    if isinstance(opened.objects, LocalObjects):
+        left += len(opened.objects.leftovers(older_than=3600))
+    if left:
+        yield Checked(
+            "orphans 孤儿对象", "note", f"{left:,} objects of runs that were cut off; no record depends on them"
+        )
+    if not missing:
+        yield Checked("objects 对象", "ok", f"{len(named):,} of {len(named):,} segments are there")
+
+
+def _undeclared(opened: OpenStore) -> Iterator[Checked]:
+    for source in opened.settings.source:
+        if "text" not in source.published:
+            yield Checked(
+                "monitoring 监测",
+                "warning",
+                f"nobody has declared whether `text` of source {source.name} is public: it is not scanned",
+                "Add published = { text = true } (or false) to the source in liucun.toml.",
+            )
+
+
+def _disk(root: Path) -> Iterator[Checked]:
+    there = next(path for path in (root, *root.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    level: Level = "ok" if free > LOW_DISK else "warning"
+    yield Checked("disk 磁盘", level, f"{free / (1 << 30):,.1f} GiB free", "" if level == "ok" else "Free some space.")
+
+
+def _failed(check: str, error: LiucunError) -> Checked:
+    return Checked(check, "failed", error.what, error.cure, error.exit_code)

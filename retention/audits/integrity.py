@@ -1,0 +1,157 @@
+"""Integrity: every segment is, bit for bit, what was sealed, and its rows stand where its manifest says.
+
+Each object is read whole, its ciphertext and plaintext digests compared, every chunk authenticated, the Parquet
+inside read, and the offsets of its rows counted place by place.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+
+from errors import IntegrityError, KeyAccessError, LiucunError, StorageError
+from retention.audits.report import AuditReport, Finding, Span
+from retention.audits.subject import Progress, Subject, no_progress, within
+from retention.catalogue.tables import segments
+from retention.errors import ObjectMissingError
+from retention.manifest import SegmentManifest
+from retention.segments import Archive, open_segment
+
+_PLACE_COLUMNS: Final = ("log_source", "log_partition", "log_offset", "log_length")
+_AHEAD: Final = 4
+"""Segments in work for each thread: enough to keep it busy, few enough for memory."""
+
+
+def audit_integrity(
+    subject: Subject,
+    *,
+    span: Span | None = None,
+    sample: int | None = None,
+    threads: int | None = None,
+    progress: Progress = no_progress,
+) -> AuditReport:
+    """Verify every segment, or ``sample`` of them drawn at random by the system's generator."""
+    report = AuditReport("integrity", datetime.now(UTC), span or Span())
+    chosen = _chosen(subject, report, sample)
+    workers = threads or os.cpu_count() or 1
+    verified = rows = size = 0
+    with ThreadPoolExecutor(workers, thread_name_prefix="verify") as pool:
+        for number, (found, manifest) in enumerate(_in_order(pool, subject, chosen, workers * _AHEAD), 1):
+            report.findings.extend(found)
+            if manifest is not None:
+                verified, rows, size = verified + 1, rows + manifest.rows, size + manifest.bytes_stored
+            progress("segments", number, len(chosen))
+    report.checked.update(segments=len(chosen), verified=verified, rows=rows, bytes=size)
+    return report
+
+
+def _chosen(subject: Subject, report: AuditReport, sample: int | None) -> list[str]:
+    g = segments.c
+    with subject.catalogue.read() as connection:
+        seen = sa.select(g.segment_id).where(within(report.span, g.committed_at)).order_by(g.committed_at, g.segment_id)
+        names = list(connection.execute(seen).scalars())
+    if sample is None or sample >= len(names):
+        report.checked["of"] = len(names)
+        return names
+    report.checked["of"] = len(names)
+    report.checked["sample"] = sample
+    return random.SystemRandom().sample(names, sample)
+
+
+_Result = tuple[list[Finding], SegmentManifest | None]
+
+
+def _in_order(pool: ThreadPoolExecutor, subject: Subject, names: list[str], ahead: int) -> Iterator[_Result]:
+    waiting: deque[Future[_Result]] = deque()
+    try:
+        for name in names:
+            waiting.append(pool.submit(_verify, subject, name))
+            if len(waiting) >= ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _verify(subject: Subject, segment_id: str) -> _Result:
+    g = segments.c
+    with subject.catalogue.read() as connection:
+        row = connection.execute(sa.select(g.object_name, g.manifest).where(g.segment_id == segment_id)).one_or_none()
+    if row is None:
+        return [], None  # it was merged into another segment since the list was made
+    try:
+        manifest = SegmentManifest.from_bytes(row.manifest)
+        check_segment(subject.archive, manifest)
+    except LiucunError as error:
+        return [Finding(_kind(error), row.object_name, error.what)], None
+    return [], manifest
+
+
+def check_segment(archive: Archive, manifest: SegmentManifest) -> None:
+    """Verify a segment and the places of its rows.
+
+    Raises:
+        IntegrityError: naming what does not hold.
+        KeyAccessError, StorageError: it cannot be read.
+    """
+    segment = open_segment(archive, manifest)
+    segment.verify()
+    table = segment.parquet().read(columns=list(_PLACE_COLUMNS))
+    wrong = misplaced(table, manifest)
+    if wrong:
+        raise IntegrityError(
+            f"The segment {manifest.object_name}: {wrong}.", cure="Restore the object from a backup, or the catalogue."
+        )
+
+
+def misplaced(table: pa.Table, manifest: SegmentManifest) -> str | None:
+    """In what the rows' places contradict the manifest's, None if in nothing.
+
+    Every row lies whole inside one of the manifest's ranges, each range holds its count of rows, and no two rows of a
+    partition share an offset.
+    """
+    offsets = table.column("log_offset").to_numpy()
+    ends = offsets + table.column("log_length").to_numpy()
+    place_of = np.full(len(offsets), -1)
+    by_partition: dict[tuple[str, str], pa.Array] = {}
+    for number, place in enumerate(manifest.places):
+        key = (place.source, place.partition)
+        if key not in by_partition:
+            same = pc.and_(
+                pc.equal(table.column("log_source").cast(pa.string()), place.source),
+                pc.equal(table.column("log_partition").cast(pa.string()), place.partition),
+            )
+            by_partition[key] = same.to_numpy(zero_copy_only=False) if isinstance(same, pa.Array) else same.to_numpy()
+        inside = by_partition[key] & (offsets >= place.start) & (ends <= place.end)
+        held = int(inside.sum())
+        if held != place.rows:
+            where = f"{place.partition} [{place.start}, {place.end})"
+            return f"it holds {held} rows of {where}, its manifest says {place.rows}"
+        if len(np.unique(offsets[inside])) != held:
+            return f"two rows of {place.partition} share an offset"
+        place_of[inside] = number
+    if (place_of < 0).any():
+        return f"{int((place_of < 0).sum())} of its rows lie outside the ranges of its manifest"
+    return None
+
+
+def _kind(error: LiucunError) -> str:
+    if isinstance(error, ObjectMissingError):
+        return "object_missing"
+    if isinstance(error, KeyAccessError):
+        return "key_unavailable"
+    if isinstance(error, StorageError):
+        return "object_unreadable"
+    return "segment_damaged"

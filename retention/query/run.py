@@ -1,0 +1,284 @@
+"""Runs one query: checked, recorded, answered within its limits, recorded again, and only then handed out."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import gc
+import json
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import duckdb
+import pyarrow as pa
+
+from errors import LiucunError
+from retention.catalogue import events
+from retention.catalogue.engine import Catalogue
+from retention.crypto.bodies import BodyCipher
+from retention.query.errors import (
+    QueryInterruptedError,
+    QueryRefusedError,
+    QueryTimeoutError,
+    QueryTooLargeError,
+)
+from retention.query.sandbox import checked, lock, sandbox, translated
+from retention.query.sealed import Reading
+from retention.query.views import register_views
+from retention.segments import Archive
+
+MAX_PURPOSE: Final = 1000
+"""Longest accepted purpose, in characters."""
+_POLL_SECONDS: Final = 0.05
+
+
+class Parts(Protocol):
+    """What a query needs of an open store."""
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """Segments, events, tickets."""
+        ...
+
+    @property
+    def archive(self) -> Archive:
+        """Sealed segments and their keys."""
+        ...
+
+    @property
+    def bodies(self) -> BodyCipher:
+        """Seals the words of the query in its record."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a query may take: bytes of DuckDB's memory, bytes of its result in Arrow, seconds, threads."""
+
+    memory_bytes: int = 1 << 30
+    result_bytes: int = 512 << 20
+    seconds: float | None = None
+    threads: int | None = None
+    time_zone: str = "Asia/Shanghai"
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A result as it will be handed out."""
+
+    data: bytes
+    format: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A recorded answer. ``digest`` is the archive's hash over ``data``, in hex."""
+
+    query_id: str
+    data: bytes
+    rows: int
+    columns: tuple[str, ...]
+    segments_read: int
+    seconds: float
+    digest: str
+
+
+@dataclass(slots=True)
+class _Outcome:
+    schema: pa.Schema | None = None
+    batches: list[pa.RecordBatch] = field(default_factory=list)
+    error: BaseException | None = None
+    held: int = 0
+
+    def take(self, batch: pa.RecordBatch, limit: int) -> None:
+        """Keep a part of the result."""
+        self.held += batch.nbytes
+        if self.held > limit:
+            raise QueryTooLargeError(
+                f"The result is larger than {limit >> 20} MiB.",
+                cure="Narrow it, add LIMIT, or ask for it in parts.",
+            )
+        self.batches.append(batch)
+
+
+def run_query(
+    parts: Parts,
+    sql: str,
+    *,
+    purpose: str,
+    actor: str,
+    render: Callable[[pa.Table], Rendered],
+    limits: Limits | None = None,
+) -> Answer:
+    """Answer one reading statement.
+
+    The words and the purpose are recorded, sealed, before anything is decrypted (``query.started``); rows, digest and
+    outcome before the answer is returned (``query.answered`` or ``query.failed``).
+
+    Args:
+        render: turns the result (column names made unique) into the bytes to hand out.
+
+    Raises:
+        QueryRefusedError, QueryInvalidError: the query's fault; nothing was decrypted for the first.
+        QueryTooLargeError, QueryTimeoutError, QueryInterruptedError: it met a limit or was stopped.
+        LiucunError: the archive's own error while reading (a damaged segment, a destroyed key).
+    """
+    limits = limits or Limits()
+    _check_purpose(purpose)
+    query_id = secrets.token_hex(16)
+    started = time.monotonic()
+    _record(parts, "query.started", actor, query_id, {"sealed": seal_words(parts.bodies, query_id, sql, purpose)})
+    reading = Reading(parts.archive, parts.catalogue)
+    try:
+        table = _unique(_execute(reading, sql, limits))
+        rendered = render(table)
+    except LiucunError as error:
+        body = {"error": type(error).__name__, "segments": len(reading.opened)}
+        _record(parts, "query.failed", actor, query_id, body)
+        raise
+    answer = Answer(
+        query_id=query_id,
+        data=rendered.data,
+        rows=table.num_rows,
+        columns=tuple(table.column_names),
+        segments_read=len(reading.opened),
+        seconds=time.monotonic() - started,
+        digest=parts.archive.suite.hash(rendered.data).hex(),
+    )
+    body = {
+        "rows": answer.rows,
+        "segments": answer.segments_read,
+        "milliseconds": round(answer.seconds * 1000),
+        "format": rendered.format,
+        "bytes": len(answer.data),
+        "digest": answer.digest,
+    }
+    _record(parts, "query.answered", actor, query_id, body)
+    return answer
+
+
+def seal_words(bodies: BodyCipher, query_id: str, sql: str, purpose: str) -> str:
+    """The query's words, which may name persons, sealed for its record (base64)."""
+    words = json.dumps({"sql": sql, "purpose": purpose}, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    return base64.b64encode(bodies.seal(words, _context(query_id))).decode("ascii")
+
+
+def open_words(bodies: BodyCipher, query_id: str, sealed: str) -> dict[str, str]:
+    """``sql`` and ``purpose`` of a record.
+
+    Raises:
+        IntegrityError: the record was changed.
+    """
+    found: dict[str, str] = json.loads(bodies.open(base64.b64decode(sealed), _context(query_id)))
+    return found
+
+
+def _context(query_id: str) -> bytes:
+    return f"query:{query_id}".encode()
+
+
+def _check_purpose(purpose: str) -> None:
+    if not purpose.strip() or len(purpose) > MAX_PURPOSE:
+        raise QueryRefusedError(
+            "A query needs a purpose."
+            if not purpose.strip()
+            else f"The purpose is over {MAX_PURPOSE} characters long.",
+            cure='Say in a few words what the answer is for: --purpose "weekly check".',
+        )
+
+
+def _record(parts: Parts, kind: str, actor: str, query_id: str, body: dict[str, object]) -> None:
+    with parts.catalogue.write() as connection:
+        events.append(connection, kind=kind, actor=actor, subject=f"query:{query_id}", body=body)
+
+
+def _execute(reading: Reading, sql: str, limits: Limits) -> pa.Table:
+    connection = sandbox(memory_bytes=limits.memory_bytes, threads=limits.threads, time_zone=limits.time_zone)
+    try:
+        checked(connection, sql)
+        reading.take_snapshot()
+        register_views(connection, reading)
+        lock(connection)
+        outcome = _Outcome()
+        with _running(connection, sql, limits, outcome) as worker:
+            _wait(connection, worker, limits)
+        if reading.failure is not None:
+            raise reading.failure
+        if isinstance(outcome.error, duckdb.Error):
+            raise translated(outcome.error) from outcome.error
+        if outcome.error is not None:
+            raise outcome.error
+        assert outcome.schema is not None
+        return pa.Table.from_batches(outcome.batches, outcome.schema)
+    finally:
+        reading.stop()
+        connection.close()
+        gc.collect()
+        reading.drain()
+
+
+@contextlib.contextmanager
+def _running(
+    connection: duckdb.DuckDBPyConnection, sql: str, limits: Limits, outcome: _Outcome
+) -> Iterator[threading.Thread]:
+    """The query on a thread of its own, so that this one can stop it; it is over when the block ends."""
+
+    def work() -> None:
+        try:
+            reader = connection.sql(sql).to_arrow_reader()
+            outcome.schema = reader.schema
+            for batch in reader:
+                outcome.take(batch, limits.result_bytes)
+        except BaseException as error:  # noqa: BLE001  # handed to the waiting thread, which raises it
+            outcome.error = bare(error)
+
+    worker = threading.Thread(target=work, name="query", daemon=True)
+    worker.start()
+    try:
+        yield worker
+    finally:
+        while worker.is_alive():
+            worker.join(_POLL_SECONDS)
+
+
+def _wait(connection: duckdb.DuckDBPyConnection, worker: threading.Thread, limits: Limits) -> None:
+    deadline = None if limits.seconds is None else time.monotonic() + limits.seconds
+    try:
+        while worker.is_alive():
+            worker.join(_POLL_SECONDS)
+            if deadline is not None and time.monotonic() > deadline and worker.is_alive():
+                connection.interrupt()
+                raise QueryTimeoutError(
+                    f"The query ran longer than {limits.seconds:g} seconds and was stopped.",
+                    cure="Narrow it by time or columns, or raise --max-seconds.",
+                )
+    except KeyboardInterrupt as error:
+        connection.interrupt()
+        raise QueryInterruptedError("The query was interrupted.", cure="Nothing was handed out; ask again.") from error
+
+
+def bare(error: BaseException) -> BaseException:
+    """The error without tracebacks, its causes likewise: their frames would keep the segments' files alive."""
+    link: BaseException | None = error
+    while link is not None:
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+    return error
+
+
+def _unique(table: pa.Table) -> pa.Table:
+    """The table with column names that differ: JSON objects and Parquet need that."""
+    seen: dict[str, int] = {}
+    names = []
+    for name in table.column_names:
+        found = name
+        while found in seen:
+            seen[name] += 1
+            found = f"{name}_{seen[name]}"
+        seen[found] = 0
+        names.append(found)
+    return table.rename_columns(names)

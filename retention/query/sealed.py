@@ -1,0 +1,236 @@
+"""Sealed segments as Arrow datasets that open a segment, and decrypt of it, only what a query touches.
+
+DuckDB hands the columns and filters of a scan to ``scanner``. Segments whose times
+contradict the filter are left out by their catalogue row alone; the others are opened
+when their turn comes, and read chunk by chunk.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import sqlalchemy as sa
+
+from errors import LiucunError
+from retention.catalogue.engine import Catalogue
+from retention.catalogue.tables import segments as segment_table
+from retention.manifest import SegmentManifest
+from retention.schema import RECORD_SCHEMA
+from retention.segments import Archive, open_segment
+
+FRAGMENT_READAHEAD: Final = 2
+"""Segments that a scan reads at a time; more costs memory and wins nothing on few cores."""
+BATCH_READAHEAD: Final = 4
+DRAIN_SECONDS: Final = 10.0
+_GROUP: Final = 64
+_POSITION: Final = "position"
+"""A column that no record has, to tell the fragments of a proof apart."""
+_TIME_TYPE: Final = RECORD_SCHEMA.field("event_time").type
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRow:
+    """What the catalogue says of a segment, as far as choosing it needs."""
+
+    segment_id: str
+    record_class: str
+    rows: int
+    event_time_min: str | None
+    event_time_max: str | None
+
+
+@dataclass(slots=True)
+class Reading:
+    """What one query may read and has read.
+
+    ``failure`` is the first error of the archive met while reading: DuckDB would turn it into a line of text.
+    """
+
+    archive: Archive
+    catalogue: Catalogue
+    by_class: dict[str, list[SegmentRow]] = field(default_factory=dict)
+    opened: set[str] = field(default_factory=set)
+    failure: LiucunError | None = None
+    _stopped: bool = False
+    _alive: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take_snapshot(self) -> None:
+        """Fix the segments that this query sees, in one read of the catalogue."""
+        c = segment_table.c
+        columns = (c.segment_id, c.record_class, c.rows, c.event_time_min, c.event_time_max)
+        with self.catalogue.read() as connection:
+            rows = connection.execute(sa.select(*columns).order_by(c.record_class, c.event_time_min, c.segment_id))
+            for row in rows:
+                self.by_class.setdefault(row.record_class, []).append(SegmentRow(*row))
+
+    def open(self, segment_id: str) -> io.RawIOBase:
+        """The plaintext of a segment as a file."""
+        with self.catalogue.read() as connection:
+            data = connection.execute(
+                sa.select(segment_table.c.manifest).where(segment_table.c.segment_id == segment_id)
+            ).scalar_one()
+        opened = open_segment(self.archive, SegmentManifest.from_bytes(data)).reader
+        with self._lock:
+            self.opened.add(segment_id)
+        return opened
+
+    def guard(self, step: Callable[[], Any]) -> Any:
+        """Do one step of reading, keeping the first typed error, and refusing once the query has ended."""
+        if self._stopped:
+            raise OSError("the query has ended")
+        try:
+            return step()
+        except LiucunError as error:
+            # A traceback would keep the file alive that `drain` waits for.
+            met = error.with_traceback(None)
+        with self._lock:
+            self.failure = self.failure or met
+        raise OSError(met.what)
+
+    def handed_out(self, file: SealedFile) -> None:
+        """Count a file that readers of other threads may hold."""
+        with self._lock:
+            self._alive += 1
+        weakref.finalize(file, self._given_back)
+
+    def stop(self) -> None:
+        """Let no read begin from now on."""
+        self._stopped = True
+
+    def drain(self) -> None:
+        """Wait until read-ahead threads have let go of every file: they must not outlive the interpreter."""
+        deadline = time.monotonic() + DRAIN_SECONDS
+        while self._alive > 0 and time.monotonic() < deadline:
+            time.sleep(0.001)
+
+    def _given_back(self) -> None:
+        with self._lock:
+            self._alive -= 1
+
+
+class SealedFile(io.RawIOBase):
+    """A segment's plaintext that is opened at the first byte asked for."""
+
+    def __init__(self, reading: Reading, segment_id: str) -> None:
+        super().__init__()
+        self._reading, self._segment_id = reading, segment_id
+        self._file: io.RawIOBase | None = None
+        reading.handed_out(self)
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always."""
+        return True
+
+    def read(self, size: int | None = -1) -> bytes:
+        """See ``io.RawIOBase.read``."""
+        found = self._reading.guard(lambda: self._opened().read(-1 if size is None else size))
+        return bytes(found or b"")
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """See ``io.IOBase.seek``."""
+        return int(self._reading.guard(lambda: self._opened().seek(offset, whence)))
+
+    def tell(self) -> int:
+        """See ``io.IOBase.tell``."""
+        return int(self._reading.guard(lambda: self._opened().tell()))
+
+    def _opened(self) -> io.RawIOBase:
+        if self._file is None:
+            self._file = self._reading.open(self._segment_id)
+        return self._file
+
+
+class ClassDataset(ds.FileSystemDataset):  # type: ignore[misc]  # pyarrow is untyped
+    """The records of one class. Empty in itself: ``scanner`` fills in the segments that a scan needs."""
+
+    reading: Reading
+    record_class: str
+
+    @classmethod
+    def of(cls, reading: Reading, record_class: str) -> ClassDataset:
+        """The dataset of a class within a query's snapshot."""
+        made = cls([], RECORD_SCHEMA, ds.ParquetFileFormat())
+        made.reading, made.record_class = reading, record_class
+        return made
+
+    def scanner(self, **options: Any) -> ds.Scanner:
+        """A scan of the segments that ``filter`` does not rule out (called by DuckDB)."""
+        chosen = surviving(self.reading.by_class.get(self.record_class, []), options.get("filter"))
+        parquet = ds.ParquetFileFormat()
+        fragments = [
+            parquet.make_fragment(pa.PythonFile(SealedFile(self.reading, row.segment_id), mode="r")) for row in chosen
+        ]
+        options.setdefault("fragment_readahead", FRAGMENT_READAHEAD)
+        options.setdefault("batch_readahead", BATCH_READAHEAD)
+        return ds.FileSystemDataset(fragments, RECORD_SCHEMA, parquet).scanner(**options)
+
+
+class TableDataset(ds.FileSystemDataset):  # type: ignore[misc]  # pyarrow is untyped
+    """A table of the catalogue that is read when a query scans it."""
+
+    load: Callable[[], pa.Table]
+
+    @classmethod
+    def of(cls, schema: pa.Schema, load: Callable[[], pa.Table]) -> TableDataset:
+        """A dataset of a known schema."""
+        made = cls([], schema, ds.ParquetFileFormat())
+        made.load = load
+        return made
+
+    def scanner(self, **options: Any) -> ds.Scanner:
+        """A scan of the table (called by DuckDB)."""
+        return ds.dataset(self.load()).scanner(**options)
+
+
+def surviving(rows: Sequence[SegmentRow], condition: ds.Expression | None) -> list[SegmentRow]:
+    """The segments that may hold a row for which ``condition`` is true, judged by their event times.
+
+    Arrow itself proves the contradiction: a segment, or a group of them, is a fragment that guarantees its span of
+    times. Groups are tried before their members, so that a short span is found quickly among thousands.
+    """
+    if condition is None or "event_time" not in str(condition):
+        return list(rows)
+    ordered = sorted(rows, key=lambda row: row.event_time_min or "")
+    groups = [ordered[begin : begin + _GROUP] for begin in range(0, len(ordered), _GROUP)]
+    alive = _possible([_span(group) for group in groups], condition)
+    members = [row for number in alive for row in groups[number]]
+    return [members[number] for number in _possible([_span([row]) for row in members], condition)]
+
+
+def _span(rows: Sequence[SegmentRow]) -> ds.Expression:
+    """What is true of every row of these segments: its time lies between two, or there is none."""
+    column = ds.field("event_time")
+    firsts = [row.event_time_min for row in rows if row.event_time_min is not None]
+    lasts = [row.event_time_max for row in rows if row.event_time_max is not None]
+    if not firsts or not lasts:
+        return column.is_null()
+    low, high = (pa.scalar(datetime.fromisoformat(text), _TIME_TYPE) for text in (min(firsts), max(lasts)))
+    return ((column >= low) | column.is_null()) & ((column <= high) | column.is_null())
+
+
+def _possible(guarantees: Sequence[ds.Expression], condition: ds.Expression) -> list[int]:
+    """Positions of the guarantees that do not contradict the condition."""
+    nothing, parquet = pa.BufferReader(b""), ds.ParquetFileFormat()
+    tagged = [
+        parquet.make_fragment(nothing, partition_expression=(ds.field(_POSITION) == number) & guarantee)
+        for number, guarantee in enumerate(guarantees)
+    ]
+    dataset = ds.FileSystemDataset(tagged, RECORD_SCHEMA.append(pa.field(_POSITION, pa.int32())), parquet)
+    return sorted(
+        ds.get_partition_keys(fragment.partition_expression)[_POSITION]
+        for fragment in dataset.get_fragments(filter=condition)
+    )

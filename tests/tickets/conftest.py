@@ -1,0 +1,49 @@
+"""A catalogue with the queue's tables, and bodies that seal visibly."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from errors import IntegrityError
+from liucun.store import TICKET_SCRIPTS
+from retention.catalogue.engine import Catalogue
+from retention.catalogue.migrate import migrate
+from tickets.calendar.reading import shipped_calendar
+from tickets.service import Desk
+
+
+class PlainBodies:
+    """Bodies for tests: bound to their context, readable by whoever debugs."""
+
+    def seal(self, plaintext: bytes, context: bytes) -> bytes:
+        return hashlib.sha256(context).digest() + plaintext[::-1]
+
+    def open(self, blob: bytes, context: bytes) -> bytes:
+        if blob[:32] != hashlib.sha256(context).digest():
+            raise IntegrityError("Sealed for another place.", cure="-")
+        return blob[32:][::-1]
+
+    def blind(self, value: str, purpose: str) -> str:
+        return hashlib.sha256(f"{purpose}\x00{value}".encode()).hexdigest()
+
+
+@pytest.fixture
+def bodies() -> PlainBodies:
+    return PlainBodies()
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path):
+    opened = Catalogue.open(f"sqlite:///{tmp_path / 'catalogue.db'}")
+    migrate(opened)
+    migrate(opened, room="tickets", script_location=TICKET_SCRIPTS)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def desk(catalogue: Catalogue, bodies: PlainBodies) -> Desk:
+    return Desk(catalogue, bodies, shipped_calendar(), "os:alice")
