@@ -1,0 +1,32 @@
+"""``liucun bench``: the project's benchmarks, runnable by anyone."""
+
+from __future__ import annotations
+
+import click
+
+from liucun.cli import json_option, print_json
+
+
+@click.group(name="bench", short_help="Measure this machine.")
+def command() -> None:
+    """Benchmarks 基准测试: ratios taken in one run, so that they compare across machines."""
+
+
+@command.command(name="ingest")
+@click.option(
+    "--records", type=click.IntRange(10_000, 50_000_000), default=500_000, show_default=True, help="How many."
+)
+@json_option
+def ingest_command(records: int, as_json: bool) -> None:
+    """Ingest end to end against the bare native stages, each on one core.
+
+    Prints records a second, MB/s, peak memory and the ratio of the two.
+    """
+    from benchmarks.ingest import measure
+
+    figures = measure(records).as_json()
+    if as_json:
+        print_json(figures)
+        return
+    for name, value in figures.items():
+        click.echo(f"{name:>26}  {value}")
