@@ -31,8 +31,10 @@ def _data_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--no-disguises", is_flag=True, help="Leave out recall under each disguise."),
         click.option("--harmless", type=path, metavar="CSV", help="Harmless texts, to count false alarms on."),
         click.option("--group-column", metavar="NAME", help="Author or family: a group is never split."),
-        click.option("--label-column", default="label", show_default=True, metavar="NAME"),
-        click.option("--text-column", default="text", show_default=True, metavar="NAME"),
+        click.option(
+            "--label-column", default="label", show_default=True, metavar="NAME", help="Column of the labels."
+        ),
+        click.option("--text-column", default="text", show_default=True, metavar="NAME", help="Column of the texts."),
         click.option("--data", type=path, required=True, metavar="CSV", help="Labelled texts, UTF-8, .gz too."),
     ):
         function = option(function)
