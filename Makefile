@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO ?= demo
 
-.PHONY: run test test-slow lint lock clean help
+.PHONY: model kills run test test-slow lint lock clean help
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -33,6 +33,16 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+TEXT ?= ../shared/data/text
+
+# The model that ships, from the project's corpus and the two data sets in TEXT that may train it (docs/models.md).
+model: $(STAMP)
+	$(BIN)/python -m detectors.model.shipping --text $(TEXT) --out detectors/model/shipped
+
+# Kill a run over real transactions at KILLS random moments.
+kills: $(STAMP)
+	$(BIN)/python -m tests.faults.kill_run --kills $(or $(KILLS),50) --data '../shared/data/retail/*.csv.gz'
 
 lock: $(STAMP)
 	$(BIN)/python -m pip install --quiet uv

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from detectors.base import Detector
+from detectors.combined import CombinedDetector
 from detectors.keywords.engine import KeywordDetector
 from detectors.keywords.packset import load_packs
+from detectors.model import default_model
 
 PACKS: Final = Path(__file__).parent / "packs"
 """The folder of the packs that ship."""
@@ -24,10 +26,15 @@ def default_keywords() -> KeywordDetector:
     return KeywordDetector(load_packs(PACKS))
 
 
-def default_detector() -> Detector:
-    """Return the detector of a job that names no other, built once a process.
+@lru_cache(maxsize=4)
+def default_detector(model: Path | None = None) -> Detector:
+    """Return the detector of a job that names no other, built once a process: keyword rules and the learned model.
+
+    Args:
+        model: folder of a model, by default the one that ships.
 
     Raises:
         PackError: the packs are damaged.
+        ModelFileError: the model is missing or damaged.
     """
-    return default_keywords()
+    return CombinedDetector((default_keywords(), default_model(model)))

@@ -27,27 +27,16 @@ def print_tickets(found: Sequence[Ticket]) -> None:
         console.print("No tickets 没有工单.")
         return
     table = Table(box=None, padding=(0, 1))
-    for title in (
-        "ticket 工单",
-        "state 状态",
-        "category 类别",
-        "severity 级别",
-        "hits 命中",
-        "content 内容",
-        "detected 发现",
-        "due 到期",
-    ):
-        table.add_column(title, no_wrap=title.startswith("ticket"))
+    for title in ("ticket 工单", "状态", "category 类别", "级别", "content 内容", "detected 发现", "due 到期"):
+        table.add_column(title, no_wrap=not title.startswith("content"), overflow="fold")
     for ticket in found:
-        state = State(ticket.state)
         table.add_row(
             ticket.ticket_id,
-            f"{state.value} {state.chinese}",
+            State(ticket.state).chinese,
             ticket.category,
             str(ticket.severity),
-            str(ticket.findings),
             escape(ticket.content_id or f"{ticket.partition}:{ticket.offset}"),
-            show_time(ticket.detected_at),
+            show_time(ticket.detected_at)[5:16],
             (ticket.due_on or "") + (" 暂定" if ticket.due_provisional else ""),
         )
     console.print(table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
@@ -20,8 +21,9 @@ CONTEXT = 12
 
 
 @click.command(name="detect", short_help="Run the detectors on lines of text.")
+@click.option("--model", type=click.Path(path_type=Path), metavar="DIR", help="Another model than the one that ships.")
 @json_option
-def command(as_json: bool) -> None:
+def command(model: Path | None, as_json: bool) -> None:
     """Run the detectors on text 检测文本: every line of standard input is one text.
 
     Invalid UTF-8 is read with U+FFFD in its place. Offsets count characters of the line, end exclusive.
@@ -29,7 +31,7 @@ def command(as_json: bool) -> None:
     """
     from detectors.default import default_detector
 
-    detector = default_detector()
+    detector = default_detector(model)
     number = hits = 0
     for lines in _batches(sys.stdin.buffer):
         texts = pa.array(lines, pa.string())

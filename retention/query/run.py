@@ -34,6 +34,9 @@ from retention.segments import Archive
 MAX_PURPOSE: Final = 1000
 """Longest accepted purpose, in characters."""
 _POLL_SECONDS: Final = 0.05
+FAILED_SECONDS: Final = 3.0
+"""How long a query may still run after a segment could not be read. Arrow's read-ahead now and then never tells DuckDB
+that a file failed; the answer is known to be an error by then, so it is not waited for."""
 
 
 class Parts(Protocol):
@@ -93,6 +96,7 @@ class _Outcome:
     batches: list[pa.RecordBatch] = field(default_factory=list)
     error: BaseException | None = None
     held: int = 0
+    abandoned: bool = False
 
     def take(self, batch: pa.RecordBatch, limit: int) -> None:
         """Keep a part of the result."""
@@ -198,14 +202,14 @@ def _record(parts: Parts, kind: str, actor: str, query_id: str, body: dict[str, 
 
 def _execute(reading: Reading, sql: str, limits: Limits) -> pa.Table:
     connection = sandbox(memory_bytes=limits.memory_bytes, threads=limits.threads, time_zone=limits.time_zone)
+    outcome = _Outcome()
     try:
         checked(connection, sql)
         reading.take_snapshot()
         register_views(connection, reading)
         lock(connection)
-        outcome = _Outcome()
         with _running(connection, sql, limits, outcome) as worker:
-            _wait(connection, worker, limits)
+            _wait(connection, worker, limits, reading, outcome)
         if reading.failure is not None:
             raise reading.failure
         if isinstance(outcome.error, duckdb.Error):
@@ -216,9 +220,10 @@ def _execute(reading: Reading, sql: str, limits: Limits) -> pa.Table:
         return pa.Table.from_batches(outcome.batches, outcome.schema)
     finally:
         reading.stop()
-        connection.close()
-        gc.collect()
-        reading.drain()
+        if not outcome.abandoned:
+            connection.close()
+            gc.collect()
+            reading.drain()
 
 
 @contextlib.contextmanager
@@ -241,15 +246,24 @@ def _running(
     try:
         yield worker
     finally:
-        while worker.is_alive():
+        while worker.is_alive() and not outcome.abandoned:
             worker.join(_POLL_SECONDS)
 
 
-def _wait(connection: duckdb.DuckDBPyConnection, worker: threading.Thread, limits: Limits) -> None:
+def _wait(
+    connection: duckdb.DuckDBPyConnection, worker: threading.Thread, limits: Limits, reading: Reading, outcome: _Outcome
+) -> None:
     deadline = None if limits.seconds is None else time.monotonic() + limits.seconds
+    failed: float | None = None
     try:
         while worker.is_alive():
             worker.join(_POLL_SECONDS)
+            if reading.failure is not None:
+                failed = failed or time.monotonic()
+                if time.monotonic() - failed > FAILED_SECONDS and worker.is_alive():
+                    connection.interrupt()
+                    outcome.abandoned = True
+                    return
             if deadline is not None and time.monotonic() > deadline and worker.is_alive():
                 connection.interrupt()
                 raise QueryTimeoutError(
