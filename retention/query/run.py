@@ -246,8 +246,11 @@ def _running(
     try:
         yield worker
     finally:
+        patience = time.monotonic() + FAILED_SECONDS
         while worker.is_alive() and not outcome.abandoned:
             worker.join(_POLL_SECONDS)
+            # Only a query that was stopped or failed is still running here: it is not waited for without end.
+            outcome.abandoned = time.monotonic() > patience
 
 
 def _wait(

@@ -176,6 +176,8 @@ class ClassDataset(ds.FileSystemDataset):  # type: ignore[misc]  # pyarrow is un
         ]
         options.setdefault("fragment_readahead", FRAGMENT_READAHEAD)
         options.setdefault("batch_readahead", BATCH_READAHEAD)
+        # Arrow's threaded scan can deadlock on a file's error: its scheduler's lock against Python's.
+        options["use_threads"] = False
         return ds.FileSystemDataset(fragments, RECORD_SCHEMA, parquet).scanner(**options)
 
 
