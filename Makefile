@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO ?= demo
 
-.PHONY: model kills run test test-slow lint lock clean help
+.PHONY: services services-down test-services model kills run test test-slow lint lock clean help
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -43,6 +43,17 @@ model: $(STAMP)
 # Kill a run over real transactions at KILLS random moments.
 kills: $(STAMP)
 	$(BIN)/python -m tests.faults.kill_run --kills $(or $(KILLS),50) --data '../shared/data/retail/*.csv.gz'
+
+# Real servers on loopback under .services/ (or $LIUCUN_SERVICES): docs/services.md. SERVICES="postgres s3" for some.
+services: $(STAMP)
+	@bash deploy/services/services.sh up $(SERVICES)
+
+services-down:
+	@bash deploy/services/services.sh down $(SERVICES)
+
+# The tests that need them; started before with `make services`.
+test-services: $(STAMP)
+	$(BIN)/python -m pytest -n 0 -m services
 
 lock: $(STAMP)
 	$(BIN)/python -m pip install --quiet uv
