@@ -30,3 +30,27 @@ def ingest_command(records: int, as_json: bool) -> None:
         return
     for name, value in figures.items():
         click.echo(f"{name:>26}  {value}")
+
+
+@command.command(name="detect")
+@click.option(
+    "--records", type=click.IntRange(10_000, 5_000_000), default=200_000, show_default=True, help="How many texts."
+)
+@click.option(
+    "--words", type=click.IntRange(100, 500_000), default=60_000, show_default=True, help="Words of the keyword stage."
+)
+@json_option
+def detect_command(records: int, words: int, as_json: bool) -> None:
+    """Detection on one core: texts a second, memory and start.
+
+    The keyword stage, normalising included, is shown as a ratio to the bare matcher over the same texts;
+    then keywords and model together, the memory beyond the data, and the time to a fresh process's first finding.
+    """
+    from benchmarks.detect import measure
+
+    figures = measure(records, words)
+    if as_json:
+        print_json(figures)
+        return
+    for name, value in figures.items():
+        click.echo(f"{name:>36}  {value}")
