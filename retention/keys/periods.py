@@ -23,7 +23,9 @@ from retention.catalogue.engine import Catalogue
 from retention.catalogue.migrate import migrate
 from retention.catalogue.tables import timestamp
 from retention.errors import KeyDestroyedError, KeyUnknownError
+from retention.keys.contexts import period_context
 from retention.keys.provider import KeyProvider
+from retention.keys.rewrap import rewrap_all
 from retention.keys.tables import period_keys
 
 KEY_BYTES: Final = 32
@@ -107,6 +109,11 @@ class PeriodKeys:
     def provider(self) -> KeyProvider:
         """Who wraps these keys."""
         return self._provider
+
+    @property
+    def database(self) -> Catalogue:
+        """Where they lie, for what else is wrapped and kept beside them (``signing``)."""
+        return self._database
 
     def current(self, record_class: str, period: str) -> PeriodKey:
         """The key that seals new data of a class and month (``YYYY-MM`` or ``always``), made on first use.
@@ -202,24 +209,12 @@ class PeriodKeys:
 
         Raises:
             KeyAccessError: a provider refused; nothing was changed.
+            BusyError: another process made a key meanwhile; nothing was changed.
         """
-        c = period_keys.c
-        with self._database.read() as connection:
-            rows = connection.execute(
-                sa.select(c.key_id, c.record_class, c.period, c.wrapped).where(c.wrapped.is_not(None))
-            ).all()
-        # Devices are slow: everything is wrapped before the transaction begins.
-        renewed = [
-            (row.key_id, row.wrapped, provider.wrap(self._provider.unwrap(row.wrapped, context), context))
-            for row in rows
-            for context in (_context(row.key_id, row.record_class, row.period),)
-        ]
-        with self._database.write() as connection:
-            for key_id, old, new in renewed:
-                connection.execute(period_keys.update().where(c.key_id == key_id, c.wrapped == old).values(wrapped=new))
+        count = rewrap_all(self._database, self._provider, provider)
         self._provider = provider
         self.empty_journal()
-        return len(renewed)
+        return count
 
     def empty_journal(self) -> None:
         """Move SQLite's journal into the database file and cut it, so that no old page lies in it.
@@ -261,7 +256,7 @@ class PeriodKeys:
     def _make(self, place: tuple[str, str]) -> None:
         """Insert a new generation, unless somebody else just did."""
         key_id = f"{place[0].replace(':', '.')}-{place[1]}-{secrets.token_hex(6)}"
-        wrapped = self._provider.wrap(secrets.token_bytes(KEY_BYTES), _context(key_id, *place))
+        wrapped = self._provider.wrap(secrets.token_bytes(KEY_BYTES), period_context(key_id, *place))
         c = period_keys.c
         try:
             with self._database.write() as connection:
@@ -289,7 +284,7 @@ class PeriodKeys:
     def _unwrapped(self, key_id: str, place: tuple[str, str], wrapped: bytes) -> bytes:
         with self._lock:
             cached = self._by_id.get(key_id)
-        return cached.key.key if cached else self._provider.unwrap(wrapped, _context(key_id, *place))
+        return cached.key.key if cached else self._provider.unwrap(wrapped, period_context(key_id, *place))
 
     def _remember(self, key: PeriodKey, place: tuple[str, str] | None = None) -> PeriodKey:
         entry = _Cached(key, time.monotonic() + FORGET_SECONDS)
@@ -304,8 +299,3 @@ class PeriodKeys:
             self._by_id.pop(key_id, None)
             for place in [place for place, entry in self._by_period.items() if entry.key.key_id == key_id]:
                 del self._by_period[place]
-
-
-def _context(key_id: str, record_class: str, period: str) -> bytes:
-    """What a wrapped period key is bound to, so that the database cannot hand one out as another."""
-    return "\x00".join(("liucun/period-key/v1", key_id, record_class, period)).encode("ascii")

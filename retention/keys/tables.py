@@ -19,3 +19,15 @@ period_keys = sa.Table(
     sa.UniqueConstraint("record_class", "period", "generation"),
 )
 """``wrapped`` is null once the key is destroyed; the row stays as the record that it existed."""
+
+signing_keys = sa.Table(
+    "signing_keys",
+    metadata,
+    sa.Column("name", sa.String(64), nullable=False),
+    sa.Column("algorithm", sa.String(16), primary_key=True),
+    sa.Column("generation", sa.Integer, primary_key=True),
+    sa.Column("public", sa.LargeBinary, nullable=False),
+    sa.Column("wrapped", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", sa.String(32), nullable=False),
+)
+"""Keys that sign the transparency log's checkpoints; of each algorithm the newest generation signs."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -113,20 +113,27 @@ class Ed25519Signer:
         return f"Ed25519Signer({self.name!r})"
 
 
-def read_verifier(text: str) -> Ed25519Verifier:
-    """Read a verifier key ``name+id+base64``.
+def read_verifier(text: str) -> Verifier:
+    """Read a verifier key ``name+id+base64``, Ed25519 or SM2 (``sm2_note``).
 
     Raises:
         NoteError: it is not one, or its id contradicts its key.
     """
+    # The SM2 half builds on this module.
+    from retention.transparency.sm2_note import PUBLIC_BYTES, SIGNATURE_TYPE, Sm2Verifier
+
     parts = text.strip().split("+", 2)
     try:
         name, key_id, encoded = parts
         raw = _decode(encoded)
     except ValueError as error:
         raise _refused("a verifier key is not of the form name+id+base64") from error
-    found = Ed25519Verifier(name, raw[1:])
-    if raw[:1] != _ED25519 or len(raw) != 33 or found.key_id.hex() != key_id:
+    found: Verifier | None = None
+    if raw[:1] == _ED25519 and len(raw) == 33:
+        found = Ed25519Verifier(name, raw[1:])
+    elif raw.startswith(SIGNATURE_TYPE) and len(raw) == len(SIGNATURE_TYPE) + PUBLIC_BYTES:
+        found = Sm2Verifier(name, raw.removeprefix(SIGNATURE_TYPE))
+    if found is None or found.key_id.hex() != key_id:
         raise _refused(f"the verifier key {name!r} is damaged or of an unknown algorithm")
     return found
 
@@ -141,10 +148,11 @@ def sign_note(text: str, *signers: Signer) -> str:
     return f"{text}\n{''.join(lines)}"
 
 
-def open_note(note: str, verifiers: Mapping[str, Verifier]) -> str:
+def open_note(note: str, verifiers: Mapping[str, Verifier] | Iterable[Verifier]) -> str:
     """Return a note's text once every signature by a known key holds and there is at least one.
 
-    ``verifiers`` by name. Signatures of unknown keys are passed over, as the specification says.
+    ``verifiers``: by name, or any number of them, keys of one name told apart by their ids. Signatures of unknown
+    keys are passed over, as the specification says.
 
     Raises:
         NoteError: the note is malformed, no known key signed it, or a known key's signature does not hold.
@@ -158,6 +166,8 @@ def open_note(note: str, verifiers: Mapping[str, Verifier]) -> str:
     rows = signatures[:-1].split("\n")
     if len(rows) > MAX_SIGNATURES:
         raise _refused("it has too many signatures")
+    known = verifiers.values() if isinstance(verifiers, Mapping) else verifiers
+    by_id = {(verifier.name, verifier.key_id): verifier for verifier in known}
     held = 0
     for row in rows:
         name, _, encoded = row.removeprefix(_DASH).partition(" ")
@@ -167,8 +177,8 @@ def open_note(note: str, verifiers: Mapping[str, Verifier]) -> str:
             raise _refused("a signature line is malformed") from error
         if not row.startswith(_DASH) or not name or len(blob) < 5:
             raise _refused("a signature line is malformed")
-        verifier = verifiers.get(name)
-        if verifier is not None and verifier.key_id == blob[:4]:
+        verifier = by_id.get((name, blob[:4]))
+        if verifier is not None:
             verifier.verify(text.encode(), blob[4:])
             held += 1
     if not held:
