@@ -8,19 +8,23 @@ that was cut off and repeated opens the same tickets.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from retention.catalogue import events
 from retention.catalogue.tables import timestamp
 from tickets.bodies import Bodies, ticket_context
-from tickets.states import EXTENDABLE, State
+from tickets.clocks import DISPOSAL
+from tickets.recall import insert_sketches, remembered
+from tickets.similar import Sketch, Sketcher
+from tickets.states import EXTENDABLE, Part, State
 from tickets.tables import findings as finding_table
 from tickets.tables import tickets as ticket_table
+from tickets.weights import weight_of
 
 _LOOK_UP = 500
 ACTOR = "system:detect"
@@ -55,6 +59,10 @@ class ContentFinding:
     text: str
     event_time: datetime
     findings: tuple[Hit, ...]
+    reach: int = 0
+    """Views and reposts, as far as known."""
+    blocked_at: datetime | None = None
+    """When the platform blocked it by itself, before anybody looked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +74,9 @@ class _Content:
     body: bytes
     sealed: bytes
     findings: tuple[dict[str, object], ...]
+    reasons: frozenset[tuple[str, str, str]]
+    """(blinded text, rule, version) of every hit: what a remembered dismissal must cover."""
+    sketch: Sketch | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,42 +96,90 @@ class OpenedCounts:
     extended: int = 0
 
 
-def prepare(bodies: Bodies, contents: Iterable[ContentFinding], *, now: datetime) -> PreparedFindings:
-    """Group findings by content, seal the texts and blind what is looked up."""
-    at = timestamp(now)
+def prepare(
+    bodies: Bodies, contents: Iterable[ContentFinding], *, now: datetime, disposal_minutes: int = DISPOSAL.amount
+) -> PreparedFindings:
+    """Group findings by content, seal the texts and blind what is looked up.
+
+    ``disposal_minutes`` is the target from detection to disposal.
+    """
+    at = _Moment(timestamp(now), timestamp(now + timedelta(minutes=disposal_minutes)))
+    sketcher = Sketcher(bodies)
     grouped: dict[str, list[ContentFinding]] = {}
     for content in contents:
         grouped.setdefault(_key(bodies, content), []).append(content)
-    return PreparedFindings(tuple(_prepared(bodies, key, group, at) for key, group in grouped.items()), bodies, at)
+    return PreparedFindings(
+        tuple(_prepared(bodies, sketcher, key, group, at) for key, group in grouped.items()), bodies, at.now
+    )
 
 
 def open_or_extend(connection: sa.Connection, prepared: PreparedFindings) -> OpenedCounts:
     """Open a ticket for every new piece of content and extend those that are still undisposed.
 
-    Runs in the caller's transaction, with an event for each ticket.
+    What a person dismissed before (same text, same rules of the same versions) is dismissed at once, with a record; a
+    dismissed ticket with other findings is opened again. Runs in the caller's transaction, with an event a ticket.
     """
     newest = _newest(connection, [content.key for content in prepared.contents])
-    opened: list[dict[str, object]] = []
-    extended: list[dict[str, object]] = []
-    found: list[dict[str, object]] = []
+    forgiven = remembered(connection, (content.reasons for content in prepared.contents), prepared.now)
+    batch = _Batch()
     for content in prepared.contents:
         existing = newest.get(content.key)
-        if existing is not None and existing.state in {state.value for state in EXTENDABLE}:
+        known = next((forgiven[reason] for reason in content.reasons if reason in forgiven), None)
+        harmless = known if content.reasons <= forgiven.keys() else None
+        if existing is not None and existing.state in _EXTENDABLE:
             ticket_id = existing.ticket_id
-            extended.append(_extension(existing, content))
+            batch.extended.append(_extension(existing, content))
+            if existing.state == State.DISMISSED and harmless is None:
+                batch.reopened.append(ticket_id)
         else:
             row = _opening(existing, content, prepared)
             ticket_id = str(row["ticket_id"])
-            opened.append(row)
-        found += [{**finding, "ticket_id": ticket_id} for finding in content.findings]
-    if opened:
-        connection.execute(ticket_table.insert(), opened)
-    if extended:
-        _extend(connection, extended)
-    if found:
-        connection.execute(finding_table.insert(), found)
-    _record(connection, opened, extended)
-    return OpenedCounts(len(opened), len(extended))
+            if harmless is not None:
+                row |= {"state": State.DISMISSED.value, "part": int(Part.REST)}
+                batch.dismissed.append((ticket_id, harmless))
+            batch.opened.append(row)
+            if content.sketch is not None:
+                batch.sketches.append((ticket_id, content.sketch))
+        batch.findings += [{**finding, "ticket_id": ticket_id} for finding in content.findings]
+    batch.write(connection)
+    return OpenedCounts(len(batch.opened), len(batch.extended))
+
+
+_EXTENDABLE: Final = frozenset(state.value for state in EXTENDABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """Now, and when the disposal's target runs out, as the catalogue writes them."""
+
+    now: str
+    dispose_by: str
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What a batch writes, collected so that each table is written once."""
+
+    opened: list[dict[str, object]] = field(default_factory=list)
+    extended: list[dict[str, object]] = field(default_factory=list)
+    reopened: list[str] = field(default_factory=list)
+    dismissed: list[tuple[str, str]] = field(default_factory=list)
+    findings: list[dict[str, object]] = field(default_factory=list)
+    sketches: list[tuple[str, Sketch]] = field(default_factory=list)
+
+    def write(self, connection: sa.Connection) -> None:
+        """Write tickets, findings, sketches and events."""
+        if self.opened:
+            connection.execute(ticket_table.insert(), self.opened)
+        if self.extended:
+            _extend(connection, self.extended)
+        if self.reopened:
+            _reopen(connection, self.reopened)
+        if self.findings:
+            connection.execute(finding_table.insert(), self.findings)
+        if self.sketches:
+            insert_sketches(connection, self.sketches)
+        _record(connection, self)
 
 
 def _key(bodies: Bodies, content: ContentFinding) -> str:
@@ -128,7 +187,7 @@ def _key(bodies: Bodies, content: ContentFinding) -> str:
     return bodies.blind(json.dumps([content.source, *place]), "ticket content")
 
 
-def _prepared(bodies: Bodies, key: str, group: Sequence[ContentFinding], now: str) -> _Content:
+def _prepared(bodies: Bodies, sketcher: Sketcher, key: str, group: Sequence[ContentFinding], at: _Moment) -> _Content:
     first = group[0]
     hits = [hit for content in group for hit in content.findings]
     worst = max(hits, key=lambda hit: (hit.severity, hit.score))
@@ -136,6 +195,9 @@ def _prepared(bodies: Bodies, key: str, group: Sequence[ContentFinding], now: st
         {"texts": [{"field": c.field, "text": c.text, "offset": c.offset} for c in group], "user_id": first.user_id},
         ensure_ascii=False,
     ).encode("utf-8", "surrogatepass")
+    blinds = [bodies.blind(content.text, "text") for content in group]
+    reach = max(content.reach for content in group)
+    blocked = min((content.blocked_at for content in group if content.blocked_at), default=None)
     row: dict[str, object] = {
         "content_key": key,
         "source": first.source,
@@ -145,15 +207,21 @@ def _prepared(bodies: Bodies, key: str, group: Sequence[ContentFinding], now: st
         "record_class": first.record_class,
         "field": first.field,
         "account_blind": bodies.blind(first.user_id, "account") if first.user_id else None,
-        "text_blind": bodies.blind(first.text, "text"),
+        "text_blind": blinds[0],
         "category": worst.category,
+        "subtype": worst.subtype,
         "severity": worst.severity,
         "score": max(hit.score for hit in hits),
         "findings": len(hits),
         "channel": "model" if worst.rule.startswith("model:") else "keyword",
         "state": State.DETECTED.value,
         "event_time": timestamp(first.event_time),
-        "detected_at": now,
+        "detected_at": at.now,
+        "dispose_by": at.dispose_by,
+        "reach": reach,
+        "weight": weight_of(worst.severity, reach),
+        "part": int(Part.DISPOSE),
+        "blocked_at": timestamp(blocked) if blocked else None,
         "due_provisional": False,
         "version": 1,
     }
@@ -167,7 +235,11 @@ def _prepared(bodies: Bodies, key: str, group: Sequence[ContentFinding], now: st
         for content in group
         for hit in content.findings
     )
-    return _Content(key, row, body, bodies.seal(body, ticket_context(_number(key, 1))), rows)
+    reasons = frozenset(
+        (blind, hit.rule, hit.version) for blind, content in zip(blinds, group, strict=True) for hit in content.findings
+    )
+    sealed = bodies.seal(body, ticket_context(_number(key, 1)))
+    return _Content(key, row, body, sealed, rows, reasons, sketcher.sketch(first.text))
 
 
 def _number(key: str, sequence: int) -> str:
@@ -177,7 +249,7 @@ def _number(key: str, sequence: int) -> str:
 
 def _newest(connection: sa.Connection, keys: Sequence[str]) -> dict[str, Any]:
     c = ticket_table.c
-    columns = (c.content_key, c.ticket_id, c.sequence, c.state, c.severity, c.score, c.category)
+    columns = (c.content_key, c.ticket_id, c.sequence, c.state, c.severity, c.score, c.category, c.subtype, c.reach)
     found: dict[str, Any] = {}
     for begin in range(0, len(keys), _LOOK_UP):
         part = keys[begin : begin + _LOOK_UP]
@@ -209,9 +281,14 @@ def _opening(existing: sa.Row[Any] | None, content: _Content, prepared: Prepared
 
 def _extension(existing: sa.Row[Any], content: _Content) -> dict[str, object]:
     worse = (content.row["severity"], content.row["score"]) > (existing.severity, existing.score)
+    severity = int(str(content.row["severity"])) if worse else int(existing.severity)
+    reach = max(int(str(content.row["reach"])), int(existing.reach))
     return {
         "b_ticket_id": existing.ticket_id,
-        "b_severity": content.row["severity"] if worse else existing.severity,
+        "b_severity": severity,
+        "b_reach": reach,
+        "b_weight": weight_of(severity, reach),
+        "b_subtype": content.row["subtype"] if worse else existing.subtype,
         "b_category": content.row["category"] if worse else existing.category,
         "b_score": max(float(str(content.row["score"])), float(existing.score)),
         "b_findings": len(content.findings),
@@ -225,6 +302,9 @@ def _extend(connection: sa.Connection, rows: list[dict[str, object]]) -> None:
         .where(c.ticket_id == sa.bindparam("b_ticket_id"))
         .values(
             severity=sa.bindparam("b_severity"),
+            reach=sa.bindparam("b_reach"),
+            weight=sa.bindparam("b_weight"),
+            subtype=sa.bindparam("b_subtype"),
             category=sa.bindparam("b_category"),
             score=sa.bindparam("b_score"),
             findings=c.findings + sa.bindparam("b_findings"),
@@ -234,28 +314,38 @@ def _extend(connection: sa.Connection, rows: list[dict[str, object]]) -> None:
     )
 
 
-def _record(connection: sa.Connection, opened: list[dict[str, object]], extended: list[dict[str, object]]) -> None:
-    events.append_many(
-        connection,
-        [
-            (
-                f"ticket:{row['ticket_id']}",
-                {
-                    "to": State.DETECTED.value,
-                    "category": row["category"],
-                    "severity": row["severity"],
-                    "detected_at": row["detected_at"],
-                    "linked_to": row["linked_to"],
-                },
-            )
-            for row in opened
-        ],
-        kind="ticket.opened",
-        actor=ACTOR,
+def _reopen(connection: sa.Connection, ids: Sequence[str]) -> None:
+    c = ticket_table.c
+    connection.execute(
+        ticket_table.update()
+        .where(c.ticket_id == sa.bindparam("b_ticket_id"))
+        .values(
+            state=State.DETECTED.value, part=int(Part.DISPOSE), triaged_by=None, triaged_at=None, version=c.version + 1
+        ),
+        [{"b_ticket_id": ticket_id} for ticket_id in ids],
     )
-    events.append_many(
-        connection,
-        [(f"ticket:{row['b_ticket_id']}", {"findings": row["b_findings"]}) for row in extended],
-        kind="ticket.extended",
-        actor=ACTOR,
-    )
+
+
+def _record(connection: sa.Connection, batch: _Batch) -> None:
+    extended = {str(row["b_ticket_id"]): {"findings": row["b_findings"]} for row in batch.extended}
+    reopened = {ticket_id: {"from": State.DISMISSED.value, "to": State.DETECTED.value} for ticket_id in batch.reopened}
+    dismissed = {
+        ticket_id: {"from": State.DETECTED.value, "to": State.DISMISSED.value, "as": earlier}
+        for ticket_id, earlier in batch.dismissed
+    }
+    for kind, bodies in (
+        ("ticket.opened", {str(row["ticket_id"]): opening_event(row) for row in batch.opened}),
+        ("ticket.extended", extended),
+        ("ticket.reopened", reopened),
+        ("ticket.auto_dismissed", dismissed),
+    ):
+        rows = [(f"ticket:{ticket_id}", body) for ticket_id, body in bodies.items()]
+        events.append_many(connection, rows, kind=kind, actor=ACTOR)
+
+
+def opening_event(row: Mapping[str, object]) -> dict[str, object]:
+    """What the first event of a ticket says."""
+    return {
+        "to": State.DETECTED.value,
+        **{name: row[name] for name in ("category", "severity", "channel", "detected_at", "linked_to")},
+    }

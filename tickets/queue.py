@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from retention.catalogue.tables import events as event_table
+from retention.catalogue.tables import timestamp
 from tickets.bodies import Bodies, note_context, ticket_context
 from tickets.errors import TicketUnknownError
-from tickets.states import TO_DISPOSE, TO_REPORT, State
+from tickets.states import Channel, Decision, Part, State
 from tickets.tables import findings as finding_table
 from tickets.tables import notes as note_table
 from tickets.tables import tickets as table
+from tickets.weights import WEIGHTS
+
+_LOOK_UP: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,23 @@ class Ticket:
     acknowledged_at: str | None
     closed_at: str | None
     version: int
+    subtype: str | None
+    reach: int
+    weight: int
+    part: int
+    dispose_by: str | None
+    own_due_at: str | None
+    due_at: str | None
+    effect: str | None
+    blocked_at: str | None
+    police_due_at: str | None
+    police_reported_at: str | None
+    pending: str | None
+    merged_into: str | None
+    appealed_at: str | None
+    report_id: str | None
+    correction_needed: bool
+    missed_at: str | None
 
 
 COLUMNS = tuple(table.c[field.name] for field in fields(Ticket))
@@ -62,44 +84,96 @@ COLUMNS = tuple(table.c[field.name] for field in fields(Ticket))
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What to show; None leaves a filter out. ``due_by`` is an ISO date."""
+    """What to show; None leaves a filter out. ``due_by`` is an ISO date, ``part`` one part of the queue.
+
+    ``missed``: only what is to be disposed of and is past its target.
+    """
 
     states: Sequence[State] | None = None
     category: str | None = None
     assignee: str | None = None
     content_id: str | None = None
     due_by: str | None = None
+    part: Part | None = None
+    decision: Decision | None = None
+    channel: Channel | None = None
+    severity: int | None = None
+    missed: bool = False
+    account_blind: str | None = None
+    text_blind: str | None = None
 
 
 def list_tickets(
-    connection: sa.Connection, filters: Filters = Filters(), *, limit: int = 50, offset: int = 0
+    connection: sa.Connection,
+    filters: Filters = Filters(),
+    *,
+    limit: int = 50,
+    offset: int = 0,
+    now: datetime | None = None,
 ) -> list[Ticket]:
     """Tickets in the order in which they want work.
 
-    What is to be disposed of comes first (severity, then age: the law says 立即), then what is to be reported (by due
-    date), then the rest, newest first.
+    What is to be disposed of comes first (severity × reach × age: the law says 立即), then what is to be reported
+    (by due date), then the rest, newest first. ``now`` is for tests.
+    """
+    ids: list[str] = []
+    skip = offset
+    for part in Part if filters.part is None else (filters.part,):
+        if len(ids) >= limit:
+            break
+        found, skip = _part(connection, part, filters, limit - len(ids), skip, now or datetime.now(UTC))
+        ids += found
+    return tickets_by_id(connection, ids)
+
+
+def tickets_by_id(connection: sa.Connection, ids: Sequence[str]) -> list[Ticket]:
+    """Tickets in the order of their numbers as given; unknown numbers are left out."""
+    rows: dict[str, Ticket] = {}
+    for begin in range(0, len(ids), _LOOK_UP):
+        chosen = sa.select(*COLUMNS).where(table.c.ticket_id.in_(ids[begin : begin + _LOOK_UP]))
+        rows |= {row.ticket_id: Ticket(*row) for row in connection.execute(chosen)}
+    return [rows[ticket_id] for ticket_id in ids if ticket_id in rows]
+
+
+def _part(
+    connection: sa.Connection, part: Part, filters: Filters, limit: int, skip: int, now: datetime
+) -> tuple[list[str], int]:
+    """Numbers of one part of the queue, and how many are still to be skipped in the next."""
+    c = table.c
+    conditions = [c.part == int(part), *_conditions(filters)]
+    if part == Part.DISPOSE:
+        ids = _urgent(connection, conditions, limit + skip, now)
+    elif part == Part.REPORT:
+        # Those without a legal day come last; two reads keep both on the index.
+        dated = sa.select(c.ticket_id).where(*conditions, c.due_on.is_not(None))
+        dated = dated.order_by(c.due_on, c.detected_at, c.ticket_id)
+        ids = list(connection.execute(dated.limit(limit + skip)).scalars())
+        if len(ids) < limit + skip:
+            undated = sa.select(c.ticket_id).where(*conditions, c.due_on.is_(None)).order_by(c.detected_at, c.ticket_id)
+            ids += connection.execute(undated.limit(limit + skip - len(ids))).scalars()
+    else:
+        rest = sa.select(c.ticket_id).where(*conditions).order_by(c.detected_at.desc(), c.ticket_id)
+        ids = list(connection.execute(rest.limit(limit + skip)).scalars())
+    return ids[skip : skip + limit], max(skip - len(ids), 0)
+
+
+def _urgent(
+    connection: sa.Connection, conditions: Sequence[sa.ColumnElement[bool]], wanted: int, now: datetime
+) -> list[str]:
+    """The ``wanted`` numbers of greatest weight × age.
+
+    Within one weight the oldest comes first, so the oldest of each weight suffice: an index read a weight instead of a
+    sort of the whole queue.
     """
     c = table.c
-    part = sa.case(
-        (c.state.in_([state.value for state in TO_DISPOSE]), 0),
-        (c.state.in_([state.value for state in TO_REPORT]), 1),
-        else_=2,
-    )
-    rows = connection.execute(
-        sa.select(*COLUMNS)
-        .where(*_conditions(filters))
-        .order_by(
-            part,
-            sa.case((part == 0, -c.severity), else_=0),
-            sa.case((part == 1, c.due_on), else_=None),
-            sa.case((part == 2, None), else_=c.detected_at),
-            c.detected_at.desc(),
-            c.ticket_id,
-        )
-        .limit(limit)
-        .offset(offset)
-    )
-    return [Ticket(*row) for row in rows]
+    found: list[tuple[float, str, str]] = []
+    for weight in WEIGHTS:
+        oldest = sa.select(c.ticket_id, c.detected_at).where(*conditions, c.weight == weight)
+        for row in connection.execute(oldest.order_by(c.detected_at, c.ticket_id).limit(wanted)):
+            age = (now - datetime.fromisoformat(row.detected_at)).total_seconds()
+            found.append((-weight * max(age, 1.0), row.detected_at, row.ticket_id))
+    found.sort()
+    return [ticket_id for _, _, ticket_id in found[:wanted]]
 
 
 def count_tickets(connection: sa.Connection, filters: Filters = Filters()) -> int:
@@ -193,4 +267,16 @@ def _conditions(filters: Filters) -> list[sa.ColumnElement[bool]]:
         found.append(c.content_id == filters.content_id)
     if filters.due_by is not None:
         found.append(sa.and_(c.due_on.is_not(None), c.due_on <= filters.due_by))
+    if filters.decision is not None:
+        found.append(c.decision == filters.decision.value)
+    if filters.channel is not None:
+        found.append(c.channel == filters.channel.value)
+    if filters.severity is not None:
+        found.append(c.severity == filters.severity)
+    if filters.missed:
+        found += [c.part == int(Part.DISPOSE), c.dispose_by < timestamp()]
+    if filters.account_blind is not None:
+        found.append(c.account_blind == filters.account_blind)
+    if filters.text_blind is not None:
+        found.append(c.text_blind == filters.text_blind)
     return found

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Final
 
 
@@ -21,6 +21,8 @@ class State(StrEnum):
     ACKNOWLEDGED = "acknowledged"
     CLOSED = "closed"
     REVERSED = "reversed"
+    MERGED = "merged"
+    """Side state: it goes on as part of another ticket."""
 
     @property
     def chinese(self) -> str:
@@ -38,6 +40,7 @@ _CHINESE: Final[dict[State, str]] = {
     State.ACKNOWLEDGED: "已回执",
     State.CLOSED: "已办结",
     State.REVERSED: "已撤销",
+    State.MERGED: "已并案",
 }
 
 
@@ -80,16 +83,40 @@ class Measure(StrEnum):
         }[self.value]
 
 
+class Channel(StrEnum):
+    """How content was discovered 发现渠道."""
+
+    KEYWORD = "keyword"
+    MODEL = "model"
+    HUMAN = "human"
+    COMPLAINT = "complaint"
+    AUTHORITY = "authority"
+    ENGINE = "engine"
+
+    @property
+    def chinese(self) -> str:
+        """Name for people."""
+        return {
+            "keyword": "关键词",
+            "model": "模型识别",
+            "human": "人工巡查",
+            "complaint": "用户举报",
+            "authority": "主管部门通知",
+            "engine": "图像、视频或音频识别",
+        }[self.value]
+
+
 TRANSITIONS: Final[dict[State, frozenset[State]]] = {
-    State.DETECTED: frozenset({State.TRIAGE, State.DISMISSED, State.CONFIRMED}),
-    State.TRIAGE: frozenset({State.DETECTED, State.DISMISSED, State.CONFIRMED}),
-    State.DISMISSED: frozenset({State.TRIAGE}),
-    State.CONFIRMED: frozenset({State.DISPOSED, State.TRIAGE}),
+    State.DETECTED: frozenset({State.TRIAGE, State.DISMISSED, State.CONFIRMED, State.MERGED}),
+    State.TRIAGE: frozenset({State.DETECTED, State.DISMISSED, State.CONFIRMED, State.MERGED}),
+    State.DISMISSED: frozenset({State.TRIAGE, State.DETECTED}),
+    State.CONFIRMED: frozenset({State.DISPOSED, State.TRIAGE, State.DETECTED, State.MERGED}),
     State.DISPOSED: frozenset({State.REPORTED, State.CLOSED, State.REVERSED}),
     State.REPORTED: frozenset({State.ACKNOWLEDGED, State.DISPOSED, State.REVERSED}),
     State.ACKNOWLEDGED: frozenset({State.CLOSED, State.REVERSED}),
     State.CLOSED: frozenset({State.REVERSED}),
     State.REVERSED: frozenset(),
+    State.MERGED: frozenset(),
 }
 """From a state to the states that may follow. A rejected report goes back to ``disposed`` with its original date."""
 
@@ -100,3 +127,18 @@ TO_REPORT: Final = (State.DISPOSED,)
 OPEN: Final = (*TO_DISPOSE, *TO_REPORT, State.REPORTED, State.ACKNOWLEDGED)
 EXTENDABLE: Final = (*TO_DISPOSE, State.DISMISSED)
 """States in which new findings of the same content join the ticket; later ones open a linked ticket."""
+
+
+class Part(IntEnum):
+    """Parts of the queue: what is to be disposed of always stands before what is to be reported."""
+
+    DISPOSE = 0
+    REPORT = 1
+    REST = 2
+
+
+def part_of(state: State, *, unacknowledged: bool = False) -> Part:
+    """The part a ticket stands in; a disposal that the platform never acknowledged is still to be disposed of."""
+    if state in TO_DISPOSE or (state in TO_REPORT and unacknowledged):
+        return Part.DISPOSE
+    return Part.REPORT if state in TO_REPORT else Part.REST

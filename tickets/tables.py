@@ -50,14 +50,42 @@ tickets = sa.Table(
     sa.Column("acknowledged_at", sa.String(32)),
     sa.Column("closed_at", sa.String(32)),
     sa.Column("version", sa.Integer, nullable=False, default=1),
+    sa.Column("subtype", sa.String(64)),
+    sa.Column("reach", sa.BigInteger, nullable=False, default=0),
+    sa.Column("weight", sa.Integer, nullable=False, default=1),
+    sa.Column("part", sa.Integer, nullable=False, default=0),
+    sa.Column("dispose_by", sa.String(32)),
+    sa.Column("own_due_at", sa.String(32)),
+    sa.Column("due_at", sa.String(32)),
+    sa.Column("effect", sa.String(16)),
+    sa.Column("blocked_at", sa.String(32)),
+    sa.Column("police_due_at", sa.String(32)),
+    sa.Column("police_reported_at", sa.String(32)),
+    sa.Column("pending", sa.String(32)),
+    sa.Column("merged_into", sa.String(32)),
+    sa.Column("appealed_at", sa.String(32)),
+    sa.Column("report_id", sa.String(32)),
+    sa.Column("correction_needed", sa.Boolean, nullable=False, default=False),
+    sa.Column("missed_at", sa.String(32)),
     sa.UniqueConstraint("content_key", "sequence"),
-    sa.Index("tickets_by_state", "state", "severity", "detected_at"),
-    sa.Index("tickets_by_category", "category", "state", "detected_at"),
-    sa.Index("tickets_by_due", "due_on"),
+    sa.Index("tickets_by_part", "part", "weight", "detected_at"),
+    sa.Index("tickets_by_state", "state", "part", "weight", "detected_at"),
+    sa.Index("tickets_by_category", "category", "part", "weight", "detected_at"),
+    sa.Index("tickets_by_assignee", "assignee", "part", "weight", "detected_at"),
+    sa.Index("tickets_by_due", "part", "due_on", "detected_at"),
+    sa.Index("tickets_by_rest", "part", "detected_at"),
+    sa.Index("tickets_by_target", "state", "dispose_by"),
+    sa.Index("tickets_by_content", "content_id"),
     sa.Index("tickets_by_account", "account_blind"),
     sa.Index("tickets_by_text", "text_blind"),
 )
-"""One row a ticket (处置工单). ``version`` moves with every change: who acts on an older one is told so."""
+"""One row a ticket (处置工单). ``version`` moves with every change: who acts on an older one is told so.
+
+``weight`` is severity × reach level, ``part`` the part of the queue; ``dispose_by`` the target of disposal,
+``missed_at`` when it was found missed. ``own_due_at`` is an authority's own deadline. ``effect`` says what
+``effective_at`` rests on: ``ordered`` (provisional), ``acknowledged`` by the platform, ``stated`` by a person,
+``blocked`` automatically. ``pending`` is the approval that the ticket waits for.
+"""
 
 findings = sa.Table(
     "findings",

@@ -1,0 +1,100 @@
+"""Settings of the queue: targets, the platform's webhook, notifications, the company's details for reports."""
+
+from __future__ import annotations
+
+import os
+from datetime import date, time
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from errors import SettingsError
+from tickets.states import Decision
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CompanySettings(_Section):
+    """``[company]``: who reports. Empty fields are named when a report is made, never filled with guesses."""
+
+    name: str = Field(default="", max_length=200)
+    licence_number: str = Field(default="", max_length=100)
+    licence_expires_on: date | None = None
+    domains: tuple[str, ...] = ()
+    access_provider: str = Field(default="", max_length=200)
+    reporter: str = Field(default="", max_length=100)
+    phone: str = Field(default="", max_length=50)
+    email: str = Field(default="", max_length=200)
+    address: str = Field(default="", max_length=300)
+    fonts: tuple[str, ...] = ()
+    """Folders searched for a Chinese font when a PDF is set, before the system's."""
+
+
+class PlatformSettings(_Section):
+    """``[tickets.platform]``: where disposal orders go. The secret is read from an environment variable."""
+
+    url: str = Field(default="", max_length=2000)
+    secret_variable: str = Field(default="LIUCUN_PLATFORM_SECRET", pattern=r"^[A-Z_][A-Z0-9_]*$")
+    algorithm: Literal["hmac-sm3", "hmac-sha256"] = "hmac-sm3"
+    timeout_seconds: float = Field(default=10.0, gt=0, le=120)
+
+    @field_validator("url")
+    @classmethod
+    def _is_http(cls, url: str) -> str:
+        if url and not url.startswith(("https://", "http://")):
+            raise ValueError("must begin with https:// or http://")
+        return url
+
+
+class MailSettings(_Section):
+    """``[tickets.mail]``: warnings by SMTP."""
+
+    host: str = Field(default="", max_length=253)
+    port: int = Field(default=587, ge=1, le=65535)
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    user: str = ""
+    password_variable: str = Field(default="LIUCUN_SMTP_PASSWORD", pattern=r"^[A-Z_][A-Z0-9_]*$")
+    sender: str = "liucun@localhost"
+    recipients: tuple[str, ...] = ()
+    escalation: tuple[str, ...] = ()
+    timeout_seconds: float = Field(default=20.0, gt=0, le=120)
+
+
+class RobotSettings(_Section):
+    """``[[tickets.robot]]``: a group robot. Its address holds a key, so it comes from an environment variable."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")
+    kind: Literal["wecom", "dingtalk", "feishu"]
+    url_variable: str = Field(pattern=r"^[A-Z_][A-Z0-9_]*$")
+    secret_variable: str | None = Field(default=None, pattern=r"^[A-Z_][A-Z0-9_]*$")
+    only_escalations: bool = False
+
+
+class TicketSettings(_Section):
+    """``[tickets]``: targets in minutes, how long things are remembered, where orders and warnings go."""
+
+    disposal_minutes: int = Field(default=30, ge=1, le=1440)
+    acknowledgement_minutes: int = Field(default=15, ge=1, le=1440)
+    undo_minutes: int = Field(default=10, ge=1, le=120)
+    dismissal_days: int = Field(default=90, ge=0, le=730)
+    close_of_business: time = time(17, 0)
+    police_hours: int = Field(default=24, ge=1, le=24)
+    police: bool = True
+    defaults: dict[str, Decision] = {}
+    platform: PlatformSettings = PlatformSettings()
+    mail: MailSettings = MailSettings()
+    robot: tuple[RobotSettings, ...] = ()
+
+
+def secret(variable: str, what: str) -> str:
+    """A secret from the environment.
+
+    Raises:
+        SettingsError: the variable is empty or not set.
+    """
+    found = os.environ.get(variable, "")
+    if not found:
+        raise SettingsError(f"{what} needs {variable}, which is not set.", cure=f"Set {variable} in the environment.")
+    return found
