@@ -26,6 +26,7 @@ from retention.keys.periods import PeriodKeys
 from retention.keys.provider import KeyProvider
 from retention.objects.base import ObjectStore
 from retention.objects.local import LocalObjects
+from retention.policies.prepare import prepare_policies
 from retention.segments import Archive
 
 
@@ -127,6 +128,7 @@ class Store:
         objects = LocalObjects(root / settings.archive.objects)
         catalogue = Catalogue.open(_url(root, settings.archive.catalogue))
         migrate(catalogue)
+        prepare_policies(catalogue)
         return cls(
             root=root,
             settings=settings,

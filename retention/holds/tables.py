@@ -1,0 +1,41 @@
+"""Tables of holds, in the catalogue's database. Matters, reasons and persons stand sealed or under a keyed hash."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+holds = sa.Table(
+    "holds",
+    metadata,
+    sa.Column("hold_id", sa.String(32), primary_key=True),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
+    sa.Column("matter_blind", sa.String(64), nullable=False),
+    sa.Column("record_class", sa.String(32)),
+    sa.Column("since", sa.String(32)),
+    sa.Column("until", sa.String(32)),
+    sa.Column("placed_by", sa.String(128), nullable=False),
+    sa.Column("placed_at", sa.String(32), nullable=False),
+    sa.Column("released_by", sa.String(128)),
+    sa.Column("released_at", sa.String(32)),
+    sa.Column("release_sealed", sa.LargeBinary),
+    sa.Column("proof_digest", sa.String(64)),
+    sa.Index("holds_by_state", "state", "kind"),
+)
+
+hold_segments = sa.Table(
+    "hold_segments",
+    metadata,
+    sa.Column("hold_id", sa.String(32), sa.ForeignKey("holds.hold_id"), primary_key=True),
+    sa.Column("segment_id", sa.String(64), primary_key=True),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("locked", sa.Boolean, nullable=False),
+    sa.Index("hold_segments_by_segment", "segment_id"),
+)
+"""What was found in a segment for a hold; ``rows`` 0 means examined and free. No row: not examined yet, so held.
+
+``locked``: the object store keeps a legal hold of its own on the object.
+"""
