@@ -1,1 +1,1 @@
-"""Web pages and HTTP API."""
+"""The console: web pages and the HTTP API over the archive and the disposal queue (``liucun serve``)."""

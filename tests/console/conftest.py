@@ -1,0 +1,36 @@
+"""A catalogue with every room's tables, and accounts of each role."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from console.access.accounts import Account, account_by, add_roles, create_account
+from console.access.roles import Role
+from console.migrate import SCRIPTS as CONSOLE_SCRIPTS
+from liucun.store import TICKET_SCRIPTS
+from retention.catalogue.engine import Catalogue
+from retention.catalogue.migrate import migrate
+
+PASSWORD = "Correct-horse-9-battery"
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path):
+    opened = Catalogue.open(f"sqlite:///{tmp_path / 'catalogue.db'}")
+    migrate(opened)
+    migrate(opened, room="tickets", script_location=TICKET_SCRIPTS)
+    migrate(opened, room="console", script_location=CONSOLE_SCRIPTS)
+    yield opened
+    opened.close()
+
+
+def make_account(catalogue: Catalogue, name: str, *roles: Role, password: str = PASSWORD) -> Account:
+    """An account ready to sign in."""
+    with catalogue.write() as connection:
+        number = create_account(
+            connection, actor="system:test", name=name, display_name=name, password=password, must_change=False
+        )
+        add_roles(connection, number, roles)
+        return account_by(connection, account_id=number)

@@ -1,0 +1,22 @@
+"""Bodies that seal visibly, for tests of what is sealed."""
+
+from __future__ import annotations
+
+import hashlib
+
+from errors import IntegrityError
+
+
+class PlainBodies:
+    """Bound to their context, readable by whoever debugs."""
+
+    def seal(self, plaintext: bytes, context: bytes) -> bytes:
+        return hashlib.sha256(context).digest() + plaintext[::-1]
+
+    def open(self, blob: bytes, context: bytes) -> bytes:
+        if blob[:32] != hashlib.sha256(context).digest():
+            raise IntegrityError("Sealed for another place.", cure="-")
+        return blob[32:][::-1]
+
+    def blind(self, value: str, purpose: str) -> str:
+        return hashlib.sha256(f"{purpose}\x00{value}".encode()).hexdigest()
