@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errors import CheckFailedError, SettingsError
+from errors import CheckFailedError, SettingsError, UsageError
 
 
 class PackError(SettingsError):
@@ -15,3 +15,11 @@ class PackError(SettingsError):
 
 class PackLintError(CheckFailedError):
     """Lint or the rules' own examples found something wrong."""
+
+
+class HarmlessTextError(UsageError):
+    """A file of harmless texts cannot be read, or holds none."""
+
+
+class RuleListError(UsageError):
+    """A list of words to import cannot be read, or is not in the form it was said to be."""

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from errors import SettingsError
 from pipelines.sources.spec import SourceSpec
-from retention.store import ArchiveSettings, KeySettings, StoreSettings
+from retention.store import ArchiveSettings, CustodianSettings, KeySettings, StoreSettings
 
 FILE_NAME = "liucun.toml"
 MAX_BYTES = 1 << 20
@@ -26,6 +26,21 @@ class RunSettings(BaseModel):
     round_megabytes: int = Field(default=32, ge=1, le=512)
 
 
+class DetectSettings(BaseModel):
+    """``[detect]``: the operator's own rule packs and which rules run; see docs/rules.md.
+
+    ``packs`` are folders or files, relative to the store's folder; the others hold ids of rules, ``*`` for any
+    characters.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    packs: tuple[str, ...] = ()
+    disable: tuple[str, ...] = ()
+    shadow: tuple[str, ...] = ()
+    enable: tuple[str, ...] = ()
+
+
 class Settings(BaseModel):
     """The whole file."""
 
@@ -34,7 +49,9 @@ class Settings(BaseModel):
     format: Literal[1]
     archive: ArchiveSettings = ArchiveSettings()
     keys: KeySettings = KeySettings()
+    custodian: CustodianSettings = CustodianSettings()
     run: RunSettings = RunSettings()
+    detect: DetectSettings = DetectSettings()
     source: tuple[SourceSpec, ...] = ()
 
     @field_validator("source")
@@ -49,7 +66,7 @@ class Settings(BaseModel):
     @property
     def store(self) -> StoreSettings:
         """The part that opens the store."""
-        return StoreSettings(archive=self.archive, keys=self.keys)
+        return StoreSettings(archive=self.archive, keys=self.keys, custodian=self.custodian)
 
     def declared(self, name: str) -> SourceSpec | None:
         """The source declared under a name."""
@@ -63,6 +80,11 @@ format = 1
 [archive]
 # SM4-GCM-SM3 (commercial cryptography 商用密码) or AES-256-GCM-SHA256
 suite = "{suite}"
+
+# A second custodian 第二保管人: a folder of another administrator that receives the log's signed checkpoints.
+# Without one an audit says "anchored: false".
+# [custodian]
+# checkpoints = "/mnt/custodian/liucun"
 
 [run]
 batch_megabytes = 8

@@ -1,15 +1,16 @@
-"""All packs of one or more folders as one value, and the holder that survives a pack turned bad."""
+"""All packs of one or more folders as one value."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from datetime import date
 from pathlib import Path
 
 from detectors.errors import PackError
-from detectors.keywords.packfile import GROUPS_FILE, read_groups, read_pack
+from detectors.keywords.groups import GROUPS_FILE, Groups, read_groups
+from detectors.keywords.packfile import read_pack
 from detectors.keywords.rules import Problem, Rule, State
 
 
@@ -26,37 +27,67 @@ class PackSet:
         kept = tuple(rules)
         digest = hashlib.sha256()
         for rule in kept:
-            digest.update(repr(astuple(rule)[:-2]).encode())
+            digest.update(_content(rule))
         return cls(kept, f"keywords-{digest.hexdigest()[:12]}")
 
     def in_state(self, state: State, today: date | None = None) -> tuple[Rule, ...]:
         """Return the rules of a state that are in force ``today`` (default: all of them, whatever their dates)."""
-        day = today.isoformat() if today else ""
-        return tuple(
-            rule
-            for rule in self.rules
-            if rule.state is state and (not day or ((rule.since or day) <= day <= (rule.until or day)))
-        )
+        return tuple(rule for rule in self.rules if rule.state is state and (today is None or in_force(rule, today)))
 
 
-def read_folder(folder: Path) -> tuple[list[Rule], list[Problem]]:
-    """Read every ``*.csv`` of a folder; what is wrong is returned, not raised."""
-    if not folder.is_dir():
-        return [], [
-            Problem(str(folder), 0, "There is no such folder of packs.", "Name the folder that holds the packs.")
-        ]
-    rules: list[Rule] = []
-    groups: dict[str, tuple[str, ...]] = {}
-    problems: list[Problem] = []
-    groups_path = folder / GROUPS_FILE
-    if groups_path.exists():
-        groups, problems = read_groups(groups_path)
-    for path in sorted(folder.glob("*.csv")):
-        if path.name != GROUPS_FILE:
-            text = read_pack(path, groups)
-            rules.extend(text.rules)
-            problems.extend(text.problems)
-    return rules, problems
+def _content(rule: Rule) -> bytes:
+    """What a rule says, without where it stands."""
+    return repr(astuple(rule)[:-2]).encode()
+
+
+def rule_version(rule: Rule) -> str:
+    """Eight hex digits that change whenever the rule does."""
+    return hashlib.sha256(_content(rule)).hexdigest()[:8]
+
+
+def in_force(rule: Rule, day: date) -> bool:
+    """Whether a day lies between the rule's dates, both included."""
+    text = day.isoformat()
+    return (rule.since or text) <= text <= (rule.until or text)
+
+
+@dataclass(slots=True)
+class Folder:
+    """What the packs of a folder say, with their faults; ``meta`` by file."""
+
+    rules: list[Rule] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    meta: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+def read_packs(path: Path) -> Folder:
+    """Read one pack, or every ``*.csv`` of a folder (in the order of names); what is wrong is noted, not raised.
+
+    Files are named ``FOLDER/FILE``: packs of two folders may have the same name.
+    """
+    found = Folder()
+    folder = path if path.is_dir() else path.parent
+    try:
+        files = sorted(folder.glob("*.csv")) if path.is_dir() else [path]
+    except OSError as error:
+        return Folder(problems=[Problem(str(path), 1, f"The folder cannot be read: {error.strerror}.", "See to it.")])
+    if not path.exists():
+        what = "There is no such folder of packs."
+        return Folder(problems=[Problem(str(path), 1, what, "Name the folder that holds the packs.")])
+    groups: Groups = {}
+    name = folder.resolve().name
+    if (folder / GROUPS_FILE).exists():
+        groups, found.problems = read_groups(folder / GROUPS_FILE, f"{name}/{GROUPS_FILE}")
+    for file in files:
+        if file.name != GROUPS_FILE:
+            label = f"{name}/{file.name}"
+            text = read_pack(file, groups, label)
+            found.rules.extend(text.rules)
+            found.problems.extend(text.problems)
+            found.meta[label] = text.meta
+    found.problems.extend(same_ids(found.rules))
+    found.problems.extend(same_words(found.rules))
+    return found
 
 
 def same_ids(rules: Iterable[Rule]) -> list[Problem]:
@@ -71,6 +102,37 @@ def same_ids(rules: Iterable[Rule]) -> list[Problem]:
     return problems
 
 
+def same_words(rules: Iterable[Rule]) -> list[Problem]:
+    """Name every word that stands in two rules of one state that would speak at the same places."""
+    seen: dict[tuple[object, ...], Rule] = {}
+    problems = []
+    for rule in rules:
+        combination = (rule.category, rule.near, rule.pattern, rule.unless, rule.state)
+        for word in rule.words:
+            other = seen.setdefault((word, combination), rule)
+            if other is not rule and other.id != rule.id:
+                what = f"The word {word!r} stands also in {other.id} ({other.file}:{other.line})."
+                fatal = rule.state is not State.DRAFT
+                problems.append(Problem(rule.file, rule.line, what, "Keep it in one.", fatal))
+    return problems
+
+
+def refuse_faulty(problems: Iterable[Problem]) -> None:
+    """Raise when a problem keeps packs from loading.
+
+    Raises:
+        PackError: with all of them in ``problems``.
+    """
+    fatal = tuple(problem for problem in problems if problem.fatal)
+    if fatal:
+        more = f" (and {len(fatal) - 1} more)" if len(fatal) > 1 else ""
+        raise PackError(
+            f"The rule packs cannot be loaded: {fatal[0].file}:{fatal[0].line}: {fatal[0].what}{more}",
+            cure="Run `liucun rules lint` and correct what it names.",
+            problems=fatal,
+        )
+
+
 def load_packs(*folders: Path) -> PackSet:
     """Load the packs of folders; a rule of a later folder replaces the one with the same id of an earlier.
 
@@ -80,32 +142,8 @@ def load_packs(*folders: Path) -> PackSet:
     found: dict[str, Rule] = {}
     problems: list[Problem] = []
     for folder in folders:
-        rules, faults = read_folder(folder)
-        problems.extend(faults)
-        problems.extend(same_ids(rules))
-        found |= {rule.id: rule for rule in rules}
-    fatal = tuple(problem for problem in problems if problem.fatal)
-    if fatal:
-        more = f" (and {len(fatal) - 1} more)" if len(fatal) > 1 else ""
-        raise PackError(
-            f"The rule packs cannot be loaded: {fatal[0].file}:{fatal[0].line}: {fatal[0].what}{more}",
-            cure="Run `liucun rules lint` and correct what it names.",
-            problems=fatal,
-        )
+        read = read_packs(folder)
+        problems.extend(read.problems)
+        found |= {rule.id: rule for rule in read.rules}
+    refuse_faulty(problems)
     return PackSet.of(found.values())
-
-
-class LivePacks:
-    """Holds the packs of a running job: a reload that fails leaves the last good packs in force."""
-
-    def __init__(self, *folders: Path) -> None:
-        self._folders = folders
-        self.current = load_packs(*folders)
-
-    def reload(self) -> PackError | None:
-        """Read the folders again; on a fault keep what is in force and return the alarm."""
-        try:
-            self.current = load_packs(*self._folders)
-        except PackError as alarm:
-            return alarm
-        return None

@@ -1,0 +1,56 @@
+"""Rules and what they found, as tables for a person and as values for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from detectors.keywords.packset import rule_version
+from detectors.keywords.rules import Rule
+
+CHINESE = {"live": "启用", "shadow": "试运行", "draft": "草稿"}
+
+
+def rule_json(rule: Rule, written: Rule) -> dict[str, object]:
+    """A rule as it runs; ``written_state`` is what its pack says, before switches and dates."""
+    return {
+        "rule": rule.id,
+        "category": rule.category,
+        "subtype": rule.subtype or None,
+        "severity": rule.severity,
+        "weight": rule.weight,
+        "state": rule.state.value,
+        "written_state": written.state.value,
+        "version": rule_version(written),
+        "pack": rule.file,
+        "line": rule.line,
+        "words": len(rule.words),
+        "basis": rule.basis or None,
+        "author": rule.author or None,
+        "since": rule.since or None,
+        "until": rule.until or None,
+    }
+
+
+def print_rules(rules: Sequence[Rule], written: Mapping[str, Rule], version: str) -> None:
+    """Print a table of rules."""
+    table = Table(title=f"{len(rules):,} rules 规则 ({version})", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for name in ("rule", "category", "severity", "state", "version", "pack"):
+        table.add_column(name, no_wrap=True, justify="right" if name == "severity" else "left")
+    for rule in rules:
+        state = f"{rule.state} {CHINESE[rule.state]}"
+        if rule.state is not written[rule.id].state:
+            state += f" (written 原为 {written[rule.id].state})"
+        category = f"{rule.category}/{rule.subtype}" if rule.subtype else rule.category
+        version = rule_version(written[rule.id])
+        table.add_row(rule.id, category, str(rule.severity), state, version, f"{rule.file}:{rule.line}")
+    wide(table)
+
+
+def wide(table: Table) -> None:
+    """Print a table in its own width: ids must not be cut."""
+    console = Console(highlight=False, markup=False, width=2000)
+    console.width = console.measure(table).maximum
+    console.print(table)
