@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errors import IntegrityError, KeyAccessError, SettingsError, StorageError
+from errors import IntegrityError, KeyAccessError, NotPermittedError, SettingsError, StorageError
 
 
 class ObjectExistsError(StorageError):
@@ -15,6 +15,10 @@ class ObjectMissingError(StorageError):
 
 class ObjectNameError(StorageError):
     """An object's name is not allowed (empty parts, dots in front, signs outside ``A-Za-z0-9._-``)."""
+
+
+class ObjectLockedError(NotPermittedError):
+    """An object is under lock or legal hold: it cannot be deleted, nor its lock be shortened."""
 
 
 class DiskFullError(StorageError):
@@ -52,6 +56,14 @@ class ChunkRefusedError(ContainerError):
 
 class SegmentMismatchError(ContainerError):
     """A segment is intact in itself but is not the one that its manifest describes."""
+
+
+class EntryObjectError(IntegrityError):
+    """An object of the transparency log's entries is damaged or not the one it should be."""
+
+
+class LogForkedError(IntegrityError):
+    """The log contradicts a checkpoint that a second custodian holds: history was rewritten or rolled back."""
 
 
 class ManifestError(IntegrityError):

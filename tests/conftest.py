@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tests.services.plugin"]
+
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
 
 

@@ -1,4 +1,4 @@
-"""Both kinds of object store against one set of promises, and the local one against a failing disk."""
+"""Every kind of object store against one set of promises, and the local one against a failing disk."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from retention.objects.local import LocalObjects
 from retention.objects.memory import MemoryObjects
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture(params=["local", "memory", pytest.param("s3", marks=pytest.mark.services)])
 def objects(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
+    if request.param == "s3":
+        return request.getfixturevalue("s3_objects")
     return LocalObjects(tmp_path / "objects") if request.param == "local" else MemoryObjects()
 
 
