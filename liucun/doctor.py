@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -13,9 +14,14 @@ from typing import Final, Literal
 
 import sqlalchemy as sa
 
+from detectors.keywords.layers import read_layers
+from detectors.keywords.rules import State
 from errors import LiucunError
 from liucun.calendar_file import calendar_of
+from liucun.rule_layers import layers_of
+from liucun.rule_layers import today as now_day
 from liucun.store import OpenStore, open_store
+from pipelines.rules_in_force import rules_alarm
 from retention.catalogue.migrate import version as table_version
 from retention.catalogue.tables import batches, partitions, segments
 from retention.crypto.suites import suite
@@ -95,6 +101,7 @@ def _store(root: Path, now: datetime) -> Iterator[Checked]:
             yield from _catalogue(opened, now)
             yield from _objects(opened)
             yield from _undeclared(opened)
+            yield from _rules(opened)
     except LiucunError as error:
         yield _failed(f"store 留存库 {root}", error)
     yield from _disk(root)
@@ -159,6 +166,24 @@ def _undeclared(opened: OpenStore) -> Iterator[Checked]:
                 f"nobody has declared whether `text` of source {source.name} is public: it is not scanned",
                 "Add published = { text = true } (or false) to the source in liucun.toml.",
             )
+
+
+def _rules(opened: OpenStore) -> Iterator[Checked]:
+    """The packs as they lie there now, and whether a job has refused them."""
+    read = read_layers(layers_of(opened.root, opened.settings.detect), now_day())
+    states = Counter(rule.state for rule in read.running.rules)
+    said = ", ".join(f"{states[state]:,} {state}" for state in State)
+    fatal = [problem for problem in read.problems if problem.fatal]
+    for problem in read.problems if not fatal else fatal[:3]:
+        level: Level = "failed" if problem.fatal else "warning"
+        where = f"{problem.file}:{problem.line}: {problem.what}"
+        yield Checked("rules 规则", level, where, problem.cure, exit_code=3 if problem.fatal else 0)
+    if alarm := rules_alarm(opened.catalogue):
+        yield Checked(
+            "rules 规则", "warning", str(alarm), "`liucun rules lint`; a running job takes up cured packs itself."
+        )
+    if not fatal:
+        yield Checked("rules 规则", "ok", f"{said} ({read.running.version})")
 
 
 def _disk(root: Path) -> Iterator[Checked]:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from detectors.keywords.packset import rule_version
 from detectors.keywords.rules import Rule
 
 CHINESE = {"live": "启用", "shadow": "试运行", "draft": "草稿"}
@@ -23,7 +22,7 @@ def rule_json(rule: Rule, written: Rule) -> dict[str, object]:
         "weight": rule.weight,
         "state": rule.state.value,
         "written_state": written.state.value,
-        "version": rule_version(written),
+        "version": written.version,
         "pack": rule.file,
         "line": rule.line,
         "words": len(rule.words),
@@ -44,8 +43,7 @@ def print_rules(rules: Sequence[Rule], written: Mapping[str, Rule], version: str
         if rule.state is not written[rule.id].state:
             state += f" (written 原为 {written[rule.id].state})"
         category = f"{rule.category}/{rule.subtype}" if rule.subtype else rule.category
-        version = rule_version(written[rule.id])
-        table.add_row(rule.id, category, str(rule.severity), state, version, f"{rule.file}:{rule.line}")
+        table.add_row(rule.id, category, str(rule.severity), state, rule.version, f"{rule.file}:{rule.line}")
     wide(table)
 
 

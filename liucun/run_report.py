@@ -6,11 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from liucun.calendar_file import calendar_of
 from liucun.store import OpenStore
 from liucun.times import SHANGHAI
+from pipelines.rules_in_force import rules_alarm
 from pipelines.sources.spec import SourceSpec
 from pipelines.summary import RunSummary
 from retention.schema import RecordClass
@@ -43,11 +45,14 @@ def print_run_report(
     _counts(console, "Records by class 各类记录", summary.records)
     _counts(console, "Unparsed, archived as they came 未能解析（原样封存）", summary.unparsed)
     _counts(console, "Findings by category 监测发现", summary.findings)
+    _counts(console, "Hits of shadow rules, no tickets 试运行规则命中（不开工单）", summary.shadow)
     with opened.catalogue.read() as connection:
         tickets = ticket_summary(connection)
     _tickets(console, tickets, summary.tickets_opened, calendar_of(opened.root))
     for problem in problems:
         console.print(f"[bold]Not read 未读:[/] {problem}", markup=True)
+    if alarm := rules_alarm(opened.catalogue):
+        console.print(f"[bold red]Rules 规则告警:[/] {escape(str(alarm))} `liucun rules lint`", soft_wrap=True)
     for spec in specs:
         if _TEXT_FIELD not in spec.published:
             console.print(

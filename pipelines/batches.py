@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from tickets.opening import ContentFinding
@@ -25,6 +27,25 @@ class Place:
     end: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Messages:
+    """Borders of a batch whose source delivers records one by one: each message is one record, whatever is in it.
+
+    ``offsets`` are the source's own, ascending, with holes where it has none (compaction, transactions); ``ends`` say
+    where each message's bytes end in the batch.
+    """
+
+    offsets: NDArray[np.int64]
+    ends: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def holes(self, start: int, end: int) -> int:
+        """Offsets of [start, end) without a message."""
+        return end - start - len(self)
+
+
 @dataclass(frozen=True, slots=True)
 class RawBatch:
     """The bytes of a range, and what is known of them before decoding.
@@ -33,7 +54,7 @@ class RawBatch:
     ``header`` is the CSV header line of the file, for every batch that does not begin with it; ``last`` says that the
     source ended with this range for good, so that an unterminated tail is a record and an open quote is an error.
     ``continues`` says that the range begins inside a record above the size limit: the byte before it is no LF, and its
-    first line is the rest of that record.
+    first line is the rest of that record. ``messages`` is set where offsets count messages instead of bytes.
     """
 
     place: Place
@@ -42,16 +63,30 @@ class RawBatch:
     last: bool
     header: bytes = b""
     continues: bool = False
+    messages: Messages | None = None
 
     def tail(self, cursor: int) -> RawBatch:
         """What lies past ``cursor``, which stands at a record's border inside the range."""
         start = self.place.start
+        if self.messages is not None:
+            return self._tail_of(self.messages, cursor)
         return replace(
             self,
             place=replace(self.place, start=cursor),
             data=self.data[cursor - start :],
             first=self.first and cursor == start,
             continues=self.continues if cursor == start else self.data[cursor - start - 1] != ord("\n"),
+        )
+
+    def _tail_of(self, messages: Messages, cursor: int) -> RawBatch:
+        kept = int(np.searchsorted(messages.offsets, cursor))
+        dropped = int(messages.ends[kept - 1]) if kept else 0
+        return replace(
+            self,
+            place=replace(self.place, start=cursor),
+            data=self.data[dropped:],
+            first=self.first and cursor == self.place.start,
+            messages=Messages(messages.offsets[kept:], messages.ends[kept:] - dropped),
         )
 
 
@@ -88,11 +123,16 @@ class PairedBatch:
 
 @dataclass(frozen=True, slots=True)
 class DetectedBatch:
-    """A decoded batch, the bytes it came from, and what the detectors found in its public text."""
+    """A decoded batch, the bytes it came from, and what the detectors found in its public text.
+
+    ``shadow`` counts the texts that each shadow rule hits, under the version ``rules`` of the rules.
+    """
 
     raw: RawBatch
     decoded: DecodedBatch
     contents: tuple[ContentFinding, ...]
+    shadow: dict[str, int] = field(default_factory=dict)
+    rules: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +144,7 @@ class BatchResult:
     records: dict[str, int] = field(default_factory=dict)
     unparsed: dict[str, int] = field(default_factory=dict)
     findings: dict[str, int] = field(default_factory=dict)
+    shadow: dict[str, int] = field(default_factory=dict)
     skipped: int = 0
     segments: int = 0
     bytes_in: int = 0

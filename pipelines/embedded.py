@@ -17,6 +17,7 @@ from pipelines.batches import BatchResult, RawBatch
 from pipelines.beam import EmbeddedPythonEnvironment, FnApiRunner, PipelineOptions, beam
 from pipelines.elements import register_coders
 from pipelines.graph import ReadRound, ReportRound, archive_stream
+from pipelines.rules_in_force import JobRules, let_go
 from pipelines.sources.spec import SourceSpec
 from pipelines.stores import register, release
 from retention.store import Store
@@ -27,15 +28,16 @@ _QUIET = ("apache_beam", "apache_beam.runners.worker", "apache_beam.runners.port
 class EmbeddedRunner:
     """Runs rounds of batches through the graph in this process. Use it in a ``with`` statement."""
 
-    def __init__(self, store: Store, specs: Mapping[str, SourceSpec]) -> None:
+    def __init__(self, store: Store, specs: Mapping[str, SourceSpec], rules: JobRules | None = None) -> None:
         register_coders()
         for name in _QUIET:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self._job = uuid.uuid4().hex
         self._ref = register(store)
+        self._rules = rules
         self._options = PipelineOptions(flags=[])
         pipeline = beam.Pipeline(runner=FnApiRunner(), options=self._options)
-        results = archive_stream(pipeline | ReadRound(self._job), self._ref, specs, self._job)
+        results = archive_stream(pipeline | ReadRound(self._job), self._ref, specs, self._job, rules)
         _ = results | ReportRound(self._job)
         self._graph: Any = pipeline.to_runner_api(default_environment=EmbeddedPythonEnvironment.default())
 
@@ -61,3 +63,5 @@ class EmbeddedRunner:
 
     def __exit__(self, *_: object) -> None:
         release(self._ref)
+        if self._rules is not None:
+            let_go(self._rules)

@@ -13,6 +13,7 @@ from pipelines import handover
 from pipelines.batches import BatchResult, RawBatch
 from pipelines.beam import beam
 from pipelines.elements import register_coders
+from pipelines.rules_in_force import JobRules
 from pipelines.sources.spec import SourceSpec
 from pipelines.stages.decode import Decode
 from pipelines.stages.detect import Detect
@@ -21,10 +22,12 @@ from pipelines.stages.seal import Seal
 from pipelines.stores import StoreRef
 
 
-def archive_stream(batches: Any, ref: StoreRef, specs: Mapping[str, SourceSpec], job: str) -> Any:
+def archive_stream(
+    batches: Any, ref: StoreRef, specs: Mapping[str, SourceSpec], job: str, rules: JobRules | None = None
+) -> Any:
     """Apply the stages to a PCollection of ``RawBatch``; returns one of ``BatchResult``."""
     register_coders()
-    return batches | Decode(specs, job) | Detect(job) | Seal(ref, specs, job)
+    return batches | Decode(specs, job) | Detect(ref, job, rules) | Seal(ref, specs, job, rules)
 
 
 class ReadRound(beam.PTransform):

@@ -18,6 +18,7 @@ class RunSummary:
     records: Counter[str] = field(default_factory=Counter)
     unparsed: Counter[str] = field(default_factory=Counter)
     findings: Counter[str] = field(default_factory=Counter)
+    shadow: Counter[str] = field(default_factory=Counter)
     skipped: int = 0
     segments: int = 0
     bytes_in: int = 0
@@ -31,6 +32,7 @@ class RunSummary:
             self.records.update(result.records)
             self.unparsed.update(result.unparsed)
             self.findings.update(result.findings)
+            self.shadow.update(result.shadow)
             self.skipped += result.skipped
             self.segments += result.segments
             self.bytes_in += result.bytes_in
@@ -59,6 +61,7 @@ class RunSummary:
             "bytes_in": self.bytes_in,
             "bytes_stored": self.bytes_stored,
             "findings": _sorted(self.findings),
+            "shadow_findings": _sorted(self.shadow),
             "tickets_opened": self.tickets_opened,
             "seconds": round(self.seconds, 3),
         }

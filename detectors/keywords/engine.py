@@ -74,7 +74,7 @@ class KeywordDetector:
                 parts.append(self._hits(held, low + signs, self._fold(held, Reading.SIGNS), plain, Reading.SIGNS))
             if sound.patterns.keys:
                 parts.append(self._hits(piece, low, self._fold(piece, Reading.SOUND), sound, Reading.SOUND))
-        return judged(parts, threshold, self.version)
+        return judged(parts, threshold)
 
     def _fold(self, texts: pa.StringArray, reading: Reading) -> Folded:
         return fold_column(texts, fold_table(self._steps, reading), repeats=self._steps.repeats)

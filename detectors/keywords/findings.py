@@ -45,7 +45,7 @@ def found_in(hits: list[RuleHits], seen: View, points: Points, borders: Longs, r
     return Found([hit.plan.rule for hit in hits], rows[local], rule, start, end, matched)
 
 
-def judged(parts: list[Found], threshold: float, version: str) -> pa.RecordBatch:
+def judged(parts: list[Found], threshold: float) -> pa.RecordBatch:
     """Merge readings, keep the texts whose score in a category reaches ``threshold``, order by row and start.
 
     A rule that finds the same or an overlapping place in two readings counts once.
@@ -76,6 +76,7 @@ def judged(parts: list[Found], threshold: float, version: str) -> pa.RecordBatch
     keep = _enough(row, own, rules, threshold)
     row, own, start, end, matched = row[keep], own[keep], start[keep], end[keep], matched[keep]
     order = np.lexsort((own, -end, start, row))
+    versions = [rule.version for rule in rules]
     picked = [rules[i] for i in own[order].tolist()]
     return pa.record_batch(
         [
@@ -88,7 +89,7 @@ def judged(parts: list[Found], threshold: float, version: str) -> pa.RecordBatch
             pa.array(end[order].astype(np.int32)),
             pa.array(matched[order].tolist(), pa.string()),
             pa.array([rule.weight for rule in picked], pa.float32()),
-            pa.array([version] * len(picked), pa.string()),
+            pa.array([versions[i] for i in own[order].tolist()], pa.string()),
         ],
         schema=FINDING_SCHEMA,
     )

@@ -27,22 +27,12 @@ class PackSet:
         kept = tuple(rules)
         digest = hashlib.sha256()
         for rule in kept:
-            digest.update(_content(rule))
+            digest.update(repr(astuple(rule)[:-2]).encode())
         return cls(kept, f"keywords-{digest.hexdigest()[:12]}")
 
     def in_state(self, state: State, today: date | None = None) -> tuple[Rule, ...]:
         """Return the rules of a state that are in force ``today`` (default: all of them, whatever their dates)."""
         return tuple(rule for rule in self.rules if rule.state is state and (today is None or in_force(rule, today)))
-
-
-def _content(rule: Rule) -> bytes:
-    """What a rule says, without where it stands."""
-    return repr(astuple(rule)[:-2]).encode()
-
-
-def rule_version(rule: Rule) -> str:
-    """Eight hex digits that change whenever the rule does."""
-    return hashlib.sha256(_content(rule)).hexdigest()[:8]
 
 
 def in_force(rule: Rule, day: date) -> bool:

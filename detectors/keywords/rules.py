@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -61,6 +62,15 @@ class Rule:
     until: str = ""
     file: str = ""
     line: int = 0
+
+    @property
+    def version(self) -> str:
+        """Changes whenever what the rule finds or says of it changes; its state, dates and author do not count."""
+        said = (
+            self.id, self.category, self.subtype, self.words, self.near, self.within, self.unless, self.pattern,
+            self.severity, self.weight, self.boundary.value, self.sound, self.allow,
+        )  # fmt: skip
+        return f"rule-{hashlib.sha256(repr(said).encode('utf-8', 'backslashreplace')).hexdigest()[:12]}"
 
 
 @dataclass(frozen=True, slots=True)

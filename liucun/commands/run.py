@@ -14,6 +14,7 @@ import click
 
 from errors import UsageError
 from liucun.cli import json_option, parse_pairs, print_json, store_option
+from liucun.rule_layers import layers_of
 from liucun.store import OpenStore, open_store
 from pipelines.sources.spec import SourceSpec, parse_spec
 
@@ -67,6 +68,7 @@ def command(
     only what is new.
     """
     from pipelines.job import Job, JobOptions
+    from pipelines.rules_in_force import rules_alarm
 
     with open_store(store) as opened:
         specs = _specs(opened, sources, parse_pairs(mapping, "--map"), time_zone, published)
@@ -79,6 +81,7 @@ def command(
                 max_seconds=max_seconds,
                 batch_bytes=run_settings.batch_megabytes << 20,
                 round_bytes=run_settings.round_megabytes << 20,
+                rules=layers_of(opened.root, opened.settings.detect),
             ),
         )
         summary = _run(job, quiet=as_json)
@@ -86,6 +89,8 @@ def command(
             print_json(summary.as_json())
             for problem in job.problems:
                 click.echo(f"liucun: {problem}", err=True)
+            if alarm := rules_alarm(opened.catalogue):
+                click.echo(f"liucun: rules 规则: {alarm}", err=True)
         else:
             from liucun.run_report import print_run_report
 

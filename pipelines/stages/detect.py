@@ -10,9 +10,12 @@ import pyarrow as pa
 
 from detectors.base import Detector
 from detectors.default import default_detector
-from pipelines.batches import DecodedBatch, DetectedBatch, PairedBatch
+from pipelines.batches import DecodedBatch, DetectedBatch, PairedBatch, RawBatch
 from pipelines.beam import beam
+from pipelines.rules_in_force import JobRules, rules_in_force, shadow_counts
 from pipelines.stages.failing import Failing
+from pipelines.stores import StoreRef, store_of
+from retention.catalogue.engine import Catalogue
 from tickets.opening import ContentFinding, Hit
 
 _CONTEXT = ("log_offset", "content_id", "user_id", "event_time", "event_ingested")
@@ -26,6 +29,18 @@ def detect_batch(decoded: DecodedBatch, detector: Detector) -> tuple[ContentFind
         if findings.num_rows:
             found.extend(_by_text(decoded, field, texts, findings))
     return tuple(found)
+
+
+def detected(raw: RawBatch, decoded: DecodedBatch, rules: JobRules | None, catalogue: Catalogue) -> DetectedBatch:
+    """Scan a batch with the rules in force now; without ``rules`` with those that ship, which never change.
+
+    Shadow rules are counted beside: what they find opens nothing.
+    """
+    if rules is None:
+        return DetectedBatch(raw, decoded, detect_batch(decoded, default_detector()))
+    detector, keywords = rules_in_force(rules).detectors(catalogue)
+    counts = shadow_counts(decoded, keywords)
+    return DetectedBatch(raw, decoded, detect_batch(decoded, detector), counts, keywords.version)
 
 
 def _by_text(
@@ -55,14 +70,21 @@ def _by_text(
 class Detect(beam.PTransform):
     """``PairedBatch`` → ``DetectedBatch``."""
 
-    def __init__(self, job: str) -> None:
+    def __init__(self, ref: StoreRef, job: str, rules: JobRules | None = None) -> None:
         super().__init__("Detect")
+        self.ref = ref
         self.job = job
+        self.rules = rules
 
     def expand(self, batches: Any) -> Any:
-        return batches | "Scan" >> beam.ParDo(_Detect(self.job)).with_output_types(DetectedBatch)
+        return batches | "Scan" >> beam.ParDo(_Detect(self.ref, self.job, self.rules)).with_output_types(DetectedBatch)
 
 
 class _Detect(Failing):
+    def __init__(self, ref: StoreRef, job: str, rules: JobRules | None) -> None:
+        super().__init__(job)
+        self.ref = ref
+        self.rules = rules
+
     def work(self, element: PairedBatch) -> Iterator[DetectedBatch]:
-        yield DetectedBatch(element.raw, element.decoded, detect_batch(element.decoded, default_detector()))
+        yield detected(element.raw, element.decoded, self.rules, store_of(self.ref).catalogue)

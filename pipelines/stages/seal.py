@@ -9,13 +9,14 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import sqlalchemy as sa
 
-from detectors.default import default_detector
 from pipelines.batches import BatchResult, DecodedBatch, DetectedBatch
 from pipelines.beam import beam
 from pipelines.decode.times import retention_anchor, shanghai_month
+from pipelines.rules_in_force import JobRules, record_shadow
 from pipelines.stages.decode import Specs, decode_batch
-from pipelines.stages.detect import detect_batch
+from pipelines.stages.detect import detected
 from pipelines.stages.failing import Failing
 from pipelines.stores import StoreRef, store_of
 from retention.catalogue.commit import BatchCommit, Outcome, commit_batch
@@ -23,10 +24,10 @@ from retention.manifest import SegmentManifest, SegmentPlace
 from retention.schema import RecordClass
 from retention.segments import write_segment
 from retention.store import Store
-from tickets.opening import open_or_extend, prepare
+from tickets.opening import OpenedCounts, open_or_extend, prepare
 
 
-def seal_batch(store: Store, specs: Specs, batch: DetectedBatch) -> BatchResult:
+def seal_batch(store: Store, specs: Specs, batch: DetectedBatch, rules: JobRules | None = None) -> BatchResult:
     """Archive a batch, move the source's cursor over it and open its tickets: all of it or nothing.
 
     A batch that another collector committed is dropped; of one that straddles the cursor what lies past it is decoded,
@@ -40,6 +41,11 @@ def seal_batch(store: Store, specs: Specs, batch: DetectedBatch) -> BatchResult:
     place = decoded.place
     manifests = tuple(_write(store, decoded))
     tickets = prepare(store.bodies, batch.contents, now=datetime.now(UTC))
+
+    def commit_findings(connection: sa.Connection) -> OpenedCounts:
+        record_shadow(connection, batch.rules, batch.shadow)
+        return open_or_extend(connection, tickets)
+
     commit, opened = commit_batch(
         store.catalogue,
         BatchCommit(
@@ -52,12 +58,12 @@ def seal_batch(store: Store, specs: Specs, batch: DetectedBatch) -> BatchResult:
             blanks=decoded.blank_lines,
             segments=manifests,
         ),
-        inside=lambda connection: open_or_extend(connection, tickets),
+        inside=commit_findings,
     )
     if commit.outcome is Outcome.STRADDLES:
         tail = batch.raw.tail(commit.cursor)
         redone = decode_batch(specs, tail)
-        return seal_batch(store, specs, DetectedBatch(tail, redone, detect_batch(redone, default_detector())))
+        return seal_batch(store, specs, detected(tail, redone, rules, store.catalogue), rules)
     if commit.outcome is Outcome.DUPLICATE or opened is None:
         return BatchResult(place, committed=False)
     return BatchResult(
@@ -66,9 +72,10 @@ def seal_batch(store: Store, specs: Specs, batch: DetectedBatch) -> BatchResult:
         records={decoded.record_class: decoded.records.num_rows, RecordClass.UNPARSED.value: decoded.unparsed.num_rows},
         unparsed=_counts(decoded.unparsed.column("error_code")),
         findings=dict(Counter(hit.category for content in batch.contents for hit in content.findings)),
+        shadow=batch.shadow,
         skipped=decoded.header_rows + decoded.blank_lines,
         segments=len(manifests),
-        bytes_in=place.end - place.start,
+        bytes_in=len(batch.raw.data),
         bytes_stored=sum(manifest.bytes_stored for manifest in manifests),
         tickets_opened=opened.opened,
     )
@@ -109,21 +116,24 @@ def _counts(column: pa.Array) -> dict[str, int]:
 class Seal(beam.PTransform):
     """``DetectedBatch`` → ``BatchResult``."""
 
-    def __init__(self, ref: StoreRef, specs: Specs, job: str) -> None:
+    def __init__(self, ref: StoreRef, specs: Specs, job: str, rules: JobRules | None = None) -> None:
         super().__init__("Seal")
         self.ref = ref
         self.specs = dict(specs)
         self.job = job
+        self.rules = rules
 
     def expand(self, batches: Any) -> Any:
-        return batches | "Commit" >> beam.ParDo(_Seal(self.ref, self.specs, self.job)).with_output_types(BatchResult)
+        sealing = _Seal(self.ref, self.specs, self.job, self.rules)
+        return batches | "Commit" >> beam.ParDo(sealing).with_output_types(BatchResult)
 
 
 class _Seal(Failing):
-    def __init__(self, ref: StoreRef, specs: Specs, job: str) -> None:
+    def __init__(self, ref: StoreRef, specs: Specs, job: str, rules: JobRules | None) -> None:
         super().__init__(job)
         self.ref = ref
         self.specs = specs
+        self.rules = rules
 
     def work(self, element: DetectedBatch) -> Iterator[BatchResult]:
-        yield seal_batch(store_of(self.ref), self.specs, element)
+        yield seal_batch(store_of(self.ref), self.specs, element, self.rules)
