@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -12,12 +13,13 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from errors import StorageError, UsageError
+from errors import IntegrityError, StorageError, UsageError
 from liucun.cli import json_option, print_json, store_option
 
 if TYPE_CHECKING:
     from liucun.store import OpenStore
     from retention.audits.report import AuditReport, Span
+    from retention.transparency.verify import LogVerdict
 
 SHOWN = 50
 """Findings that the terminal shows; the files and --json hold all."""
@@ -92,6 +94,7 @@ def everything(**options: Any) -> None:
 
 def _run(names: Sequence[str], options: dict[str, Any]) -> None:
     from liucun.store import open_store
+    from retention.audits.history import add_history
     from retention.audits.report import Span, combined
 
     span = Span(_moment(options["since"], "--since"), _moment(options["until"], "--until"))
@@ -99,7 +102,10 @@ def _run(names: Sequence[str], options: dict[str, Any]) -> None:
     for path in targets:
         _check_target(path)
     with open_store(options["store"]) as opened:
+        verdict = _history(opened, options)
         reports = [_audit(name, opened, span, options) for name in names]
+        for report in reports:
+            add_history(report, verdict, whole=report.audit == "integrity")
         _record(opened, reports)
         store, actor = str(opened.root.resolve()), opened.actor
     shown = reports[0].as_json() if len(reports) == 1 else combined(reports)
@@ -131,6 +137,18 @@ def _audit(name: str, opened: OpenStore, span: Span, options: dict[str, Any]) ->
             report = audit_integrity(opened, span=span, sample=options["sample"], progress=show)
     report.certification = opened.store.provider.description.certification
     return report
+
+
+def _history(opened: OpenStore, options: dict[str, Any]) -> LogVerdict:
+    """Bring the log and its custodian up to date, then verify it."""
+    from liucun.audit_progress import progress
+    from retention.transparency.verify import verify_log
+
+    # A log that cannot go on is what the verification names, in full.
+    with contextlib.suppress(IntegrityError):
+        opened.store.log.keep()
+    with progress(quiet=options["as_json"]) as show:
+        return verify_log(opened.store.log, progress=show)
 
 
 def _record(opened: OpenStore, reports: Sequence[AuditReport]) -> None:

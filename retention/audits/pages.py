@@ -47,6 +47,11 @@ CHECKED: Final = {
     "keys": "密钥 keys",
     "living": "有效 living",
     "destroyed": "已销毁 destroyed",
+    "log_entries": "透明日志条目 log entries",
+    "log_unsequenced": "待编号 waiting for a number",
+    "log_checkpoints": "签名检查点 signed checkpoints",
+    "log_witnessed": "第二保管人已见 seen by the custodian",
+    "imaged_rows": "工单等行 rows of tickets and the like",
 }
 
 _STYLE: Final = """

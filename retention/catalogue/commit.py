@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
 from errors import BusyError, StorageError
 from retention.catalogue import events
 from retention.catalogue.engine import Catalogue
-from retention.catalogue.tables import batches, partitions, segment_places, segments, timestamp
+from retention.catalogue.tables import batches, partitions, ranges, segment_places, segments, timestamp, tombstones
 from retention.manifest import SegmentManifest
 
 
@@ -32,6 +32,10 @@ class Outcome(StrEnum):
 
 class BatchGapError(BusyError):
     """A batch starts past the cursor: what lies between has not been committed yet. Worth a later try."""
+
+
+class TombstoneError(BusyError):
+    """A segment's object was condemned as an orphan while its batch waited. Worth a retry, under a new name."""
 
 
 class BatchCountError(StorageError):
@@ -77,7 +81,8 @@ def commit_batch(
     """
     _check_counts(batch)
     with catalogue.write() as connection:
-        cursor = _cursor(connection, batch)
+        found = _partition(connection, batch)
+        cursor = int(found.cursor)
         if batch.end <= cursor:
             return Commit(Outcome.DUPLICATE, cursor), None
         if batch.start < cursor:
@@ -102,14 +107,30 @@ def commit_batch(
             )
         )
         add_segments(connection, batch.segments, now)
+        _record(connection, batch, found)
         added = inside(connection) if inside else None
     return Commit(Outcome.COMMITTED, cursor), added
 
 
 def add_segments(connection: sa.Connection, manifests: tuple[SegmentManifest, ...], now: str) -> None:
-    """Enter segments, their places, and one event each into the catalogue."""
+    """Enter segments and their places into the catalogue, and queue them for the log.
+
+    Raises:
+        TombstoneError: a segment's object was condemned by the collection of orphans.
+    """
     if not manifests:
         return
+    t = tombstones.c
+    condemned = connection.execute(
+        sa.select(t.object_name)
+        .where(t.object_name.in_([m.object_name for m in manifests]), t.condemned_at.is_not(None))
+        .limit(1)
+    ).scalar_one_or_none()
+    if condemned is not None:
+        raise TombstoneError(
+            f"The object {condemned!r} was collected as an orphan before its batch was committed.",
+            cure="Nothing was committed; the batch is tried again under new names.",
+        )
     connection.execute(
         segments.insert(),
         [
@@ -143,11 +164,34 @@ def add_segments(connection: sa.Connection, manifests: tuple[SegmentManifest, ..
             for place in m.places
         ],
     )
-    events.append_many(
+    events.queue(connection, events.SEGMENT, [m.segment_id for m in manifests])
+
+
+def _record(connection: sa.Connection, batch: BatchCommit, partition: Any) -> None:
+    """The batch's event: with the manifests, all that it takes to rebuild cursors, batches and ranges."""
+    r = ranges.c
+    planned = connection.execute(
+        sa.select(r.digest, r.first, r.last).where(
+            r.source == batch.source, r.partition == batch.partition, r.start == batch.start, r.end == batch.end
+        )
+    ).one_or_none()
+    events.append(
         connection,
-        [(f"segment:{m.segment_id}", {"class": m.record_class, "period": m.period, "rows": m.rows}) for m in manifests],
-        kind="segment.sealed",
+        kind="batch.committed",
         actor="system:seal",
+        subject=f"partition:{batch.partition}",
+        body={
+            "source": batch.source,
+            "path": partition.path,
+            "generation": partition.generation,
+            "start": batch.start,
+            "end": batch.end,
+            "records": batch.records,
+            "headers": batch.headers,
+            "blanks": batch.blanks,
+            "range": None if planned is None else [planned.digest, planned.first, planned.last],
+            "segments": [m.segment_id for m in batch.segments],
+        },
     )
 
 
@@ -167,17 +211,19 @@ def _check_counts(batch: BatchCommit) -> None:
         )
 
 
-def _cursor(connection: sa.Connection, batch: BatchCommit) -> int:
+def _partition(connection: sa.Connection, batch: BatchCommit) -> Any:
     c = partitions.c
     found = connection.execute(
-        sa.select(c.cursor).where(c.source == batch.source, c.partition == batch.partition).with_for_update()
-    ).scalar_one_or_none()
+        sa.select(c.cursor, c.path, c.generation)
+        .where(c.source == batch.source, c.partition == batch.partition)
+        .with_for_update()
+    ).one_or_none()
     if found is None:
         raise StorageError(
             f"The catalogue knows no partition {batch.partition!r} of source {batch.source!r}.",
             cure="The catalogue may come from an older backup: run `liucun audit coverage`.",
         )
-    return int(found)
+    return found
 
 
 def _move_cursor(connection: sa.Connection, batch: BatchCommit, cursor: int) -> None:

@@ -1,14 +1,26 @@
-"""The actors' trail: every change of state appends an event in the transaction that makes it."""
+"""The actors' trail: every change of state appends an event in the transaction that makes it.
+
+When the transaction ends, ``finish`` gives each subject's last event the images of the subject's rows
+and queues every event for the transparency log. ``Catalogue.write`` calls it.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Final
 
+import orjson
 import sqlalchemy as sa
 
-from retention.catalogue.tables import events, timestamp
+from retention.catalogue import images
+from retention.catalogue.tables import events, log_pending, timestamp
+
+_OPEN: Final = "liucun_events"
+"""Where a connection keeps the (id, subject) of the events of its open transaction."""
+SEGMENT: Final = "segment"
+EVENT: Final = "event"
 
 
 def append(
@@ -23,7 +35,9 @@ def append(
     """Append one event and return its number. ``body`` must hold no personal data and no content."""
     result = connection.execute(events.insert().values(**_row(kind, actor, subject, body, at)))
     assert result.inserted_primary_key is not None
-    return int(result.inserted_primary_key[0])
+    number = int(result.inserted_primary_key[0])
+    _opened(connection).append((number, subject))
+    return number
 
 
 def append_many(
@@ -35,8 +49,48 @@ def append_many(
     at: datetime | None = None,
 ) -> None:
     """Append one event for each (subject, body) in one statement."""
-    if rows:
-        connection.execute(events.insert(), [_row(kind, actor, subject, body, at) for subject, body in rows])
+    if not rows:
+        return
+    inserted = connection.execute(
+        events.insert().returning(events.c.id, sort_by_parameter_order=True),
+        [_row(kind, actor, subject, body, at) for subject, body in rows],
+    )
+    numbers = inserted.scalars().all()
+    _opened(connection).extend((int(n), subject) for n, (subject, _) in zip(numbers, rows, strict=True))
+
+
+def begin(connection: sa.Connection) -> None:
+    """Forget what an earlier transaction of the same pooled connection left."""
+    connection.info.pop(_OPEN, None)
+
+
+def finish(connection: sa.Connection) -> None:
+    """Complete the events of the transaction that is about to end."""
+    opened: list[tuple[int, str]] = connection.info.pop(_OPEN, [])
+    if not opened:
+        return
+    last = {subject: number for number, subject in opened}
+    found = images.images(connection, last)
+    if found:
+        connection.execute(
+            events.update().where(events.c.id == sa.bindparam("b_id")).values(payload=sa.bindparam("b_payload")),
+            [
+                {"b_id": last[subject], "b_payload": orjson.dumps(image, option=orjson.OPT_SORT_KEYS)}
+                for subject, image in found.items()
+            ],
+        )
+    queue(connection, EVENT, [str(number) for number, _ in opened])
+
+
+def queue(connection: sa.Connection, kind: str, refs: Sequence[str]) -> None:
+    """Let the log number these segments or events after the transaction."""
+    if refs:
+        connection.execute(log_pending.insert(), [{"type": kind, "ref": ref} for ref in refs])
+
+
+def _opened(connection: sa.Connection) -> list[tuple[int, str]]:
+    opened: list[tuple[int, str]] = connection.info.setdefault(_OPEN, [])
+    return opened
 
 
 def _row(kind: str, actor: str, subject: str, body: Mapping[str, object], at: datetime | None) -> dict[str, str]:

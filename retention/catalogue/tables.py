@@ -98,10 +98,102 @@ events = sa.Table(
     sa.Column("actor", sa.String(128), nullable=False),
     sa.Column("subject", sa.Text, nullable=False),
     sa.Column("body", sa.Text, nullable=False),
+    sa.Column("salt", sa.LargeBinary),
+    sa.Column("images", sa.Text),
+    sa.Column("payload", sa.LargeBinary),
     sa.Index("events_by_subject", "subject", "id"),
     sa.Index("events_by_kind", "kind", "id"),
 )
-"""What actors and the system did. Bodies hold no personal data and no content."""
+"""What actors and the system did. Bodies hold no personal data and no content.
+
+``payload`` holds the rows that the event is about, as they stood at the end of its transaction, until the log has
+taken them over; then ``images`` keeps their salted digests, and ``salt`` what the log's entry was salted with.
+"""
+
+log_pending = sa.Table(
+    "log_pending",
+    metadata,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("type", sa.String(16), nullable=False),
+    sa.Column("ref", sa.String(64), nullable=False),
+)
+"""Committed segments and events that the log has not numbered yet (``type`` segment or event, ``ref`` its id)."""
+
+log_leaves = sa.Table(
+    "log_leaves",
+    metadata,
+    sa.Column("index", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("type", sa.String(16), nullable=False),
+    sa.Column("ref", sa.String(64), nullable=False),
+    sa.Column("hash", sa.LargeBinary, nullable=False),
+    sa.UniqueConstraint("type", "ref"),
+)
+"""Leaf hashes of the transparency log, numbered from 0."""
+
+log_nodes = sa.Table(
+    "log_nodes",
+    metadata,
+    sa.Column("level", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("index", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("hash", sa.LargeBinary, nullable=False),
+)
+"""Roots of the complete subtrees from level 1 on."""
+
+log_entries = sa.Table(
+    "log_entries",
+    metadata,
+    sa.Column("start", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("end", sa.BigInteger, nullable=False),
+    sa.Column("object_name", sa.Text, nullable=False, unique=True),
+)
+"""Which object holds the entries [start, end) of the log."""
+
+checkpoints = sa.Table(
+    "checkpoints",
+    metadata,
+    sa.Column("size", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("root", sa.LargeBinary, nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("at", sa.String(32), nullable=False),
+    sa.Column("object_name", sa.Text),
+)
+"""Signed states of the log; ``object_name`` is None until the note is stored as an object."""
+
+image_shapes = sa.Table(
+    "image_shapes",
+    metadata,
+    sa.Column("shape", sa.String(16), primary_key=True),
+    sa.Column("columns", sa.Text, nullable=False),
+)
+"""The columns that a row's image was taken of: tables grow, old images stay checkable."""
+
+retired_segments = sa.Table(
+    "retired_segments",
+    metadata,
+    sa.Column("segment_id", sa.String(64), primary_key=True),
+    sa.Column("object_name", sa.Text, nullable=False, unique=True),
+    sa.Column("record_class", sa.String(32), nullable=False),
+    sa.Column("period", sa.String(7), nullable=False),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("bytes_stored", sa.BigInteger, nullable=False),
+    sa.Column("manifest", sa.LargeBinary, nullable=False),
+    sa.Column("committed_at", sa.String(32), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("successor", sa.String(64)),
+    sa.Column("retired_at", sa.String(32), nullable=False),
+    sa.Column("object_deleted_at", sa.String(32)),
+)
+"""Segments that are no more: ``state`` is ``replaced`` (``successor`` holds the rows) or ``destroyed``."""
+
+tombstones = sa.Table(
+    "tombstones",
+    metadata,
+    sa.Column("object_name", sa.String(512), primary_key=True),
+    sa.Column("seen_at", sa.String(32), nullable=False),
+    sa.Column("condemned_at", sa.String(32)),
+    sa.Column("deleted_at", sa.String(32)),
+)
+"""Objects that nothing names. Once condemned, no commit may name them any more."""
 
 
 def timestamp(moment: datetime | None = None) -> str:

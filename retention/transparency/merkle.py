@@ -65,6 +65,25 @@ def extend(hash_: Hash, size: int, frontier: Sequence[bytes], leaves: Iterable[b
     return made
 
 
+def roots_at(hash_: Hash, leaves: Iterable[bytes], sizes: Iterable[int]) -> dict[int, bytes]:
+    """Roots of the tree at the given sizes, from its leaf hashes in order, in one pass and logarithmic memory.
+
+    A size past the last leaf is left out.
+    """
+    wanted = set(sizes)
+    frontier: list[bytes] = []
+    found = {0: root(hash_, [])} if 0 in wanted else {}
+    for size, leaf in enumerate(leaves, 1):
+        value, bits = leaf, size - 1
+        while bits & 1:
+            value = node_hash(hash_, frontier.pop(), value)
+            bits >>= 1
+        frontier.append(value)
+        if size in wanted:
+            found[size] = root(hash_, frontier)
+    return found
+
+
 def root(hash_: Hash, frontier: Sequence[bytes]) -> bytes:
     """Root of the tree whose ``subtrees(0, size)`` hash to ``frontier``; the hash of nothing for the empty tree."""
     if not frontier:
