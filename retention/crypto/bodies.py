@@ -60,8 +60,8 @@ class BodyCipher:
 
     def blind(self, value: str, purpose: str) -> str:
         """A keyed hash (64 hex digits) for equality look-ups: the same value and purpose give the same hash here."""
-        key = self._keys.current(f"system:{self._purpose}", ALWAYS)
-        own = self._suite.hkdf_expand(key.key, b"liucun/blind/v1\x00" + purpose.encode("utf-8"), 32)
+        key = self._keys.index_key(f"system:{self._purpose}")
+        own = self._suite.hkdf_expand(key, b"liucun/blind/v1\x00" + purpose.encode("utf-8"), 32)
         return self._suite.hmac(own, value.encode("utf-8")).hex()
 
 

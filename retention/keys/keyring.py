@@ -10,13 +10,10 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
-
-from argon2.low_level import Type, hash_secret_raw
 
 from errors import UsageError
 from retention.crypto import envelope
@@ -29,25 +26,15 @@ from retention.errors import (
     WrongPassphraseError,
 )
 from retention.keys.files import read_small, write_private
+from retention.keys.passphrase import DEFAULT_COST, KEY_BYTES, Cost, canonical, check_cost, derive
+from retention.keys.passphrase import checksum as _checksum
+from retention.keys.passphrase import text as _text
 from retention.keys.provider import ProviderDescription
 from retention.keys.wrapped import Wrapped
 
 FORMAT: Final = "liucun-keyring"
 VERSION: Final = 1
 FILE_LIMIT: Final = 1 << 20
-KEY_BYTES: Final = 32
-_MEMORY_KIB: Final = range(8, 256 * 1024 + 1)
-_ITERATIONS: Final = range(1, 17)
-_LANES: Final = range(1, 9)
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """Argon2id parameters; the default is RFC 9106's second choice with one lane. Bounded when read."""
-
-    memory_kib: int = 64 * 1024
-    iterations: int = 3
-    lanes: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +63,7 @@ class KeyRing:
         return f"<KeyRing {self.path} current {self._current}>"
 
     @classmethod
-    def create(cls, path: Path, passphrase: str, *, suite_name: str = DEFAULT, cost: Cost = Cost()) -> KeyRing:
+    def create(cls, path: Path, passphrase: str, *, suite_name: str = DEFAULT, cost: Cost = DEFAULT_COST) -> KeyRing:
         """Make a key ring with one fresh key; the file must not exist.
 
         Raises:
@@ -86,7 +73,7 @@ class KeyRing:
         if not passphrase:
             raise UsageError("The passphrase is empty.", cure="Choose a long one: it guards every record.")
         chosen, salt = suite(suite_name), secrets.token_bytes(16)
-        ring = cls(path, chosen, cost, salt, _derive(passphrase, salt, cost))
+        ring = cls(path, chosen, cost, salt, derive(passphrase, salt, cost))
         ring._add_key()
         ring._save(create=True)
         return ring
@@ -108,7 +95,7 @@ class KeyRing:
             )
         clear, sealed = _parse(path, data)
         chosen, cost, salt = clear
-        ring = cls(path, chosen, cost, salt, _derive(passphrase, salt, cost))
+        ring = cls(path, chosen, cost, salt, derive(passphrase, salt, cost))
         try:
             inner = envelope.open_(chosen, ring._sealing_key, sealed, purpose="keyring", context=ring._context())
         except AuthenticationError:
@@ -195,7 +182,7 @@ class KeyRing:
             raise UsageError("The new passphrase is empty.", cure="Choose a long one.")
         before = self._salt, self._sealing_key
         self._salt = secrets.token_bytes(16)
-        self._sealing_key = _derive(new, self._salt, self._cost)
+        self._sealing_key = derive(new, self._salt, self._cost)
         try:
             self._save()
         except BaseException:
@@ -219,7 +206,7 @@ class KeyRing:
         }
 
     def _context(self) -> bytes:
-        return _canonical(self._clear())
+        return canonical(self._clear())
 
     def _save(self, *, create: bool = False) -> None:
         inner = {
@@ -227,7 +214,7 @@ class KeyRing:
             "keys": [{"id": k.key_id, "created_at": k.created_at, "key": _text(k.key)} for k in self._keys.values()],
         }
         sealed = envelope.seal(
-            self._suite, self._sealing_key, _canonical(inner), purpose="keyring", context=self._context()
+            self._suite, self._sealing_key, canonical(inner), purpose="keyring", context=self._context()
         )
         body = {**self._clear(), "sealed": _text(sealed)}
         body["checksum"] = _checksum(body)
@@ -260,41 +247,8 @@ def _taken_apart(body: Any) -> tuple[tuple[Suite, Cost, bytes], bytes]:
         raise ValueError("its suite is unknown")
     kdf = body["kdf"]
     cost = Cost(kdf["memory_kib"], kdf["iterations"], kdf["lanes"])
-    _check_cost(cost)
+    check_cost(cost)
     salt = base64.b64decode(kdf["salt"], validate=True)
     if kdf["name"] != "argon2id" or len(salt) != 16:
         raise ValueError("its key derivation is unknown")
     return (suite(body["suite"]), cost, salt), base64.b64decode(body["sealed"], validate=True)
-
-
-def _check_cost(cost: Cost) -> None:
-    for value, allowed in ((cost.memory_kib, _MEMORY_KIB), (cost.iterations, _ITERATIONS), (cost.lanes, _LANES)):
-        if type(value) is not int or value not in allowed:
-            raise ValueError("its key derivation asks for resources out of bounds")
-    if cost.memory_kib < 8 * cost.lanes:
-        raise ValueError("its key derivation asks for too little memory")
-
-
-def _derive(passphrase: str, salt: bytes, cost: Cost) -> bytes:
-    _check_cost(cost)
-    return hash_secret_raw(
-        passphrase.encode("utf-8", "surrogatepass"),
-        salt,
-        time_cost=cost.iterations,
-        memory_cost=cost.memory_kib,
-        parallelism=cost.lanes,
-        hash_len=KEY_BYTES,
-        type=Type.ID,
-    )
-
-
-def _canonical(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
-
-
-def _checksum(body: Mapping[str, Any]) -> str:
-    return suite("AES-256-GCM-SHA256").hash(_canonical(body)).hex()
-
-
-def _text(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")

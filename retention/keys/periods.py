@@ -24,6 +24,7 @@ from retention.catalogue.migrate import migrate
 from retention.catalogue.tables import timestamp
 from retention.errors import KeyDestroyedError, KeyUnknownError
 from retention.keys.contexts import period_context
+from retention.keys.index import IndexKeys
 from retention.keys.provider import KeyProvider
 from retention.keys.rewrap import rewrap_all
 from retention.keys.tables import period_keys
@@ -31,6 +32,7 @@ from retention.keys.tables import period_keys
 KEY_BYTES: Final = 32
 ALWAYS: Final = "always"
 """The period of keys that belong to no month."""
+_ATTEMPTS: Final = 8
 FORGET_SECONDS: Final = 5.0
 """A key destroyed elsewhere is used by this process for at most so long."""
 
@@ -71,9 +73,10 @@ class _Cached:
 class PeriodKeys:
     """The store of period keys; safe for threads and processes. Open it with ``open``."""
 
-    def __init__(self, database: Catalogue, provider: KeyProvider) -> None:
+    def __init__(self, database: Catalogue, provider: KeyProvider, index: IndexKeys | None = None) -> None:
         self._database = database
         self._provider = provider
+        self._index = index
         self._lock = threading.Lock()
         self._by_id: dict[str, _Cached] = {}
         self._by_period: dict[tuple[str, str], _Cached] = {}
@@ -82,7 +85,7 @@ class PeriodKeys:
         return f"<PeriodKeys under {self._provider.description.key_id}>"
 
     @classmethod
-    def open(cls, url: str, provider: KeyProvider, create: bool = False) -> PeriodKeys:
+    def open(cls, url: str, provider: KeyProvider, create: bool = False, index: IndexKeys | None = None) -> PeriodKeys:
         """Open the store at a SQLAlchemy URL; only ``create`` makes a SQLite file that is not there.
 
         Raises:
@@ -103,7 +106,7 @@ class PeriodKeys:
             raise
         if file and file != ":memory:" and create:
             Path(file).chmod(0o600)
-        return cls(database, provider)
+        return cls(database, provider, index)
 
     @property
     def provider(self) -> KeyProvider:
@@ -132,6 +135,8 @@ class PeriodKeys:
             cached = self._by_period.get(place)
         if cached and time.monotonic() < cached.until:
             return cached.key
+        if not self._provider.description.can_unwrap:
+            return self._remember(self._own(place), place)
         found = self._living(place)
         if found is None:
             self._make(place)
@@ -141,6 +146,21 @@ class PeriodKeys:
                 f"The key of {record_class} {period} was destroyed in the moment it was made.", cure="Try again."
             )
         return self._remember(PeriodKey(found[0], self._unwrapped(found[0], place, found[1])), place)
+
+    def renew(self, record_class: str, period: str) -> PeriodKey:
+        """Make another key of a class and month and seal with it from now on; the older ones still open."""
+        key = self._make((record_class, period), another=True)
+        return self._remember(key, (record_class, period))
+
+    def index_key(self, record_class: str) -> bytes:
+        """The key of 32 bytes for keyed hashes that every writer must compute alike.
+
+        It comes from the store's index keys where there are any, else it is the class's own lasting key.
+
+        Raises:
+            KeyAccessError: there are no index keys, and the provider cannot unwrap.
+        """
+        return self._index.key(record_class) if self._index else self.current(record_class, ALWAYS).key
 
     def get(self, key_id: str) -> PeriodKey:
         """The key of this id.
@@ -253,33 +273,56 @@ class PeriodKeys:
             ).one_or_none()
         return None if row is None else (row.key_id, row.wrapped)
 
-    def _make(self, place: tuple[str, str]) -> None:
-        """Insert a new generation, unless somebody else just did."""
-        key_id = f"{place[0].replace(':', '.')}-{place[1]}-{secrets.token_hex(6)}"
-        wrapped = self._provider.wrap(secrets.token_bytes(KEY_BYTES), period_context(key_id, *place))
+    def _own(self, place: tuple[str, str]) -> PeriodKey:
+        """A key that this process made itself, for a provider that can wrap and not unwrap."""
+        with self._lock:
+            cached = self._by_period.get(place)
         c = period_keys.c
-        try:
-            with self._database.write() as connection:
-                rows = connection.execute(
-                    sa.select(c.generation, c.wrapped.is_not(None).label("lives")).where(
-                        c.record_class == place[0], c.period == place[1]
-                    )
-                ).all()
-                if any(row.lives for row in rows):
-                    return
-                connection.execute(
-                    period_keys.insert().values(
-                        key_id=key_id,
-                        record_class=place[0],
-                        period=place[1],
-                        generation=max((row.generation for row in rows), default=0) + 1,
-                        wrapped=wrapped,
-                        created_at=timestamp(),
-                    )
+        if cached is not None:
+            with self._database.read() as connection:
+                lives = sa.select(c.key_id).where(c.key_id == cached.key.key_id, c.wrapped.is_not(None))
+                if connection.execute(lives).first():
+                    return cached.key
+        return self._make(place, another=True)
+
+    def _make(self, place: tuple[str, str], *, another: bool = False) -> PeriodKey:
+        """Insert a new generation; unless ``another``, not where somebody else just did."""
+        key_id = f"{place[0].replace(':', '.')}-{place[1]}-{secrets.token_hex(6)}"
+        key = PeriodKey(key_id, secrets.token_bytes(KEY_BYTES))
+        wrapped = self._provider.wrap(key.key, period_context(key_id, *place))
+        for attempt in range(_ATTEMPTS):
+            try:
+                self._insert(key_id, place, wrapped, another=another)
+            except ConstraintError:
+                # Two processes on PostgreSQL: the unique constraint let one of them win.
+                if not another:
+                    break
+                if attempt == _ATTEMPTS - 1:
+                    raise BusyError("Many processes are making keys.", cure="Try again.") from None
+            else:
+                break
+        return key
+
+    def _insert(self, key_id: str, place: tuple[str, str], wrapped: bytes, *, another: bool) -> None:
+        c = period_keys.c
+        with self._database.write() as connection:
+            rows = connection.execute(
+                sa.select(c.generation, c.wrapped.is_not(None).label("lives")).where(
+                    c.record_class == place[0], c.period == place[1]
                 )
-        except ConstraintError:
-            # Two processes on PostgreSQL: the unique constraint let one of them win.
-            return
+            ).all()
+            if not another and any(row.lives for row in rows):
+                return
+            connection.execute(
+                period_keys.insert().values(
+                    key_id=key_id,
+                    record_class=place[0],
+                    period=place[1],
+                    generation=max((row.generation for row in rows), default=0) + 1,
+                    wrapped=wrapped,
+                    created_at=timestamp(),
+                )
+            )
 
     def _unwrapped(self, key_id: str, place: tuple[str, str], wrapped: bytes) -> bytes:
         with self._lock:

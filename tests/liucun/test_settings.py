@@ -10,7 +10,8 @@ from pydantic import BaseModel
 from errors import SettingsError
 from liucun.settings import FILE_NAME, TEMPLATE, RunSettings, read_settings
 from pipelines.sources.spec import SourceSpec
-from retention.store import ArchiveSettings, KeySettings
+from retention.keys.settings import KeySettings
+from retention.store import ArchiveSettings
 
 DOCS = (Path(__file__).parents[2] / "docs" / "settings.md").read_text(encoding="utf-8")
 

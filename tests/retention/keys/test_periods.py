@@ -24,8 +24,8 @@ def ring(tmp_path: Path) -> KeyRing:
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'periods.db'}"
+def url(catalogue_url: str) -> str:
+    return catalogue_url
 
 
 def opened(url: str, ring: KeyRing) -> PeriodKeys:
