@@ -11,8 +11,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from detectors.keywords.layers import Layers
 from pipelines.batches import RawBatch
 from pipelines.embedded import EmbeddedRunner
+from pipelines.rules_in_force import JobRules
 from pipelines.sources.files import FileSource
 from pipelines.sources.spec import SourceSpec
 from pipelines.summary import RunSummary
@@ -24,12 +26,16 @@ POLL_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class JobOptions:
-    """``batch_bytes`` of source bytes a batch, ``round_bytes`` a round of the embedded run."""
+    """``batch_bytes`` of source bytes a batch, ``round_bytes`` a round of the embedded run.
+
+    ``rules``: where the keyword rules come from, read again whenever they change; None for those that ship.
+    """
 
     follow: bool = False
     max_seconds: float | None = None
     batch_bytes: int = 8 << 20
     round_bytes: int = 32 << 20
+    rules: Layers | None = None
 
 
 Progress = Callable[[RunSummary, int], None]
@@ -64,7 +70,8 @@ class Job:
         Raises:
             LiucunError: a stage or a source failed; what was committed stays, the next run goes on from there.
         """
-        with EmbeddedRunner(self._store, self._specs) as runner:
+        rules = JobRules.load(self.options.rules) if self.options.rules else None
+        with EmbeddedRunner(self._store, self._specs, rules) as runner:
             while not self._over():
                 batches = self._plan()
                 if batches:
