@@ -43,16 +43,16 @@ units = sa.Table(
 unit_segments = sa.Table(
     "unit_segments",
     metadata,
-    sa.Column("segment_id", sa.String(64), primary_key=True),
+    sa.Column("number", _number, primary_key=True, autoincrement=True),
+    sa.Column("segment_id", sa.String(64), nullable=False, unique=True),
     sa.Column("unit_id", _number, sa.ForeignKey("retention_units.unit_id"), nullable=False),
     sa.Column("period", sa.String(7), nullable=False),
     sa.Column("rows", sa.BigInteger, nullable=False),
     sa.Column("bytes_stored", sa.BigInteger, nullable=False),
     sa.Column("committed_at", sa.String(32), nullable=False),
-    sa.Column("indexed_at", sa.String(32)),
     sa.Index("unit_segments_by_unit", "unit_id"),
 )
-"""Which unit a segment belongs to; ``indexed_at`` is null until its subjects are known."""
+"""Which unit a segment belongs to. A row stands here only once the segment's subjects are known."""
 
 segment_lineage = sa.Table(
     "segment_lineage",
@@ -81,15 +81,15 @@ subjects = sa.Table(
 ``decision`` names the event of the two people who closed one that had no news.
 """
 
-unit_subjects = sa.Table(
-    "unit_subjects",
+segment_subjects = sa.Table(
+    "segment_subjects",
     metadata,
-    sa.Column("unit_id", _number, sa.ForeignKey("retention_units.unit_id"), primary_key=True),
+    sa.Column("number", _number, sa.ForeignKey("unit_segments.number"), primary_key=True),
     sa.Column("blind", sa.LargeBinary(16), primary_key=True),
     sa.Column("rows", sa.BigInteger, nullable=False),
-    sa.Index("unit_subjects_by_blind", "blind"),
+    sa.Index("segment_subjects_by_blind", "blind"),
 )
-"""Which subjects have records in a unit, and how many."""
+"""Which subjects have records in a segment (by its number in ``unit_segments``), and how many."""
 
 decisions = sa.Table(
     "retention_decisions",

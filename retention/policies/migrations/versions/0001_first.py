@@ -38,13 +38,13 @@ def upgrade() -> None:
     op.create_index("retention_units_by_class", "retention_units", ["record_class"])
     op.create_table(
         "unit_segments",
-        sa.Column("segment_id", sa.String(64), primary_key=True),
+        sa.Column("number", number, primary_key=True, autoincrement=True),
+        sa.Column("segment_id", sa.String(64), nullable=False, unique=True),
         sa.Column("unit_id", number, sa.ForeignKey("retention_units.unit_id"), nullable=False),
         sa.Column("period", sa.String(7), nullable=False),
         sa.Column("rows", sa.BigInteger, nullable=False),
         sa.Column("bytes_stored", sa.BigInteger, nullable=False),
         sa.Column("committed_at", sa.String(32), nullable=False),
-        sa.Column("indexed_at", sa.String(32)),
     )
     op.create_index("unit_segments_by_unit", "unit_segments", ["unit_id"])
     op.create_table(
@@ -66,12 +66,12 @@ def upgrade() -> None:
     )
     op.create_index("retention_subjects_by_news", "retention_subjects", ["record_class", "news_on"])
     op.create_table(
-        "unit_subjects",
-        sa.Column("unit_id", number, sa.ForeignKey("retention_units.unit_id"), primary_key=True),
+        "segment_subjects",
+        sa.Column("number", number, sa.ForeignKey("unit_segments.number"), primary_key=True),
         sa.Column("blind", sa.LargeBinary(16), primary_key=True),
         sa.Column("rows", sa.BigInteger, nullable=False),
     )
-    op.create_index("unit_subjects_by_blind", "unit_subjects", ["blind"])
+    op.create_index("segment_subjects_by_blind", "segment_subjects", ["blind"])
     op.create_table(
         "retention_decisions",
         sa.Column("decision_id", sa.String(32), primary_key=True),

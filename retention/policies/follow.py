@@ -1,0 +1,260 @@
+"""The index of subjects follows the archive: which unit each segment is in, and what its records end or leave open.
+
+A completion arrives later than the order it completes, in a segment that cannot change the first one. So each new
+segment is read once, a few columns of it, and what it tells of an order is merged into the order's one row. Units
+(what one period key seals) are judged by those rows. A segment that has not been read yet keeps its whole class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from retention.catalogue.engine import Catalogue
+from retention.catalogue.tables import segments
+from retention.crypto.bodies import BodyCipher
+from retention.manifest import SegmentManifest
+from retention.policies.extract import UNNAMED, SubjectNews, columns_of, subject_news
+from retention.policies.periods import stored_date
+from retention.policies.tables import segment_lineage, segment_subjects, subjects, unit_segments, units
+from retention.policies.words import EndRule, rules
+from retention.schema import RecordClass
+from retention.segments import Archive, open_segment
+
+_GROUP: Final = 32
+"""Segments in one write transaction."""
+_CHUNK: Final = 4000
+"""Rows in one statement."""
+_TERMINAL: Final = ("closed", "dismissed", "reversed")
+"""States of a ticket in which nothing is to be done about it any more."""
+
+
+class Parts(Protocol):
+    """What following needs of an open store."""
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """Segments, units, subjects."""
+        ...
+
+    @property
+    def archive(self) -> Archive:
+        """Sealed segments and their keys."""
+        ...
+
+    @property
+    def bodies(self) -> BodyCipher:
+        """The key of the blinded names."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """How many segments were taken in, and how many of their records name subjects."""
+
+    segments: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    manifest: SegmentManifest
+    committed_at: str
+    news: list[SubjectNews]
+
+
+def blinder(parts: Parts) -> Callable[[str, str], bytes]:
+    """The keyed hash of a subject's name within its class, 16 bytes; equal names hash alike in this store only."""
+    key = bytes.fromhex(parts.bodies.blind("subjects", "retention subjects"))
+    suite = parts.archive.suite
+
+    def blind(record_class: str, name: str) -> bytes:
+        return suite.hmac(key, f"{record_class}\x00{name}".encode("utf-8", "surrogatepass"))[:16]
+
+    return blind
+
+
+def unnamed_subject(record_class: str, period: str) -> str:
+    """The name under which a month's records without an order (seller, stream) are judged."""
+    return f"{UNNAMED}:{record_class}:{period}"
+
+
+def follow(parts: Parts, *, ending_words: Iterable[str] = (), stop: Callable[[], bool] = lambda: False) -> Followed:
+    """Take in every committed segment that is not known yet. Run twice, it changes nothing.
+
+    Raises:
+        IntegrityError, KeyAccessError, StorageError: a segment cannot be read; those before it are taken in.
+    """
+    known_rules = rules(ending_words)
+    blind = blinder(parts)
+    taken = rows = 0
+    while not stop():
+        waiting = _waiting(parts.catalogue)
+        if not waiting:
+            break
+        told = [_told(parts, known_rules, blind, data, committed) for data, committed in waiting]
+        with parts.catalogue.write() as connection:
+            for item in told:
+                rows += _enter(connection, item)
+        taken += len(told)
+    _close_with_tickets(parts.catalogue, blind)
+    return Followed(taken, rows)
+
+
+def unread(connection: sa.Connection) -> dict[str, int]:
+    """How many committed segments of each class are not taken in yet."""
+    g = segments.c
+    rows = connection.execute(
+        sa.select(g.record_class, sa.func.count())
+        .select_from(segments.outerjoin(unit_segments, unit_segments.c.segment_id == g.segment_id))
+        .where(unit_segments.c.number.is_(None))
+        .group_by(g.record_class)
+    )
+    return {row[0]: int(row[1]) for row in rows}
+
+
+def _waiting(catalogue: Catalogue) -> Sequence[Any]:
+    g = segments.c
+    with catalogue.read() as connection:
+        return connection.execute(
+            sa.select(g.manifest, g.committed_at)
+            .select_from(segments.outerjoin(unit_segments, unit_segments.c.segment_id == g.segment_id))
+            .where(unit_segments.c.number.is_(None))
+            .order_by(g.committed_at, g.segment_id)
+            .limit(_GROUP)
+        ).all()
+
+
+def _told(
+    parts: Parts, known: dict[str, EndRule], blind: Callable[[str, str], bytes], data: bytes, committed_at: str
+) -> _Told:
+    manifest = SegmentManifest.from_bytes(data)
+    rule = known.get(manifest.record_class)
+    if rule is None:
+        return _Told(manifest, committed_at, [])
+    table = open_segment(parts.archive, manifest).parquet().read(columns=columns_of(rule), use_threads=False)
+    news = subject_news(
+        table,
+        rule,
+        lambda name: blind(manifest.record_class, name),
+        unnamed=unnamed_subject(manifest.record_class, manifest.period),
+    )
+    return _Told(manifest, committed_at, news)
+
+
+def _enter(connection: sa.Connection, told: _Told) -> int:
+    m = told.manifest
+    there = sa.select(unit_segments.c.number).where(unit_segments.c.segment_id == m.segment_id)
+    if connection.execute(there).first():
+        return 0
+    _upsert(connection, units, [{"key_id": m.key_id, "record_class": m.record_class}], ["key_id"], {})
+    unit_id = connection.execute(sa.select(units.c.unit_id).where(units.c.key_id == m.key_id)).scalar_one()
+    inserted = connection.execute(
+        unit_segments.insert().values(
+            segment_id=m.segment_id,
+            unit_id=unit_id,
+            period=m.period,
+            rows=m.rows,
+            bytes_stored=m.bytes_stored,
+            committed_at=told.committed_at,
+        )
+    )
+    assert inserted.inserted_primary_key is not None
+    number = int(inserted.inserted_primary_key[0])
+    if m.replaces:
+        pairs = [{"segment_id": m.segment_id, "replaced": old} for old in m.replaces]
+        _upsert(connection, segment_lineage, pairs, ["segment_id", "replaced"], {})
+    for begin in range(0, len(told.news), _CHUNK):
+        _merge(connection, m.record_class, number, told.news[begin : begin + _CHUNK])
+    return sum(news.rows for news in told.news)
+
+
+def _merge(connection: sa.Connection, record_class: str, number: int, news: Sequence[SubjectNews]) -> None:
+    connection.execute(
+        segment_subjects.insert(), [{"number": number, "blind": item.blind, "rows": item.rows} for item in news]
+    )
+    latest = {name: _later(name) for name in ("news_on", "ended_at", "ended_on", "open_at")}
+    latest["first_on"] = _earlier("first_on")
+    _upsert(
+        connection,
+        subjects,
+        [
+            {
+                "record_class": record_class,
+                "blind": item.blind,
+                "first_on": item.first_on,
+                "news_on": item.news_on,
+                "ended_at": item.ended_at,
+                "ended_on": item.ended_on,
+                "open_at": item.open_at,
+            }
+            for item in news
+        ],
+        ["record_class", "blind"],
+        latest,
+    )
+
+
+def _close_with_tickets(catalogue: Catalogue, blind: Callable[[str, str], bytes]) -> None:
+    """Evidence counts from the closure of its ticket, which the queue's table tells."""
+    with catalogue.read() as connection:
+        if not sa.inspect(connection).has_table("tickets"):
+            return
+        t = sa.table("tickets", *(sa.column(name) for name in ("ticket_id", "state", "closed_at", "triaged_at")))
+        rows = connection.execute(sa.select(t).where(t.c.state.in_(_TERMINAL))).all()
+        c = subjects.c
+        mine = connection.execute(
+            sa.select(c.blind).where(c.record_class == RecordClass.EVIDENCE.value, c.ended_at.is_(None))
+        )
+        open_ones = set(mine.scalars())
+    closed = []
+    for row in rows:
+        ended = row.closed_at or row.triaged_at
+        found = blind(RecordClass.EVIDENCE.value, row.ticket_id)
+        if ended and found in open_ones:
+            closed.append({"b_blind": found, "b_at": ended, "b_on": stored_date(ended).isoformat()})
+    if closed:
+        with catalogue.write() as connection:
+            connection.execute(
+                subjects.update()
+                .where(
+                    subjects.c.record_class == RecordClass.EVIDENCE.value,
+                    subjects.c.blind == sa.bindparam("b_blind"),
+                )
+                .values(ended_at=sa.bindparam("b_at"), ended_on=sa.bindparam("b_on")),
+                closed,
+            )
+
+
+def _upsert(
+    connection: sa.Connection,
+    table: sa.Table,
+    rows: Sequence[dict[str, Any]],
+    key: Sequence[str],
+    changes: dict[str, Callable[[Any], Any]],
+) -> None:
+    insert: Any = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
+    if changes:
+        changed = {name: make(insert) for name, make in changes.items()}
+        insert = insert.on_conflict_do_update(index_elements=list(key), set_=changed)
+    else:
+        insert = insert.on_conflict_do_nothing(index_elements=list(key))
+    connection.execute(insert, list(rows))
+
+
+def _later(name: str) -> Callable[[Any], Any]:
+    """The later of the stored value and the new one; times and days sort as text, and null is earliest."""
+    return lambda insert: _chosen(subjects.c[name], insert.excluded[name], latest=True)
+
+
+def _earlier(name: str) -> Callable[[Any], Any]:
+    return lambda insert: _chosen(subjects.c[name], insert.excluded[name], latest=False)
+
+
+def _chosen(stored: Any, new: Any, *, latest: bool) -> Any:
+    better = new > stored if latest else new < stored
+    return sa.case((stored.is_(None), new), (new.is_(None), stored), (better, new), else_=stored)
