@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
+from dataclasses import field as dataclass_field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from tickets.bodies import Bodies, ticket_context
 from tickets.clocks import DISPOSAL
 from tickets.recall import insert_sketches, remembered
 from tickets.similar import Sketch, Sketcher
-from tickets.states import EXTENDABLE, Part, State
+from tickets.states import EXTENDABLE, Channel, Part, State
 from tickets.tables import findings as finding_table
 from tickets.tables import tickets as ticket_table
 from tickets.weights import weight_of
@@ -63,6 +64,8 @@ class ContentFinding:
     """Views and reposts, as far as known."""
     blocked_at: datetime | None = None
     """When the platform blocked it by itself, before anybody looked."""
+    details: Mapping[str, str] = dataclass_field(default_factory=dict)
+    """What else is known: URL, reference; sealed with the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +163,12 @@ class _Moment:
 class _Batch:
     """What a batch writes, collected so that each table is written once."""
 
-    opened: list[dict[str, object]] = field(default_factory=list)
-    extended: list[dict[str, object]] = field(default_factory=list)
-    reopened: list[str] = field(default_factory=list)
-    dismissed: list[tuple[str, str]] = field(default_factory=list)
-    findings: list[dict[str, object]] = field(default_factory=list)
-    sketches: list[tuple[str, Sketch]] = field(default_factory=list)
+    opened: list[dict[str, object]] = dataclass_field(default_factory=list)
+    extended: list[dict[str, object]] = dataclass_field(default_factory=list)
+    reopened: list[str] = dataclass_field(default_factory=list)
+    dismissed: list[tuple[str, str]] = dataclass_field(default_factory=list)
+    findings: list[dict[str, object]] = dataclass_field(default_factory=list)
+    sketches: list[tuple[str, Sketch]] = dataclass_field(default_factory=list)
 
     def write(self, connection: sa.Connection) -> None:
         """Write tickets, findings, sketches and events."""
@@ -192,7 +195,11 @@ def _prepared(bodies: Bodies, sketcher: Sketcher, key: str, group: Sequence[Cont
     hits = [hit for content in group for hit in content.findings]
     worst = max(hits, key=lambda hit: (hit.severity, hit.score))
     body = json.dumps(
-        {"texts": [{"field": c.field, "text": c.text, "offset": c.offset} for c in group], "user_id": first.user_id},
+        {
+            "texts": [{"field": c.field, "text": c.text, "offset": c.offset} for c in group],
+            "user_id": first.user_id,
+            "details": {name: value for c in group for name, value in c.details.items()},
+        },
         ensure_ascii=False,
     ).encode("utf-8", "surrogatepass")
     blinds = [bodies.blind(content.text, "text") for content in group]
@@ -213,7 +220,7 @@ def _prepared(bodies: Bodies, sketcher: Sketcher, key: str, group: Sequence[Cont
         "severity": worst.severity,
         "score": max(hit.score for hit in hits),
         "findings": len(hits),
-        "channel": "model" if worst.rule.startswith("model:") else "keyword",
+        "channel": channel_of(worst.rule).value,
         "state": State.DETECTED.value,
         "event_time": timestamp(first.event_time),
         "detected_at": at.now,
@@ -240,6 +247,12 @@ def _prepared(bodies: Bodies, sketcher: Sketcher, key: str, group: Sequence[Cont
     )
     sealed = bodies.seal(body, ticket_context(_number(key, 1)))
     return _Content(key, row, body, sealed, rows, reasons, sketcher.sketch(first.text))
+
+
+def channel_of(rule: str) -> Channel:
+    """How a rule discovers: the word before its colon if that names a channel, else by keywords."""
+    word, colon, _ = rule.partition(":")
+    return Channel(word) if colon and word in {channel.value for channel in Channel} else Channel.KEYWORD
 
 
 def _number(key: str, sequence: int) -> str:

@@ -126,11 +126,17 @@ def list_tickets(
     return tickets_by_id(connection, ids)
 
 
-def tickets_by_id(connection: sa.Connection, ids: Sequence[str]) -> list[Ticket]:
-    """Tickets in the order of their numbers as given; unknown numbers are left out."""
+def tickets_by_id(connection: sa.Connection, ids: Sequence[str], *, lock: bool = False) -> list[Ticket]:
+    """Tickets in the order of their numbers as given; unknown numbers are left out.
+
+    ``lock`` holds them for the transaction, in one order for everybody, so that two bulk steps never wait in a ring.
+    """
     rows: dict[str, Ticket] = {}
+    ordered = sorted(ids) if lock else ids
     for begin in range(0, len(ids), _LOOK_UP):
-        chosen = sa.select(*COLUMNS).where(table.c.ticket_id.in_(ids[begin : begin + _LOOK_UP]))
+        chosen = sa.select(*COLUMNS).where(table.c.ticket_id.in_(ordered[begin : begin + _LOOK_UP]))
+        if lock:
+            chosen = chosen.order_by(table.c.ticket_id).with_for_update()
         rows |= {row.ticket_id: Ticket(*row) for row in connection.execute(chosen)}
     return [rows[ticket_id] for ticket_id in ids if ticket_id in rows]
 
@@ -205,6 +211,8 @@ class TicketDetail:
     findings: tuple[dict[str, Any], ...]
     notes: tuple[dict[str, str], ...]
     timeline: tuple[dict[str, Any], ...]
+    details: dict[str, str]
+    """What else was said when it was opened: URL, reference of an order, who complained."""
 
 
 def ticket_detail(connection: sa.Connection, bodies: Bodies, ticket_id: str) -> TicketDetail:
@@ -250,6 +258,7 @@ def ticket_detail(connection: sa.Connection, bodies: Bodies, ticket_id: str) -> 
             {"at": row.at, "actor": row.actor, "text": bodies.open(row.body, note_context(ticket_id, row.at)).decode()}
             for row in written
         ),
+        details=body.get("details", {}),
         timeline=tuple({"at": r.at, "kind": r.kind, "actor": r.actor, **json.loads(r.body)} for r in timeline),
     )
 

@@ -60,7 +60,7 @@ class Sketcher:
         factors, added = self._functions
         values = _mixed(pairs[:, None] * factors[None, :] + added[None, :]).min(axis=0)
         chosen = values[: BANDS * ROWS].reshape(BANDS, ROWS)
-        folded = np.full(BANDS, 0x9E3779B97F4A7C15, dtype=np.uint64) * np.arange(1, BANDS + 1, dtype=np.uint64)
+        folded: _U64 = np.arange(1, BANDS + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
         for row in range(ROWS):
             folded = _mixed(folded ^ chosen[:, row])
         signature = (values & np.uint64(0xFFFF)).astype("<u2").tobytes()

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from retention.catalogue import images
+
 metadata = sa.MetaData()
 
 tickets = sa.Table(
@@ -119,3 +121,7 @@ notes = sa.Table(
     sa.Index("ticket_notes_by_ticket", "ticket_id"),
 )
 """What people wrote about a ticket, reasons of decisions included; sealed."""
+
+# A ticket's events carry these rows into the log: it can prove them, and the queue can be rebuilt from it.
+for _table in (tickets, findings, notes):
+    images.register("ticket", _table, "ticket_id")

@@ -1,0 +1,300 @@
+"""One step on many tickets, written set-wise, with a token that takes it back for a while."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from errors import NotPermittedError, UsageError
+from retention.catalogue import events
+from retention.catalogue.tables import timestamp
+from tickets.actors import Right
+from tickets.bodies import note_context
+from tickets.categories import below, default_decision
+from tickets.errors import TransitionError
+from tickets.queue import Filters, Ticket, list_tickets, tickets_by_id
+from tickets.recall import forget
+from tickets.states import OPEN, TRANSITIONS, Decision, State, part_of
+from tickets.steps.dating import police_columns
+from tickets.steps.reporting import ReportingSteps
+from tickets.steps.triage import reasons_of
+from tickets.tables import notes as note_table
+from tickets.tables import tickets as table
+from tickets.tables_work import bulk_actions, bulk_items
+
+MOST: Final = 10_000
+_CHUNK: Final = 500
+_RESTORED: Final = ("state", "part", "assignee", "assigned_at", "decision", "triaged_by", "triaged_at")
+"""What a taken-back step leaves as it was; a police clock that was started goes on."""
+
+
+class BulkAction(StrEnum):
+    """Steps that may be taken on many tickets at once."""
+
+    CLAIM = "claim"
+    ASSIGN = "assign"
+    RELEASE = "release"
+    DISMISS = "dismiss"
+    CONFIRM = "confirm"
+
+
+_KINDS: Final = {
+    BulkAction.CLAIM: "ticket.claimed",
+    BulkAction.ASSIGN: "ticket.assigned",
+    BulkAction.RELEASE: "ticket.released",
+    BulkAction.DISMISS: "ticket.dismissed",
+    BulkAction.CONFIRM: "ticket.confirmed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BulkResult:
+    """What became of a bulk step: ``token`` undoes it until ``until``; ``refused`` are (ticket, why not)."""
+
+    token: str
+    until: str
+    done: tuple[str, ...]
+    refused: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    action: BulkAction
+    decision: Decision | None
+    assignee: str | None
+    now: datetime
+
+
+class BulkSteps(ReportingSteps):
+    """Steps on many tickets."""
+
+    def bulk(
+        self,
+        action: BulkAction,
+        ids: Sequence[str] | None = None,
+        *,
+        filters: Filters | None = None,
+        decision: Decision | None = None,
+        assignee: str | None = None,
+        reason: str = "",
+        limit: int = 1_000,
+    ) -> BulkResult:
+        """Take one step on many tickets, given by number or by a filter (the first ``limit`` in the queue's order).
+
+        Each ticket is judged by itself: what its state or the rule of the second person does not allow is refused with
+        a word, the rest is done in one transaction.
+
+        Raises:
+            UsageError: nothing or too much is given, or what the step needs is missing.
+        """
+        self.who.require(Right.TRIAGE)
+        if (ids is None) == (filters is None):
+            raise UsageError("Give either numbers of tickets or a filter.", cure="One of the two.")
+        if (len(ids) if ids is not None else limit) > MOST:
+            raise UsageError(f"A bulk step takes at most {MOST} tickets.", cure="Take it in parts.")
+        wanted = self._wanted(action, decision, assignee, reason)
+        if ids is None:
+            with self.catalogue.read() as connection:
+                ids = [ticket.ticket_id for ticket in list_tickets(connection, filters or Filters(), limit=limit)]
+        ids = list(dict.fromkeys(ids))
+        reasons, notes = self._prepared(action, ids, reason)
+        until = timestamp(wanted.now + timedelta(minutes=self.settings.undo_minutes))
+        with self.catalogue.write() as connection:
+            found = {ticket.ticket_id: ticket for ticket in tickets_by_id(connection, ids, lock=True)}
+            refused = [(number, "there is no such ticket") for number in ids if number not in found]
+            changes: list[tuple[Ticket, dict[str, object]]] = []
+            for ticket in found.values():
+                try:
+                    changes.append((ticket, self._planned(ticket, wanted)))
+                except (TransitionError, NotPermittedError) as error:
+                    refused.append((ticket.ticket_id, error.what))
+            token = self._new_id("B")
+            self._write_all(connection, changes, _KINDS[action])
+            done = tuple(ticket.ticket_id for ticket, _ in changes)
+            chosen = set(done)
+            if written := [note for note in notes if note["ticket_id"] in chosen]:
+                connection.execute(note_table.insert(), written)
+            forget(connection, [ticket.ticket_id for ticket, _ in changes if ticket.state == State.DISMISSED])
+            self._remember(connection, {number: reasons[number] for number in done if number in reasons})
+            self._keep(connection, token, wanted, until, changes)
+        return BulkResult(token, until, done, tuple(refused))
+
+    def undo(self, token: str) -> BulkResult:
+        """Take a bulk step back 撤回: those of its tickets that nobody changed since are as they were.
+
+        Raises:
+            NotPermittedError: somebody else took the step.
+            TransitionError: its time has passed, or it was taken back before.
+        """
+        self.who.require(Right.TRIAGE)
+        b, i = bulk_actions.c, bulk_items.c
+        with self.catalogue.write() as connection:
+            row = connection.execute(sa.select(bulk_actions).where(b.token == token).with_for_update()).one_or_none()
+            if row is None:
+                raise UsageError(f"There is no bulk step {token!r}.", cure="Check the token.")
+            if row.actor != self.who.name:
+                raise NotPermittedError(f"{row.actor} took this step.", cure="Only they can take it back.")
+            if row.undone_at is not None or row.until < timestamp():
+                raise TransitionError(
+                    f"The step {token} was taken back before, or its time ran out at {row.until}.",
+                    cure="Correct the tickets one by one.",
+                )
+            items = connection.execute(sa.select(i.ticket_id, i.before, i.version).where(i.token == token)).all()
+            found = {t.ticket_id: t for t in tickets_by_id(connection, [item.ticket_id for item in items], lock=True)}
+            changes: list[tuple[Ticket, dict[str, object]]] = []
+            refused: list[tuple[str, str]] = []
+            for item in items:
+                ticket = found[item.ticket_id]
+                if ticket.version == item.version:
+                    changes.append((ticket, json.loads(item.before)))
+                else:
+                    refused.append((item.ticket_id, "somebody changed it since"))
+            self._write_all(connection, changes, "ticket.undone", {"undid": row.action})
+            forget(connection, [ticket.ticket_id for ticket, _ in changes])
+            connection.execute(bulk_actions.update().where(b.token == token).values(undone_at=timestamp()))
+        return BulkResult(token, row.until, tuple(ticket.ticket_id for ticket, _ in changes), tuple(refused))
+
+    def _wanted(self, action: BulkAction, decision: Decision | None, assignee: str | None, reason: str) -> _Wanted:
+        if action in (BulkAction.DISMISS, BulkAction.CONFIRM):
+            self._require(reason)
+        if action is BulkAction.CONFIRM and decision is None:
+            raise UsageError("A confirmation needs a decision.", cure="Choose illegal, harmful or violation.")
+        if action is BulkAction.ASSIGN and not (assignee or "").strip():
+            raise UsageError("Whom to assign the tickets to is missing.", cure="Name an account.")
+        return _Wanted(action, decision, self.who.name if action is BulkAction.CLAIM else assignee, datetime.now(UTC))
+
+    def _prepared(
+        self, action: BulkAction, ids: Sequence[str], reason: str
+    ) -> tuple[dict[str, list[tuple[str, str, str]]], list[dict[str, object]]]:
+        """What needs the keys, done before the transaction: blinded reasons of dismissals, sealed notes."""
+        reasons: dict[str, list[tuple[str, str, str]]] = {}
+        if action is BulkAction.DISMISS and self.settings.dismissal_days:
+            with self.catalogue.read() as connection:
+                known = [ticket.ticket_id for ticket in tickets_by_id(connection, ids)]
+                reasons = {number: reasons_of(connection, self.bodies, number) for number in known}
+        at = timestamp()
+        text = reason.encode("utf-8", "replace")
+        notes: list[dict[str, object]] = [
+            {
+                "ticket_id": number,
+                "at": at,
+                "actor": self.who.name,
+                "body": self.bodies.seal(text, note_context(number, at)),
+            }
+            for number in (ids if reason.strip() else ())
+        ]
+        return reasons, notes
+
+    def _planned(self, ticket: Ticket, wanted: _Wanted) -> dict[str, object]:
+        """The columns that a step changes in a ticket, or why it may not."""
+        at = timestamp(wanted.now)
+        if wanted.action in (BulkAction.CLAIM, BulkAction.ASSIGN, BulkAction.RELEASE):
+            return self._planned_holder(ticket, wanted, at)
+        if ticket.pending is not None:
+            raise TransitionError("it waits for a second person", cure="Decide it by itself.")
+        if wanted.decision is None:
+            return {**_to(ticket, State.DISMISSED), "decision": None, "triaged_by": self.who.name, "triaged_at": at}
+        default = default_decision(ticket.category, ticket.subtype, self.settings.defaults)
+        if below(wanted.decision, default):
+            raise TransitionError(
+                f"the default is {default.chinese}: going below it needs a second person", cure="Decide it by itself."
+            )
+        if ticket.blocked_at is not None:
+            raise TransitionError("it was blocked automatically", cure="Decide it by itself.")
+        return {
+            **_to(ticket, State.CONFIRMED),
+            "decision": wanted.decision.value,
+            "triaged_by": self.who.name,
+            "triaged_at": at,
+            **police_columns(ticket, wanted.decision, wanted.now, self.settings),
+        }
+
+    def _planned_holder(self, ticket: Ticket, wanted: _Wanted, at: str) -> dict[str, object]:
+        if wanted.action is BulkAction.CLAIM and ticket.assignee not in (None, self.who.name):
+            raise TransitionError(f"{ticket.assignee} took it at {ticket.assigned_at}", cure="Take another one.")
+        self._may_move_from(ticket)
+        if ticket.state != State.DISMISSED and ticket.state not in OPEN:
+            raise TransitionError(f"it is {ticket.state}: it wants no work", cure="Take another one.")
+        if wanted.action is BulkAction.RELEASE:
+            back = ticket.state == State.TRIAGE and ticket.pending is None
+            state = State.DETECTED if back else State(ticket.state)
+            return {"state": state.value, "part": ticket.part, "assignee": None, "assigned_at": None}
+        loose = ticket.state in (State.DETECTED, State.DISMISSED)
+        given = {"assignee": wanted.assignee, "assigned_at": at}
+        return (
+            {**_to(ticket, State.TRIAGE), **given} if loose else {"state": ticket.state, "part": ticket.part, **given}
+        )
+
+    def _write_all(
+        self,
+        connection: sa.Connection,
+        changes: Sequence[tuple[Ticket, Mapping[str, object]]],
+        kind: str,
+        said: Mapping[str, object] | None = None,
+    ) -> None:
+        """Write columns and events; the transaction holds the rows, so a changed version cannot slip in between."""
+        by_columns: dict[tuple[str, ...], list[dict[str, object]]] = {}
+        for ticket, values in changes:
+            row = {"b_id": ticket.ticket_id, "b_version": ticket.version, **{f"b_{k}": v for k, v in values.items()}}
+            by_columns.setdefault(tuple(sorted(values)), []).append(row)
+        for names, rows in by_columns.items():
+            statement = (
+                table.update()
+                .where(table.c.ticket_id == sa.bindparam("b_id"), table.c.version == sa.bindparam("b_version"))
+                .values(**{name: sa.bindparam(f"b_{name}") for name in names}, version=table.c.version + 1)
+            )
+            for begin in range(0, len(rows), _CHUNK):
+                connection.execute(statement, rows[begin : begin + _CHUNK])
+        events.append_many(
+            connection,
+            [
+                (
+                    f"ticket:{ticket.ticket_id}",
+                    {"from": ticket.state, "to": values["state"], **_shown(values), "bulk": True, **(said or {})},
+                )
+                for ticket, values in changes
+            ],
+            kind=kind,
+            actor=self.who.name,
+        )
+
+    def _keep(
+        self,
+        connection: sa.Connection,
+        token: str,
+        wanted: _Wanted,
+        until: str,
+        changes: Sequence[tuple[Ticket, Mapping[str, object]]],
+    ) -> None:
+        connection.execute(
+            bulk_actions.insert().values(
+                token=token, actor=self.who.name, action=wanted.action.value, at=timestamp(wanted.now), until=until
+            )
+        )
+        rows = [
+            {
+                "token": token,
+                "ticket_id": ticket.ticket_id,
+                "before": json.dumps({name: value for name, value in asdict(ticket).items() if name in _RESTORED}),
+                "version": ticket.version + 1,
+            }
+            for ticket, _ in changes
+        ]
+        if rows:
+            connection.execute(bulk_items.insert(), rows)
+
+
+def _to(ticket: Ticket, state: State) -> dict[str, object]:
+    if state not in TRANSITIONS[State(ticket.state)]:
+        raise TransitionError(f"it is {ticket.state}: it cannot become {state.value}", cure="Leave it out.")
+    return {"state": state.value, "part": int(part_of(state))}
+
+
+def _shown(values: Mapping[str, Any]) -> dict[str, object]:
+    return {name: value for name, value in values.items() if name not in ("state", "part")}

@@ -1,0 +1,233 @@
+"""Disposal 处置: measures ordered of the platform, their acknowledgement, and the moment that starts the ten days."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+from errors import UsageError
+from retention.catalogue.tables import timestamp
+from tickets.actors import Right
+from tickets.errors import TicketChangedError, TransitionError
+from tickets.evidence import Evidence, add_evidence, prepare_evidence
+from tickets.messages import order_message
+from tickets.queue import Ticket, get_ticket
+from tickets.states import Decision, Measure, Part, State, part_of
+from tickets.steps.base import as_time, earliest
+from tickets.steps.dating import due_columns
+from tickets.steps.triage import TriageSteps
+from tickets.tables_sending import orders
+
+_DONE = (State.DISPOSED, State.REPORTED, State.ACKNOWLEDGED, State.CLOSED)
+
+
+class DisposalSteps(TriageSteps):
+    """Steps that act on content and accounts."""
+
+    def dispose(
+        self,
+        ticket_id: str,
+        measure: Measure,
+        *,
+        reason: str = "",
+        ordered_at: datetime | None = None,
+        effective_at: datetime | None = None,
+    ) -> Ticket:
+        """Dispose of the content 处置: for what is illegal the ten working days count from when it took effect.
+
+        The evidence is sealed first. Where a platform is set up, the order goes out to it, and without ``effective_at``
+        the days count provisionally from the order until it acknowledges. Where none is, a person states what was done.
+
+        Raises:
+            TransitionError: the ticket is not confirmed.
+            UsageError: a time lies in the future, before detection, or effect before order.
+        """
+        self.who.require(Right.TRIAGE)
+        ordered = (ordered_at or effective_at or datetime.now(UTC)).astimezone(UTC)
+        platform = bool(self.settings.platform.url)
+        effective = effective_at.astimezone(UTC) if effective_at else None if platform else ordered
+        evidence = self._gather(ticket_id)
+        with self.catalogue.write() as connection:
+            ticket = get_ticket(connection, ticket_id)
+            if ticket.version != evidence.version:
+                raise TicketChangedError(
+                    f"The ticket {ticket_id} changed while its evidence was sealed.", cure="Look at it, then repeat."
+                )
+            self._check_times(ticket, ordered, effective or ordered)
+            values: dict[str, object] = {
+                "measure": measure.value,
+                "ordered_at": timestamp(ordered),
+                "effective_at": timestamp(effective) if effective else None,
+                "effect": "stated" if effective else "ordered",
+                **due_columns(ticket.decision, ticket.own_due_at, effective or ordered, self.calendar, self.settings),
+            }
+            self._note(connection, ticket_id, reason)
+            said = {"evidence_sha256": evidence.sha256, "evidence_sm3": evidence.sm3}
+            moved = self._move(connection, ticket, State.DISPOSED, "ticket.disposed", values, said)
+            add_evidence(connection, evidence, self.who.name)
+            if platform:
+                self._order(connection, moved, measure.value, ordered, evidence)
+            return moved
+
+    def order(self, ticket_id: str, measure: Measure, reason: str) -> str:
+        """Order a further measure of the platform and return its number; the clock, which runs, is not touched."""
+        self.who.require(Right.TRIAGE)
+        self._require(reason)
+        evidence = self._gather(ticket_id)
+        with self.catalogue.write() as connection:
+            ticket = get_ticket(connection, ticket_id)
+            if ticket.state not in _DONE:
+                raise TransitionError(
+                    f"The ticket {ticket_id} is {ticket.state}: dispose of it first.", cure="Use `dispose`."
+                )
+            self._note(connection, ticket_id, reason)
+            return self._order(connection, ticket, measure.value, datetime.now(UTC), evidence)
+
+    def acknowledge_order(self, order_id: str, *, effective_at: datetime | None = None, reference: str = "") -> Ticket:
+        """Record that the platform carried out an order: the ten days count from the first effective measure.
+
+        Twice the same acknowledgement changes nothing.
+        """
+        self.who.require(Right.TRIAGE)
+        now = datetime.now(UTC)
+        moment = (effective_at or now).astimezone(UTC)
+        with self.catalogue.write() as connection:
+            row = self._open_order(connection, order_id)
+            ticket = get_ticket(connection, row.ticket_id)
+            if row.state == "acknowledged":
+                return ticket
+            if moment > now:
+                raise UsageError("A measure cannot take effect in the future.", cure="Check the platform's clock.")
+            moment = max(moment, as_time(row.ordered_at))
+            changed = {"state": "acknowledged", "acknowledged_at": timestamp(now), "effective_at": timestamp(moment)}
+            connection.execute(
+                orders.update().where(orders.c.order_id == order_id).values(**changed, reference=reference or None)
+            )
+            said: dict[str, object] = {"order": order_id, "measure": row.measure, "reference": reference or None}
+            if row.measure == "restore":
+                return self._change(connection, ticket, "ticket.restored", {}, said)
+            first = earliest(timestamp(moment), ticket.effective_at)
+            assert first is not None
+            effect = "acknowledged" if first == timestamp(moment) else ticket.effect
+            return self._set_effective(connection, ticket, as_time(first), effect, said)
+
+    def refuse_order(self, order_id: str, reason: str) -> Ticket:
+        """Record that the platform did not carry out an order: what rested on it is to be disposed of again."""
+        self.who.require(Right.TRIAGE)
+        self._require(reason)
+        with self.catalogue.write() as connection:
+            row = self._open_order(connection, order_id)
+            ticket = get_ticket(connection, row.ticket_id)
+            connection.execute(orders.update().where(orders.c.order_id == order_id).values(state="refused"))
+            self._note(connection, row.ticket_id, reason)
+            back = ticket.effective_at is None and ticket.state == State.DISPOSED
+            values = {"part": int(Part.DISPOSE)} if back else {}
+            return self._change(connection, ticket, "ticket.order_refused", values, {"order": order_id})
+
+    def set_effective(self, ticket_id: str, moment: datetime, reason: str) -> Ticket:
+        """Correct when the measure took effect. Earlier at once; later waits for a second person (``approve``)."""
+        self.who.require(Right.TRIAGE)
+        self._require(reason)
+        with self.catalogue.write() as connection:
+            ticket = get_ticket(connection, ticket_id)
+            if ticket.state not in (State.DISPOSED, State.REPORTED) or ticket.ordered_at is None:
+                raise TransitionError(
+                    f"The ticket {ticket_id} is {ticket.state}: there is no disposal whose time could be corrected.",
+                    cure="Dispose of it, or leave the time as it was reported.",
+                )
+            if ticket.pending is not None:
+                raise TransitionError(f"The ticket {ticket_id} waits for a second person already.", cure="Let it end.")
+            self._check_times(ticket, min(moment.astimezone(UTC), as_time(ticket.ordered_at)), moment)
+            self._note(connection, ticket_id, reason)
+            if timestamp(moment) <= (ticket.effective_at or ticket.ordered_at):
+                return self._set_effective(connection, ticket, moment, "stated", {})
+            approval = self._ask(connection, ticket, "effective", {"effective_at": timestamp(moment)})
+            said = {"approval": approval, "effective_at": timestamp(moment)}
+            return self._change(connection, ticket, "ticket.time_proposed", {"pending": approval}, said)
+
+    def close(self, ticket_id: str) -> Ticket:
+        """Close a ticket 办结: 违法 and 不良 once their report was acknowledged, 违规 once it was disposed of."""
+        self.who.require(Right.TRIAGE)
+        with self.catalogue.write() as connection:
+            ticket = get_ticket(connection, ticket_id)
+            if ticket.state == State.DISPOSED and (ticket.decision != Decision.VIOLATION or ticket.own_due_at):
+                raise TransitionError(
+                    f"The ticket {ticket_id} is {_word(ticket)} and not reported yet.",
+                    cure="Report it, and close it after its receipt.",
+                )
+            if ticket.appealed_at is not None or ticket.pending is not None or ticket.correction_needed:
+                raise TransitionError(
+                    f"The ticket {ticket_id} has an appeal, an approval or a correction open.", cure="Settle it first."
+                )
+            if ticket.state == State.DISPOSED and ticket.effective_at is None:
+                raise TransitionError(
+                    f"The platform has not acknowledged the disposal of {ticket_id}.", cure="Wait for it, or state it."
+                )
+            return self._move(connection, ticket, State.CLOSED, "ticket.closed", {"closed_at": timestamp()})
+
+    def _set_effective(
+        self,
+        connection: sa.Connection,
+        ticket: Ticket,
+        moment: datetime,
+        effect: str | None,
+        said: Mapping[str, object],
+    ) -> Ticket:
+        values: dict[str, object] = {"effective_at": timestamp(moment), "effect": effect, "missed_at": None}
+        if "pending" in said:
+            values["pending"] = None
+        if ticket.state == State.DISPOSED:
+            values |= due_columns(ticket.decision, ticket.own_due_at, moment, self.calendar, self.settings)
+            values["part"] = int(part_of(State.DISPOSED))
+        before = {"effective_before": ticket.effective_at, "due_before": ticket.due_at}
+        return self._change(connection, ticket, "ticket.effective", values, {**values, **before, **said})
+
+    def _order(
+        self, connection: sa.Connection, ticket: Ticket, measure: str, ordered: datetime, evidence: Evidence
+    ) -> str:
+        order_id = self._new_id("D")
+        connection.execute(
+            orders.insert().values(
+                order_id=order_id,
+                ticket_id=ticket.ticket_id,
+                measure=measure,
+                ordered_by=self.who.name,
+                ordered_at=timestamp(ordered),
+                state="waiting",
+            )
+        )
+        if self.settings.platform.url:
+            order_message(connection, self.bodies, ticket, order_id, measure, timestamp(ordered), evidence.user_id)
+        said = {"order": order_id, "measure": measure}
+        self._event(connection, "ticket.ordered", f"ticket:{ticket.ticket_id}", said)
+        return order_id
+
+    def _gather(self, ticket_id: str) -> Evidence:
+        with self.catalogue.read() as connection:
+            return prepare_evidence(connection, self.bodies, ticket_id)
+
+    @staticmethod
+    def _open_order(connection: sa.Connection, order_id: str) -> sa.Row[tuple[object, ...]]:
+        row = connection.execute(sa.select(orders).where(orders.c.order_id == order_id).with_for_update()).one_or_none()
+        if row is None:
+            raise UsageError(f"There is no disposal order {order_id!r}.", cure="Check the number the platform sent.")
+        return row
+
+    @staticmethod
+    def _check_times(ticket: Ticket, ordered: datetime, effective: datetime) -> None:
+        now = datetime.now(UTC)
+        if ordered > now or effective > now:
+            raise UsageError("A disposal cannot lie in the future.", cure="Give the time at which it happened.")
+        if effective < ordered:
+            raise UsageError("A measure cannot take effect before it was ordered.", cure="Check both times.")
+        if timestamp(ordered) < min(ticket.detected_at, ticket.event_time):
+            raise UsageError(
+                f"The disposal lies before the content itself ({ticket.event_time}).",
+                cure="Check the time and its zone.",
+            )
+
+
+def _word(ticket: Ticket) -> str:
+    return Decision(ticket.decision).chinese if ticket.decision else "undecided"
