@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO ?= demo
 
-.PHONY: services services-down test-services model kills run test test-slow lint lock clean help
+.PHONY: softhsm services services-down test-services model kills run test test-slow lint lock clean help
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -54,6 +54,10 @@ services-down:
 # The tests that need them; started before with `make services`.
 test-services: $(STAMP)
 	$(BIN)/python -m pytest -n 0 -m services
+
+# The PKCS#11 token in software that tests/retention/keys/test_pkcs11.py runs on; without it they skip.
+softhsm:
+	@bash deploy/softhsm.sh
 
 lock: $(STAMP)
 	$(BIN)/python -m pip install --quiet uv
