@@ -1,0 +1,271 @@
+"""The attacker: an administrator who owns the database, the objects, the key ring and its passphrase.
+
+Only what the second custodian has seen is out of his reach. Each of his moves is tried twice: he changes the data
+alone, and he also rewrites the log to fit, with the real signing keys.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import sqlalchemy as sa
+
+from liucun.store import TICKET_SCRIPTS
+from retention.catalogue import events
+from retention.catalogue.migrate import migrate
+from retention.catalogue.tables import (
+    batches,
+    checkpoints,
+    log_entries,
+    log_leaves,
+    log_nodes,
+    log_pending,
+    partitions,
+    segment_places,
+    segments,
+)
+from retention.catalogue.tables import events as event_table
+from retention.errors import LogForkedError
+from retention.manifest import SegmentManifest
+from retention.segments import open_segment, write_segment
+from retention.transparency.sequencer import sequence
+from tests.retention.sealed_store import hours, make_store
+from tests.retention.transparency.conftest import Logged, keeper, open_ticket
+from tickets.tables import tickets
+
+HISTORY = {"log_forked", "log_rolled_back"}
+THOROUGH = pytest.mark.parametrize("thorough", [False, True], ids=["data only", "log rewritten and signed anew"])
+
+
+def rewrite_history(logged: Logged) -> None:
+    """Make a new log, with the real keys, that fits what the catalogue says now."""
+    with logged.store.catalogue.write() as connection:
+        for table in (log_leaves, log_nodes, log_entries, checkpoints, log_pending):
+            connection.execute(table.delete())
+        for name in [*logged.store.objects.list("log/")]:
+            logged.store.objects.delete(name)
+        ids = connection.execute(sa.select(segments.c.segment_id).order_by(segments.c.committed_at)).scalars()
+        events.queue(connection, events.SEGMENT, list(ids))
+        numbers = connection.execute(sa.select(event_table.c.id).order_by(event_table.c.id)).scalars()
+        events.queue(connection, events.EVENT, [str(number) for number in numbers])
+    sequence(logged.log)
+
+
+def manifests(logged: Logged) -> list[SegmentManifest]:
+    """All manifests in order of their places."""
+    with logged.store.catalogue.read() as connection:
+        found = connection.execute(sa.select(segments.c.manifest)).scalars().all()
+    return sorted((SegmentManifest.from_bytes(data) for data in found), key=lambda m: m.places[0].start)
+
+
+def test_an_honest_store_passes_and_is_anchored(logged: Logged) -> None:
+    report = logged.audit()
+    assert report.ok, report.findings
+    assert report.anchored
+    assert report.checked["log_entries"] == report.checked["log_witnessed"] == 9
+    assert report.checked["imaged_rows"] == 9  # three tickets, their findings, their (no) notes
+
+
+@THOROUGH
+def test_he_deletes_a_segment(logged: Logged, thorough: bool) -> None:
+    gone = manifests(logged)[1]
+    with logged.store.catalogue.write() as connection:
+        connection.execute(segment_places.delete().where(segment_places.c.segment_id == gone.segment_id))
+        connection.execute(segments.delete().where(segments.c.segment_id == gone.segment_id))
+    logged.store.objects.delete(gone.object_name)
+    if thorough:
+        rewrite_history(logged)
+    assert logged.kinds() & ({*HISTORY} if thorough else {"entry_missing"})
+
+
+@THOROUGH
+def test_he_deletes_a_segment_and_renumbers_the_rest(logged: Logged, thorough: bool) -> None:
+    """So that the coverage audit sees no gap."""
+    _, gone, moved = manifests(logged)
+    shift = gone.places[0].end - gone.places[0].start
+    place = replace(moved.places[0], start=moved.places[0].start - shift, end=moved.places[0].end - shift)
+    table = open_segment(logged.store.archive, moved).parquet().read()
+    offsets = pa.array([n - shift for n in table.column("log_offset").to_pylist()], pa.int64())
+    position = table.schema.get_field_index("log_offset")
+    changed = table.set_column(position, table.schema.field(position), offsets).cast(table.schema)
+    forged = write_segment(logged.store.archive, changed, record_class="user_log", period="2026-03", places=(place,))
+    with logged.store.catalogue.write() as connection:
+        for old in (gone, moved):
+            connection.execute(segment_places.delete().where(segment_places.c.segment_id == old.segment_id))
+            connection.execute(segments.delete().where(segments.c.segment_id == old.segment_id))
+            connection.execute(batches.delete().where(batches.c.start == old.places[0].start))
+        enter(connection, forged)
+        connection.execute(
+            batches.insert().values(
+                source=place.source,
+                partition=place.partition,
+                start=place.start,
+                end=place.end,
+                records=place.rows,
+                headers=0,
+                blanks=0,
+                committed_at="2026-03-01T00:00:00.000000Z",
+            )
+        )
+        connection.execute(partitions.update().values(cursor=place.end))
+    if thorough:
+        rewrite_history(logged)
+    kinds = logged.kinds()
+    assert kinds & HISTORY if thorough else {"entry_missing", "entry_unlogged"} <= kinds
+
+
+@THOROUGH
+def test_he_seals_changed_content_anew(logged: Logged, thorough: bool) -> None:
+    old = manifests(logged)[0]
+    table = open_segment(logged.store.archive, old).parquet().read()
+    position = table.schema.get_field_index("user_id")
+    names = pa.array(["somebody else"] * table.num_rows, table.schema.field(position).type)
+    changed = table.set_column(position, table.schema.field(position), names)
+    forged = write_segment(logged.store.archive, changed, record_class="user_log", period="2026-03", places=old.places)
+    assert forged.segment_id == old.segment_id
+    with logged.store.catalogue.write() as connection:
+        connection.execute(segment_places.delete().where(segment_places.c.segment_id == old.segment_id))
+        connection.execute(segments.delete().where(segments.c.segment_id == old.segment_id))
+        enter(connection, forged)
+    logged.store.objects.delete(old.object_name)
+    if thorough:
+        rewrite_history(logged)
+    assert logged.kinds() & ({*HISTORY} if thorough else {"entry_changed"})
+
+
+def test_he_puts_last_weeks_database_back(logged: Logged, tmp_path: Path) -> None:
+    logged.store.catalogue.close()
+    copy = tmp_path / "last-week.db"
+    shutil.copy(logged.store.root / "catalogue.db", copy)
+    logged.store.add(hours(5))
+    logged.log.keep()
+    logged.store.catalogue.close()
+    for suffix in ("-wal", "-shm"):
+        Path(f"{logged.store.root / 'catalogue.db'}{suffix}").unlink(missing_ok=True)
+    shutil.copy(copy, logged.store.root / "catalogue.db")
+    report = logged.audit()
+    assert "log_rolled_back" in {fault.kind for fault in report.faults}
+    assert not report.anchored
+    # Nor does the archive go on from there, not even with new records.
+    logged.store.add(hours(7))
+    with pytest.raises(LogForkedError, match="rolled back"):
+        logged.log.keep()
+
+
+def test_he_forks_the_log(logged: Logged) -> None:
+    """Two histories from one past: one shown to the custodian, one kept."""
+    with logged.store.catalogue.read() as connection:
+        newest = connection.execute(sa.select(sa.func.max(event_table.c.id))).scalar_one()
+    with logged.store.catalogue.write() as connection:
+        connection.execute(event_table.update().where(event_table.c.id == newest).values(actor="os:nobody"))
+    rewrite_history(logged)
+    assert logged.kinds() >= {"log_forked"}
+    logged.store.add(hours(7))
+    with pytest.raises(LogForkedError, match="another log"):
+        logged.log.keep()
+
+
+@THOROUGH
+def test_he_changes_a_tickets_time(logged: Logged, thorough: bool) -> None:
+    with logged.store.catalogue.write() as connection:
+        connection.execute(tickets.update().values(detected_at="2026-03-20T00:00:00.000000Z"))
+    kinds = logged.kinds()
+    assert "row_changed" in kinds
+    if thorough:
+        with logged.store.catalogue.write() as connection:
+            connection.execute(event_table.update().values(images=None, payload=None))
+            for number, subject in connection.execute(sa.select(event_table.c.id, event_table.c.subject)).all():
+                connection.info.setdefault("liucun_events", []).append((number, subject))
+        rewrite_history(logged)
+        assert logged.kinds() & HISTORY
+
+
+def test_he_deletes_a_ticket_or_slips_one_in(logged: Logged) -> None:
+    with logged.store.catalogue.read() as connection:
+        row = connection.execute(sa.select(tickets).limit(1)).one()._asdict()
+    with logged.store.catalogue.write() as connection:
+        connection.execute(tickets.insert().values({**row, "ticket_id": "T1", "content_key": "0" * 64}))
+    assert "row_unlogged" in logged.kinds()
+    with logged.store.catalogue.write() as connection:
+        connection.execute(sa.text("PRAGMA defer_foreign_keys=ON"))
+        connection.execute(tickets.delete().where(tickets.c.ticket_id.in_(["T1", row["ticket_id"]])))
+        connection.execute(sa.text("DELETE FROM findings WHERE ticket_id = :t"), {"t": row["ticket_id"]})
+    assert "row_changed" in logged.kinds()
+
+
+def test_he_edits_or_drops_an_event(logged: Logged) -> None:
+    with logged.store.catalogue.write() as connection:
+        connection.execute(event_table.update().where(event_table.c.id == 1).values(actor="os:somebody"))
+        connection.execute(event_table.delete().where(event_table.c.id == 3))
+    assert {"entry_changed", "entry_missing"} <= logged.kinds()
+
+
+def test_he_empties_the_queue_of_the_log(logged: Logged) -> None:
+    """An event that the log was never told of is a fault of its own."""
+    open_ticket(logged.store, 5000)
+    with logged.store.catalogue.write() as connection:
+        connection.execute(log_pending.delete())
+    assert "entry_unlogged" in logged.kinds()
+
+
+def test_he_damages_the_entries_objects(logged: Logged) -> None:
+    name = next(iter(logged.store.objects.list("log/entries/")))
+    data = bytearray(logged.store.objects.read(name))
+    data[-1] ^= 1
+    logged.store.objects.delete(name)
+    logged.store.objects.put(name, data)
+    assert "entries_refused" in logged.kinds()
+
+
+def test_he_replaces_the_whole_store_under_new_keys(logged: Logged, tmp_path: Path) -> None:
+    """The custodian has never seen such a log, and says whose he has."""
+    root = tmp_path / "other"
+    root.mkdir()
+    other = make_store(root)
+    migrate(other.catalogue, room="tickets", script_location=TICKET_SCRIPTS)
+    other.add(hours(20))
+    sequence(keeper(other, None))
+    verdict = Logged(other, keeper(other, logged.custodian), logged.custodian).audit()
+    assert not verdict.anchored
+    assert "custodian_stranger" in {notice.kind for notice in verdict.notices}
+    other.catalogue.close()
+    other.period_keys.close()
+
+
+def test_without_a_custodian_nothing_is_anchored(logged: Logged) -> None:
+    report = Logged(logged.store, keeper(logged.store, None), logged.custodian).audit()
+    assert report.ok
+    assert not report.anchored
+
+
+def enter(connection: sa.Connection, manifest: SegmentManifest) -> None:
+    """Enter a forged segment without a word to the log."""
+    connection.execute(
+        segments.insert().values(
+            segment_id=manifest.segment_id,
+            object_name=manifest.object_name,
+            record_class=manifest.record_class,
+            period=manifest.period,
+            rows=manifest.rows,
+            bytes_stored=manifest.bytes_stored,
+            event_time_min=manifest.event_time_min,
+            event_time_max=manifest.event_time_max,
+            manifest=manifest.to_bytes(),
+            committed_at="2026-03-01T00:00:00.000000Z",
+        )
+    )
+    place = manifest.places[0]
+    connection.execute(
+        segment_places.insert().values(
+            segment_id=manifest.segment_id,
+            source=place.source,
+            partition=place.partition,
+            start=place.start,
+            end=place.end,
+            rows=place.rows,
+        )
+    )
