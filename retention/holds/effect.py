@@ -15,8 +15,9 @@ import sqlalchemy as sa
 
 from retention.catalogue.tables import segments, timestamp
 from retention.holds.tables import hold_segments, holds
+from retention.manifest import SegmentManifest
 from retention.policies.periods import last_day_of, start_of
-from retention.policies.tables import segment_lineage
+from retention.policies.tables import segment_lineage, unit_segments
 
 ACTIVE: Final = "active"
 SPAN: Final = "span"
@@ -83,9 +84,7 @@ def _month(period: str) -> tuple[str, str]:
 
 
 def _with_heirs(connection: sa.Connection, found: Mapping[str, list[str]]) -> dict[str, list[str]]:
-    heirs: dict[str, list[str]] = defaultdict(list)
-    for heir, replaced in connection.execute(sa.select(segment_lineage.c.segment_id, segment_lineage.c.replaced)):
-        heirs[replaced].append(heir)
+    heirs = _heirs(connection)
     kept: dict[str, set[str]] = {name: set(ids) for name, ids in found.items()}
     work = list(kept)
     while work:
@@ -95,5 +94,21 @@ def _with_heirs(connection: sa.Connection, found: Mapping[str, list[str]]) -> di
             if not kept[name] <= before:
                 before |= kept[name]
                 work.append(heir)
-    live = set(connection.execute(sa.select(segments.c.segment_id)).scalars()) if heirs else set(kept)
+    live = set(connection.execute(sa.select(segments.c.segment_id)).scalars())
     return {name: sorted(ids) for name, ids in kept.items() if ids and name in live}
+
+
+def _heirs(connection: sa.Connection) -> dict[str, list[str]]:
+    """Who took over whose rows, segments included that nobody has read yet."""
+    heirs: dict[str, list[str]] = defaultdict(list)
+    for heir, replaced in connection.execute(sa.select(segment_lineage.c.segment_id, segment_lineage.c.replaced)):
+        heirs[replaced].append(heir)
+    fresh = connection.execute(
+        sa.select(segments.c.segment_id, segments.c.manifest)
+        .select_from(segments.outerjoin(unit_segments, unit_segments.c.segment_id == segments.c.segment_id))
+        .where(unit_segments.c.number.is_(None))
+    )
+    for heir, data in fresh:
+        for replaced in SegmentManifest.from_bytes(data).replaces:
+            heirs[replaced].append(heir)
+    return heirs

@@ -1,0 +1,259 @@
+"""Placing a hold: on segments, a span of time, an account, a ticket, or what a query finds.
+
+A hold works from the moment its row is committed. For an account that is before a single segment was examined: what
+was not examined yet counts as held, so there is no gap between placing and finding.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+import numpy as np
+import pyarrow as pa
+import sqlalchemy as sa
+
+from retention.catalogue import events
+from retention.catalogue.engine import Catalogue
+from retention.catalogue.tables import segment_places, segments, timestamp
+from retention.crypto.bodies import BodyCipher
+from retention.holds.effect import ACCOUNT, ACTIVE, SPAN
+from retention.holds.errors import HoldTargetError
+from retention.holds.tables import hold_segments, holds
+from retention.objects.base import ObjectStore
+from retention.schema import RecordClass
+from retention.segments import Archive
+
+SEGMENTS: Final = "segment"
+TICKET: Final = "ticket"
+QUERY: Final = "query"
+_PLACE: Final = ("log_source", "log_partition", "log_offset")
+
+
+class Parts(Protocol):
+    """What holds need of an open store."""
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """Segments and holds."""
+        ...
+
+    @property
+    def archive(self) -> Archive:
+        """Sealed segments and their keys."""
+        ...
+
+    @property
+    def bodies(self) -> BodyCipher:
+        """Seals matters and persons."""
+        ...
+
+    @property
+    def objects(self) -> ObjectStore:
+        """Where the segments lie; it may keep legal holds of its own."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Matter:
+    """Why something is held: the case (a file number), and in words."""
+
+    name: str
+    reason: str
+
+
+def hold_segments_named(parts: Parts, matter: Matter, names: Sequence[str], *, actor: str, now: datetime) -> str:
+    """Hold segments by id; returns the hold's id.
+
+    Raises:
+        HoldTargetError: none is named, or one is not in the archive.
+    """
+    g = segments.c
+    with parts.catalogue.read() as connection:
+        rows = connection.execute(sa.select(g.segment_id, g.rows).where(g.segment_id.in_(names)))
+        found = {row[0]: int(row[1]) for row in rows}
+    missing = [name for name in names if name not in found]
+    if missing or not names:
+        raise HoldTargetError(
+            f"The archive has no segment {missing[0][:80]!r}." if missing else "No segment is named.",
+            cure="`liucun retention show --units` and audits name segments.",
+        )
+    return _place(parts, SEGMENTS, matter, {"segments": list(names)}, actor, now, rows=found)
+
+
+def hold_span(
+    parts: Parts,
+    matter: Matter,
+    *,
+    since: datetime | None,
+    until: datetime | None,
+    record_class: str | None,
+    actor: str,
+    now: datetime,
+) -> str:
+    """Hold every record of [since, until), of one class or of all; also what is ingested later.
+
+    Raises:
+        HoldTargetError: the span is empty, or there is no such class.
+    """
+    if since is not None and until is not None and since >= until:
+        raise HoldTargetError("The span of the hold is empty.", cure="Give --since before --until.")
+    if record_class is not None and record_class not in {known.value for known in RecordClass}:
+        raise HoldTargetError(
+            f"There is no record class {record_class[:40]!r}.", cure=f"Known: {', '.join(RecordClass)}."
+        )
+    target = {"class": record_class, "since": _text(since), "until": _text(until)}
+    return _place(parts, SPAN, matter, target, actor, now, since=since, until=until, record_class=record_class)
+
+
+def hold_account(parts: Parts, matter: Matter, account: str, *, actor: str, now: datetime) -> str:
+    """Hold every segment with a record of an account, as user or counterparty; also what is ingested later.
+
+    Until ``examine`` has looked through the archive, all of it is held.
+
+    Raises:
+        HoldTargetError: the account is empty.
+    """
+    if not account.strip():
+        raise HoldTargetError("No account is named.", cure="Give the account as it stands in user_id.")
+    return _place(parts, ACCOUNT, matter, {"account": account}, actor, now)
+
+
+def hold_ticket(parts: Parts, matter: Matter, ticket_id: str, *, actor: str, now: datetime) -> str:
+    """Hold the records that a ticket is about.
+
+    Raises:
+        HoldTargetError: there is no such ticket, or its records are not in the archive any more.
+    """
+    with parts.catalogue.read() as connection:
+        places = _ticket_places(connection, ticket_id)
+    if not places:
+        raise HoldTargetError(f"There is no ticket {ticket_id[:40]!r}.", cure="`liucun tickets list` shows them.")
+    return _place(
+        parts, TICKET, matter, {"ticket": ticket_id}, actor, now, rows=_found(parts, places, "the ticket's records")
+    )
+
+
+def hold_rows(parts: Parts, matter: Matter, sql: str, result: pa.Table, *, actor: str, now: datetime) -> str:
+    """Hold the records in a query's result, which names their places.
+
+    Raises:
+        HoldTargetError: it has no columns ``log_source, log_partition, log_offset``, or no rows.
+    """
+    missing = [name for name in _PLACE if name not in result.column_names]
+    if missing:
+        raise HoldTargetError(
+            f"The query's result has no column {missing[0]}.",
+            cure=f"Ask for {', '.join(_PLACE)}: a hold needs the places of the records.",
+        )
+    places: dict[tuple[str, str], list[int]] = {}
+    columns = (result.column(name).to_pylist() for name in _PLACE)
+    for source, partition, offset in zip(*columns, strict=True):
+        places.setdefault((source, partition), []).append(offset)
+    if not places:
+        raise HoldTargetError("The query finds no record.", cure="Mend the query; nothing was held.")
+    return _place(parts, QUERY, matter, {"sql": sql}, actor, now, rows=_found(parts, places, "the query's records"))
+
+
+def _ticket_places(connection: sa.Connection, ticket_id: str) -> dict[tuple[str, str], list[int]]:
+    inspector = sa.inspect(connection)
+    found: dict[tuple[str, str], list[int]] = {}
+    if not inspector.has_table("tickets"):
+        return found
+    tickets = sa.table("tickets", *map(sa.column, ("ticket_id", "source", "partition", "offset")))
+    row = connection.execute(sa.select(tickets).where(tickets.c.ticket_id == ticket_id)).one_or_none()
+    if row is None:
+        return found
+    found[row.source, row.partition] = [row.offset]
+    if inspector.has_table("findings"):
+        hits = sa.table("findings", *map(sa.column, ("ticket_id", "partition", "offset")))
+        for hit in connection.execute(sa.select(hits).where(hits.c.ticket_id == ticket_id)):
+            found.setdefault((row.source, hit.partition), []).append(hit.offset)
+    return found
+
+
+def _found(parts: Parts, places: Mapping[tuple[str, str], Iterable[int]], what: str) -> dict[str, int]:
+    """The segments that cover places, and how many of the places each may hold."""
+    s, g = segment_places.c, segments.c
+    found: dict[str, int] = {}
+    with parts.catalogue.read() as connection:
+        for (source, partition), offsets in places.items():
+            wanted = np.unique(np.fromiter(offsets, np.int64))
+            rows = connection.execute(
+                sa.select(s.segment_id, s.start, s.end)
+                .select_from(segment_places.join(segments, g.segment_id == s.segment_id))
+                .where(s.source == source, s.partition == partition)
+            )
+            for segment_id, start, end in rows:
+                covered = int(np.searchsorted(wanted, end) - np.searchsorted(wanted, start))
+                if covered:
+                    found[segment_id] = found.get(segment_id, 0) + covered
+    if not found:
+        raise HoldTargetError(
+            f"The archive does not hold {what} any more.", cure="`liucun retention show` tells what was destroyed."
+        )
+    return found
+
+
+def _place(
+    parts: Parts,
+    kind: str,
+    matter: Matter,
+    target: Mapping[str, Any],
+    actor: str,
+    now: datetime,
+    *,
+    rows: Mapping[str, int] | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    record_class: str | None = None,
+) -> str:
+    if not matter.name.strip() or not matter.reason.strip():
+        raise HoldTargetError("A hold needs a matter and a reason.", cure='Give --matter "case 12" --reason TEXT.')
+    hold_id = f"H{secrets.token_hex(8)}"
+    words = {"matter": matter.name, "reason": matter.reason, "target": dict(target)}
+    sealed = parts.bodies.seal(
+        json.dumps(words, ensure_ascii=False).encode("utf-8", "surrogatepass"), hold_context(hold_id)
+    )
+    with parts.catalogue.write() as connection:
+        connection.execute(
+            holds.insert().values(
+                hold_id=hold_id,
+                kind=kind,
+                state=ACTIVE,
+                sealed=sealed,
+                matter_blind=parts.bodies.blind(matter.name, "hold matter"),
+                record_class=record_class,
+                since=_text(since),
+                until=_text(until),
+                placed_by=actor,
+                placed_at=timestamp(now),
+            )
+        )
+        if rows:
+            connection.execute(
+                hold_segments.insert(),
+                [{"hold_id": hold_id, "segment_id": s, "rows": n, "locked": False} for s, n in sorted(rows.items())],
+            )
+        events.append(
+            connection,
+            kind="hold.placed",
+            actor=actor,
+            subject=f"hold:{hold_id}",
+            body={"kind": kind, "class": record_class, "segments": len(rows or {})},
+            at=now,
+        )
+    return hold_id
+
+
+def hold_context(hold_id: str) -> bytes:
+    """What a hold's sealed words are bound to."""
+    return f"hold:{hold_id}".encode()
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else timestamp(moment)
