@@ -86,6 +86,23 @@ def frame(data: bytes | memoryview, *, csv: bool, delimiter: str = ",", last: bo
     return _frames(buffer, ends, fallback, consumed, limits.record_bytes)
 
 
+def frame_messages(data: bytes | memoryview, ends: Int64s, *, limits: Limits = LIMITS) -> Frames:
+    """Frame a buffer of messages, each one record: a line break at its end is left out, others belong to it."""
+    buffer = np.frombuffer(data, dtype=np.uint8)
+    starts = np.empty_like(ends)
+    starts[:1] = 0
+    starts[1:] = ends[:-1]
+    content_ends = ends.copy()
+    ended = np.flatnonzero(ends > starts)
+    for byte in (_LF, _CR):
+        ended = ended[buffer[content_ends[ended] - 1] == byte]
+        content_ends[ended] -= 1
+        ended = ended[content_ends[ended] > starts[ended]]
+    return Frames(
+        starts, ends, content_ends, np.zeros(len(ends), np.bool_), ends - starts > limits.record_bytes, len(buffer)
+    )
+
+
 def cut(data: bytes | memoryview, *, csv: bool, delimiter: str = ",", last: bool, limits: Limits = LIMITS) -> int:
     """Count the leading bytes that hold whole records only (see ``frame``, with which it agrees exactly)."""
     buffer = np.frombuffer(data, dtype=np.uint8)

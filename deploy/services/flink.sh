@@ -58,6 +58,9 @@ taskmanager.memory.task.off-heap.size: 128m
 taskmanager.memory.network.min: 64m
 taskmanager.memory.network.max: 64m
 taskmanager.memory.managed.size: 64m
+taskmanager.memory.jvm-metaspace.size: 256m
+taskmanager.memory.jvm-overhead.min: 192m
+taskmanager.memory.jvm-overhead.max: 192m
 execution.checkpointing.dir: file://$FOLDER/checkpoints
 state.checkpoints.dir: file://$FOLDER/checkpoints
 state.savepoints.dir: file://$FOLDER/savepoints
@@ -104,11 +107,7 @@ start_part() {
             --artifact-port "$(free_port artifact-port)" --expansion-port "$(free_port expansion-port)" \
             --artifacts-dir "$FOLDER/artifacts"
         ;;
-    workers)
-        # The pool starts each worker as bare `python`: the project's must be the first on its path.
-        launch workers env "PATH=$(dirname "$PYTHON"):$PATH" "$PYTHON" -m apache_beam.runners.worker.worker_pool_main \
-            --service_port "$(free_port workers-port)" --container_executable python
-        ;;
+    workers) launch workers "$PYTHON" -m pipelines.runners.worker_pool --port "$(free_port workers-port)" ;;
     *) fail "there is no part \"$1\"; parts: ${PARTS[*]}" ;;
     esac
 }

@@ -23,7 +23,7 @@ from pipelines.decode.ndjson import read_ndjson
 from pipelines.decode.reasons import Code
 from pipelines.decode.screen import after_bom, blank_lines, screen
 from pipelines.decode.times import TIME, micros
-from pipelines.framing import Frames, frame
+from pipelines.framing import Frames, frame, frame_messages
 from pipelines.sources.spec import SourceSpec
 from retention.schema import MAPPED_FIELDS, RECORD_SCHEMA
 
@@ -60,7 +60,10 @@ class Decoder:
             raise UsageError("The moment of the ingest has no zone.", cure="Pass a time with a zone, for example UTC.")
         csv = self.spec.format == "csv"
         source = np.frombuffer(raw.data, dtype=np.uint8)
-        frames = frame(raw.data, csv=csv, delimiter=self.spec.csv_delimiter, last=True)
+        if raw.messages is not None:
+            frames = frame_messages(raw.data, raw.messages.ends)
+        else:
+            frames = frame(raw.data, csv=csv, delimiter=self.spec.csv_delimiter, last=True)
         texts = after_bom(source, frames.starts, frames.content_ends)
         keep = ~blank_lines(source, texts, frames.content_ends, csv)
         blanks = len(frames) - int(keep.sum())
@@ -164,10 +167,12 @@ class _Assembly:
 
     def _with_place(self, framed: Int64s, middle: list[pa.Array]) -> pa.RecordBatch:
         starts, ends = self.frames.starts[framed], self.frames.ends[framed]
+        messages = self.raw.messages
+        offsets = starts + self.raw.place.start if messages is None else messages.offsets[framed]
         place = [
             _constant(self.raw.place.source, len(framed)),
             _constant(self.raw.place.partition, len(framed)),
-            pa.array(starts + self.raw.place.start, pa.int64()),
+            pa.array(offsets, pa.int64()),
             pa.array((ends - starts).astype(np.int32), pa.int32()),
         ]
         bytes_as_came = gather_binary(self.source, starts, self.frames.content_ends[framed])

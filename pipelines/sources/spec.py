@@ -7,9 +7,10 @@ import os
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from errors import UsageError
+from pipelines.sources.kafka_settings import KafkaSettings
 from retention.schema import MAPPED_NAMES, RecordClass
 
 Format = Literal["ndjson", "csv", "combined", "syslog"]
@@ -24,7 +25,8 @@ class SourceSpec(BaseModel):
     ``mapping`` gives for a column of the record schema the name of the incoming field (dotted for nested ndjson).
     ``published`` says for a field (a column, or an incoming field without one) whether its text is published to the
     public: only then is it scanned (电信条例 art. 65). A text field that is not named is undeclared: it is not
-    scanned, and audits say so. ``csv_columns`` names the columns of a file without a header.
+    scanned, and audits say so. ``csv_columns`` names the columns of a file without a header. ``paths`` are for files,
+    ``kafka`` for topics, whose every message is one record.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -32,7 +34,9 @@ class SourceSpec(BaseModel):
     name: _Name
     record_class: RecordClass
     format: Format
-    paths: tuple[str, ...] = Field(min_length=1)
+    kind: Literal["files", "kafka"] = "files"
+    paths: tuple[str, ...] = ()
+    kafka: KafkaSettings | None = None
     mapping: dict[str, str] = Field(default_factory=dict)
     time_zone: str = "Asia/Shanghai"
     published: dict[str, bool] = Field(default_factory=dict)
@@ -55,6 +59,16 @@ class SourceSpec(BaseModel):
         except (ZoneInfoNotFoundError, ValueError) as error:
             raise ValueError(f"no such time zone: {zone}") from error
         return zone
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> SourceSpec:
+        if self.kind == "files" and (not self.paths or self.kafka is not None):
+            raise ValueError("a source of files has paths and no kafka section")
+        if self.kind == "kafka" and (self.paths or self.kafka is None):
+            raise ValueError("a source of kind kafka has a kafka section and no paths")
+        if self.kind == "kafka" and self.format == "csv" and self.csv_columns is None:
+            raise ValueError("csv messages have no header: name the columns in csv_columns")
+        return self
 
 
 def parse_spec(

@@ -15,6 +15,7 @@ from pipelines.batches import BatchResult, DecodedBatch, DetectedBatch
 from pipelines.beam import beam
 from pipelines.decode.times import retention_anchor, shanghai_month
 from pipelines.rules_in_force import JobRules, record_shadow
+from pipelines.sources.kafka_ledger import record_holes
 from pipelines.stages.decode import Specs, decode_batch
 from pipelines.stages.detect import detected
 from pipelines.stages.failing import Failing
@@ -43,6 +44,7 @@ def seal_batch(store: Store, specs: Specs, batch: DetectedBatch, rules: JobRules
     tickets = prepare(store.bodies, batch.contents, now=datetime.now(UTC))
 
     def commit_findings(connection: sa.Connection) -> OpenedCounts:
+        record_holes(connection, batch.raw)
         record_shadow(connection, batch.rules, batch.shadow)
         return open_or_extend(connection, tickets)
 

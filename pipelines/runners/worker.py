@@ -1,0 +1,41 @@
+"""One worker process of the pool: runs the bundles that the runner sends over its control channel."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import threading
+
+from pipelines.beam import beam  # noqa: F401 - quiet import, before the harness imports it aloud
+
+
+def _end_with_the_pool() -> None:
+    """Leave at once when the pool goes: its end of the pipe closes, however it died."""
+    while sys.stdin.buffer.read(1):
+        pass
+    os._exit(0)
+
+
+def main() -> None:
+    """Dial the runner and work until it hangs up."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--control", required=True)
+    parser.add_argument("--id", required=True)
+    given = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING, format=f"%(asctime)s worker {os.getpid()} %(levelname)s %(message)s")
+    threading.Thread(target=_end_with_the_pool, daemon=True, name="pool-watch").start()
+
+    from apache_beam.runners.worker.sdk_worker import SdkHarness
+
+    from pipelines.elements import register_coders
+
+    register_coders()
+    SdkHarness(given.control, worker_id=given.id, data_buffer_time_limit_ms=-1).run()
+    # Threads of clients (Kafka, database pools) must not hold up the end.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

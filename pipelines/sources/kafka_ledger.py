@@ -1,0 +1,198 @@
+"""What the catalogue knows of a Kafka source: its partitions, their cursors, where they began and what was lost.
+
+A partition is ``TOPIC/NUMBER#GENERATION``; offsets are the topic's own. A topic that was deleted and made anew is a new
+generation, recognised by the topic's id. Nothing is planned ahead: an offset's message never changes, and the cursor's
+compare-and-swap alone decides what is committed.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+import sqlalchemy.exc
+
+from pipelines.batches import RawBatch
+from retention.catalogue import events, progress
+from retention.catalogue.commit import BatchCommit, BatchGapError, commit_batch
+from retention.catalogue.engine import Catalogue
+from retention.catalogue.tables import partitions as partition_table
+
+ACTOR = "system:kafka"
+
+
+@dataclass(frozen=True, slots=True)
+class TopicPartition:
+    """One partition of a topic as the brokers show it; ``topic_id`` is None where they tell none."""
+
+    topic: str
+    number: int
+    topic_id: str | None = None
+
+    @property
+    def path(self) -> str:
+        """Its name without a generation."""
+        return f"{self.topic}/{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where to read: the catalogue's partition, and its cursor (the next offset to be archived)."""
+
+    place: TopicPartition
+    partition: str
+    cursor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Messages that the brokers gave up before they were archived. ``end`` is None where nobody knows how many."""
+
+    partition: str
+    start: int
+    end: int | None
+    reason: str
+
+    def __str__(self) -> str:
+        if self.end is None:
+            return f"what lay past offset {self.start} was never archived, if there was anything: {self.reason}"
+        return f"offsets {self.start} to {self.end} were never archived: {self.reason}"
+
+
+class Ledger:
+    """The catalogue's side of one Kafka source."""
+
+    def __init__(self, source: str, catalogue: Catalogue) -> None:
+        self.source = source
+        self._catalogue = catalogue
+
+    def cursor(self, partition: str) -> int:
+        """The next offset of a known partition to be archived."""
+        p = partition_table.c
+        with self._catalogue.read() as connection:
+            row = connection.execute(sa.select(p.cursor).where(p.source == self.source, p.partition == partition))
+            return int(row.scalar_one())
+
+    def take_up(self, place: TopicPartition, low: int, high: int) -> tuple[Position, Loss | None]:
+        """The position of a partition with these watermarks, entered into the catalogue if it is new.
+
+        What a new partition has lost before it was ever seen is its beginning, not a loss; a topic of another id, or
+        one that ends before the cursor, is another topic: the old one's rest is a loss if it was seen to have one.
+        """
+        newest = self._newest(place.path)
+        loss = None
+        if newest is not None:
+            known_id, seen = _hint(newest.hint)
+            same = known_id is None or place.topic_id is None or known_id == place.topic_id
+            if same and newest.cursor <= high:
+                self.seen(newest.partition, place.topic_id or known_id, high)
+                return Position(place, newest.partition, newest.cursor), None
+            loss = self._replaced(newest, seen)
+        generation = 1 if newest is None else newest.generation + 1
+        return self._enter(place, generation, low, high), loss
+
+    def overtaken(self, position: Position, low: int) -> Loss | None:
+        """Move the cursor to ``low``, the oldest offset left, and put on record what was lost; None if it has moved."""
+        loss = Loss(position.partition, position.cursor, low, "the topic's retention overtook the cursor")
+        p = partition_table.c
+        with self._catalogue.write() as connection:
+            moved = connection.execute(
+                partition_table.update()
+                .where(p.source == self.source, p.partition == position.partition, p.cursor == position.cursor)
+                .values(cursor=low)
+            )
+            if moved.rowcount != 1:
+                return None
+            self._lost(connection, loss)
+        return loss
+
+    def seen(self, partition: str, topic_id: str | None, high: int) -> None:
+        """Remember a topic's id and how far the partition was seen to reach."""
+        hint = json.dumps({"topic_id": topic_id, "high": high}, sort_keys=True)
+        with self._catalogue.write() as connection:
+            progress.hint_partition(connection, self.source, partition, hint)
+
+    def _newest(self, path: str) -> progress.Partition | None:
+        with self._catalogue.read() as connection:
+            found = [item for item in progress.partitions(connection, self.source) if item.path == path]
+        return max(found, key=lambda item: item.generation, default=None)
+
+    def _enter(self, place: TopicPartition, generation: int, low: int, high: int) -> Position:
+        partition = f"{place.path}#{generation}"
+        try:
+            with self._catalogue.write() as connection:
+                progress.add_partition(
+                    connection, source=self.source, partition=partition, path=place.path, generation=generation
+                )
+        except sqlalchemy.exc.IntegrityError:
+            # Another collector entered it in the same moment.
+            return Position(place, partition, self.cursor(partition))
+        self.seen(partition, place.topic_id, high)
+        if low:
+            self._begin(partition, low)
+        return Position(place, partition, self.cursor(partition))
+
+    def _begin(self, partition: str, low: int) -> None:
+        """A batch without records up to the first offset there is: the archive's account starts there."""
+        commit = BatchCommit(self.source, partition, 0, low, records=0, headers=0, blanks=0, segments=())
+        try:
+            commit_batch(
+                self._catalogue,
+                commit,
+                inside=lambda connection: events.append(
+                    connection,
+                    kind="source.begins",
+                    actor=ACTOR,
+                    subject=f"partition:{partition}",
+                    body={"source": self.source, "start": low},
+                ),
+            )
+        except BatchGapError:
+            return
+
+    def _replaced(self, old: progress.Partition, seen: int) -> Loss | None:
+        p = partition_table.c
+        end = seen if seen > old.cursor else None
+        loss = Loss(old.partition, old.cursor, end, "the topic was deleted and made anew")
+        with self._catalogue.write() as connection:
+            finished = connection.execute(
+                partition_table.update()
+                .where(p.source == self.source, p.partition == old.partition, p.finished.is_(False))
+                .values(finished=True)
+            )
+            if finished.rowcount != 1:
+                return None
+            self._lost(connection, loss)
+        return loss
+
+    def _lost(self, connection: sa.Connection, loss: Loss) -> None:
+        events.append(
+            connection,
+            kind="source.lost",
+            actor=ACTOR,
+            subject=f"partition:{loss.partition}",
+            body={"source": self.source, "start": loss.start, "end": loss.end, "reason": loss.reason},
+        )
+
+
+def record_holes(connection: sa.Connection, batch: RawBatch) -> None:
+    """Put on record that a committed range has offsets without a message (compaction, transactions' markers)."""
+    if batch.messages is None:
+        return
+    place = batch.place
+    if holes := batch.messages.holes(place.start, place.end):
+        events.append(
+            connection,
+            kind="source.holes",
+            actor=ACTOR,
+            subject=f"partition:{place.partition}",
+            body={"source": place.source, "start": place.start, "end": place.end, "offsets": holes},
+        )
+
+
+def _hint(text: str | None) -> tuple[str | None, int]:
+    if not text:
+        return None, 0
+    found = json.loads(text)
+    return found.get("topic_id"), int(found.get("high", 0))
