@@ -83,12 +83,12 @@ def records(given: list[dict[str, Any]], *, source: str, partition: str, begin: 
     return pa.RecordBatch.from_pylist(full, schema=RECORD_SCHEMA)
 
 
-def make_store(root: Path) -> SealedStore:
-    """A fresh store below ``root``; its key ring's passphrase is cheap to derive."""
+def make_store(root: Path, catalogue_url: str | None = None) -> SealedStore:
+    """A fresh store below ``root``, its catalogue there too if no other place is given; its key ring's passphrase is cheap to derive."""
     chosen = suite()
     ring = KeyRing.create(root / "keyring.json", "a passphrase of tests", cost=CHEAP)
     keys = PeriodKeys.open(f"sqlite:///{root / 'periods.db'}", ring, create=True)
-    catalogue = Catalogue.open(f"sqlite:///{root / 'catalogue.db'}")
+    catalogue = Catalogue.open(catalogue_url or f"sqlite:///{root / 'catalogue.db'}")
     migrate(catalogue)
     objects = LocalObjects(root / "objects")
     return SealedStore(

@@ -16,8 +16,8 @@ from retention.catalogue.tables import metadata
 
 
 @pytest.fixture
-def catalogue(tmp_path: Path):
-    opened = Catalogue.open(f"sqlite:///{tmp_path / 'catalogue.db'}")
+def catalogue(catalogue_url: str):
+    opened = Catalogue.open(catalogue_url)
     migrate(opened)
     yield opened
     opened.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 
 import pytest
 
@@ -36,8 +35,8 @@ def bodies() -> PlainBodies:
 
 
 @pytest.fixture
-def catalogue(tmp_path: Path):
-    opened = Catalogue.open(f"sqlite:///{tmp_path / 'catalogue.db'}")
+def catalogue(catalogue_url: str):
+    opened = Catalogue.open(catalogue_url)
     migrate(opened)
     migrate(opened, room="tickets", script_location=TICKET_SCRIPTS)
     yield opened

@@ -45,7 +45,8 @@ def test_migration_makes_the_tables_that_the_code_declares(catalogue: Catalogue)
         found = {column["name"]: column for column in inspector.get_columns(table.name)}
         assert set(found) == {column.name for column in table.columns}
         assert {n for n, c in found.items() if not c["nullable"]} == {c.name for c in table.columns if not c.nullable}
-        assert {i["name"] for i in inspector.get_indexes(table.name)} == {i.name for i in table.indexes}
+        made = (index for index in inspector.get_indexes(table.name) if "duplicates_constraint" not in index)
+        assert {index["name"] for index in made} == {i.name for i in table.indexes}
 
 
 def test_many_hits_in_one_content_are_one_ticket(catalogue: Catalogue, bodies: PlainBodies) -> None:

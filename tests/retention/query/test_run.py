@@ -214,6 +214,7 @@ def test_a_program_ends_cleanly_after_a_query_that_left_work_behind(sealed: Seal
     # Arrow reads ahead on threads of its own; one that outlives the interpreter would abort the process.
     for day in range(30):
         sealed.add(hours(300, first=START + timedelta(days=day)))
+    url = sealed.catalogue.engine.url.render_as_string(hide_password=False)
     program = f"""
 import sys
 from pathlib import Path
@@ -231,7 +232,7 @@ root = Path({str(sealed.root)!r})
 ring = KeyRing.open(root / "keyring.json", "a passphrase of tests")
 keys = PeriodKeys.open(f"sqlite:///{{root / 'periods.db'}}", ring)
 objects, chosen = LocalObjects(root / "objects"), suite()
-store = SealedStore(root, Catalogue.open(f"sqlite:///{{root / 'catalogue.db'}}"), objects,
+store = SealedStore(root, Catalogue.open({url!r}), objects,
                     Archive(objects, keys, chosen), BodyCipher.from_period_keys(keys, chosen, "bodies"), keys)
 answer = run_query(store, "SELECT raw FROM user_logs LIMIT 1", purpose="p", actor="a", render=renderer("json", "UTC"))
 sys.stdout.buffer.write(answer.data)
