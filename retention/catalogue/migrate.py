@@ -12,7 +12,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from errors import SettingsError
-from retention.catalogue.engine import Catalogue
+from retention.catalogue.engine import Catalogue, serialise
 
 SCRIPTS = Path(__file__).parent / "migrations"
 
@@ -41,7 +41,8 @@ def migrate(catalogue: Catalogue, *, room: str = "retention", script_location: P
     logging.getLogger("alembic").setLevel(logging.WARNING)
     config = Config()
     config.set_main_option("script_location", str(script_location).replace("%", "%%"))
-    with catalogue.write() as connection:
+    with catalogue.write(row_locks=True) as connection:
+        serialise(connection, f"migrate {room}")
         config.attributes["connection"] = connection
         config.attributes["version_table"] = f"alembic_version_{room}"
         command.upgrade(config, "head")
