@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from errors import BusyError, StorageError
 from retention.catalogue import events
 from retention.catalogue.engine import Catalogue
+from retention.catalogue.retrying import retried
 from retention.catalogue.tables import batches, partitions, ranges, segment_places, segments, timestamp, tombstones
 from retention.manifest import SegmentManifest
 
@@ -72,21 +73,36 @@ def commit_batch(
 ) -> tuple[Commit, T | None]:
     """Commit a batch in one transaction; ``inside`` adds to it (tickets) and its result is handed back.
 
-    Nothing is written unless the outcome is COMMITTED.
+    Nothing is written unless the outcome is COMMITTED. When the database prefers another writer, or is
+    restarted meanwhile, all of it is done again, ``inside`` too; a first try that had been committed
+    after all is found by its segments.
 
     Raises:
         BatchGapError: the cursor has not reached the batch's start.
         BatchCountError: the segments' rows do not add up to the batch's records.
+        BusyError, UnreachableError: other writers were in the way or the server away for a minute.
         StorageError: the partition is unknown, or the database cannot be written.
     """
     _check_counts(batch)
+    added: list[T | None] = [None]
+
+    commit = retried(catalogue, lambda: _commit(catalogue, batch, inside, added))
+    return commit, added[0] if commit.outcome is Outcome.COMMITTED else None
+
+
+def _commit(
+    catalogue: Catalogue,
+    batch: BatchCommit,
+    inside: Callable[[sa.Connection], T] | None,
+    added: list[T | None],
+) -> Commit:
     with catalogue.write() as connection:
         found = _partition(connection, batch)
         cursor = int(found.cursor)
         if batch.end <= cursor:
-            return Commit(Outcome.DUPLICATE, cursor), None
+            return Commit(Outcome.COMMITTED if _is_ours(connection, batch) else Outcome.DUPLICATE, cursor)
         if batch.start < cursor:
-            return Commit(Outcome.STRADDLES, cursor), None
+            return Commit(Outcome.STRADDLES, cursor)
         if batch.start > cursor:
             raise BatchGapError(
                 f"Partition {batch.partition!r} has come to offset {cursor}; the batch begins at {batch.start}.",
@@ -108,8 +124,20 @@ def commit_batch(
         )
         add_segments(connection, batch.segments, now)
         _record(connection, batch, found)
-        added = inside(connection) if inside else None
-    return Commit(Outcome.COMMITTED, cursor), added
+        added[0] = inside(connection) if inside else None
+    return Commit(Outcome.COMMITTED, cursor)
+
+
+def _is_ours(connection: sa.Connection, batch: BatchCommit) -> bool:
+    """Whether the batch was committed with these very segments: a first try whose answer was lost."""
+    names = [m.object_name for m in batch.segments]
+    if not names:
+        return False
+    return bool(
+        connection.execute(
+            sa.select(sa.func.count()).where(segments.c.object_name.in_(names)).select_from(segments)
+        ).scalar_one()
+    )
 
 
 def add_segments(connection: sa.Connection, manifests: tuple[SegmentManifest, ...], now: str) -> None:
