@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from errors import SettingsError
 from pipelines.sources.spec import SourceSpec
-from retention.store import ArchiveSettings, CustodianSettings, KeySettings, StoreSettings
+from retention.keys.settings import KeySettings
+from retention.store import ArchiveSettings, CustodianSettings, StoreSettings
+from tickets.settings import CompanySettings, TicketSettings
 
 FILE_NAME = "liucun.toml"
 MAX_BYTES = 1 << 20
@@ -52,6 +54,8 @@ class Settings(BaseModel):
     custodian: CustodianSettings = CustodianSettings()
     run: RunSettings = RunSettings()
     detect: DetectSettings = DetectSettings()
+    tickets: TicketSettings = TicketSettings()
+    company: CompanySettings = CompanySettings()
     source: tuple[SourceSpec, ...] = ()
 
     @field_validator("source")

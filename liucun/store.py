@@ -69,7 +69,7 @@ def open_store(root: Path) -> Iterator[OpenStore]:
         SettingsError, KeyAccessError, StorageError: what is missing or wrong; nothing was written.
     """
     settings = read_settings(root)
-    with Store.open(root, settings.store, passphrase()) as store:
+    with Store.open(root, settings.store, passphrase) as store:
         prepare_tables(store.catalogue)
         yield OpenStore(store, settings, acting_account())
 

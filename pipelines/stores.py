@@ -50,7 +50,7 @@ def store_of(ref: StoreRef) -> Store:
     with _lock:
         found = _open.get(ref)
         if found is None:
-            found = _open[ref] = Store.open(Path(ref.root), ref.settings, _worker_passphrase())
+            found = _open[ref] = Store.open(Path(ref.root), ref.settings, _worker_passphrase)
         return found
 
 

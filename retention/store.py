@@ -21,13 +21,19 @@ from retention.catalogue.engine import Catalogue
 from retention.catalogue.migrate import migrate
 from retention.crypto.bodies import BodyCipher
 from retention.crypto.suites import suite
-from retention.keys.keyring import KeyRing
+from retention.keys.index import IndexKeys
+from retention.keys.opening import Secret, create_provider, open_provider
 from retention.keys.periods import PeriodKeys
 from retention.keys.provider import KeyProvider
+from retention.keys.settings import KeySettings
 from retention.objects.base import ObjectStore
-from retention.objects.local import LocalObjects
+from retention.objects.opening import open_objects
+from retention.objects.s3_settings import S3Settings
+from retention.places import database_url, is_url, make_folders, refuse_used_places
 from retention.policies.prepare import prepare_policies
 from retention.segments import Archive
+from retention.transparency.custodian import CustodianFolder
+from retention.transparency.keeping import LogKeeper
 
 
 class ArchiveSettings(BaseModel):
@@ -38,16 +44,18 @@ class ArchiveSettings(BaseModel):
     suite: Literal["SM4-GCM-SM3", "AES-256-GCM-SHA256"] = "SM4-GCM-SM3"
     objects: str = Field(default="objects", min_length=1)
     catalogue: str = Field(default="catalogue.db", min_length=1)
+    s3: S3Settings = S3Settings()
 
 
-class KeySettings(BaseModel):
-    """``[keys]``: who keeps the top key, and where the period keys lie."""
+class CustodianSettings(BaseModel):
+    """``[custodian]``: where the second custodian keeps the log's checkpoints; empty without one.
+
+    ``checkpoints`` is a folder that another administrator owns, in which this host may only add files.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    provider: Literal["keyring"] = "keyring"
-    keyring: str = Field(default="keys/keyring.json", min_length=1)
-    periods: str = Field(default="keys/periods.db", min_length=1)
+    checkpoints: str = ""
 
 
 class StoreSettings(BaseModel):
@@ -57,11 +65,12 @@ class StoreSettings(BaseModel):
 
     archive: ArchiveSettings = ArchiveSettings()
     keys: KeySettings = KeySettings()
+    custodian: CustodianSettings = CustodianSettings()
 
 
 @dataclass(slots=True)
 class Store:
-    """An open store. Close it, or use it in a ``with`` statement."""
+    """An open store. Used in a ``with`` statement it brings the transparency log up to date at the end."""
 
     root: Path
     settings: StoreSettings
@@ -71,12 +80,20 @@ class Store:
     catalogue: Catalogue
     archive: Archive
     bodies: BodyCipher
+    log: LogKeeper
 
     @classmethod
     def create(
-        cls, root: Path, settings: StoreSettings, passphrase: str, *, furnish: Callable[[Path], None] | None = None
+        cls,
+        root: Path,
+        settings: StoreSettings,
+        passphrase: str | Secret,
+        *,
+        furnish: Callable[[Path], None] | None = None,
     ) -> None:
         """Make a store at ``root``, which must not exist or be empty; ``furnish`` adds files before it appears.
+
+        ``passphrase`` opens the key provider; given as a function it is asked for only by a provider that needs one.
 
         Raises:
             UsageError: there is something at ``root`` already.
@@ -104,8 +121,10 @@ class Store:
                 shutil.rmtree(building)
 
     @classmethod
-    def open(cls, root: Path, settings: StoreSettings, passphrase: str) -> Store:
-        """Open the store at ``root``.
+    def open(cls, root: Path, settings: StoreSettings, passphrase: str | Secret) -> Store:
+        """Open the store at ``root``; where the provider cannot unwrap, for writing only.
+
+        ``passphrase`` opens the key provider; given as a function it is asked for only by a provider that needs one.
 
         Raises:
             KeyAccessError: a key or the passphrase is missing or wrong.
@@ -113,21 +132,23 @@ class Store:
             StorageError: the catalogue cannot be read.
         """
         for name, where in (("objects", settings.archive.objects), ("catalogue", settings.archive.catalogue)):
-            if "://" not in where and not (root / where).exists():
+            if not is_url(where) and not (root / where).exists():
                 raise SettingsError(
                     f"The store's {name} {where!r} is not in {root}.",
                     cure=f"Put it back, correct [archive] {name} in liucun.toml, or restore the store from a backup.",
                 )
-        provider = KeyRing.open(root / settings.keys.keyring, passphrase)
-        period_keys = PeriodKeys.open(_url(root, settings.keys.periods), provider)
+        provider = open_provider(root, settings.keys, _asking(passphrase))
+        index = IndexKeys.read(root / settings.keys.index)
+        period_keys = PeriodKeys.open(database_url(root, settings.keys.periods), provider, index=index)
         return cls._assemble(root, settings, provider, period_keys)
 
     @classmethod
     def _assemble(cls, root: Path, settings: StoreSettings, provider: KeyProvider, period_keys: PeriodKeys) -> Store:
         chosen = suite(settings.archive.suite)
-        objects = LocalObjects(root / settings.archive.objects)
-        catalogue = Catalogue.open(_url(root, settings.archive.catalogue))
+        objects = open_objects(root, settings.archive.objects, settings.archive.s3)
+        catalogue = Catalogue.open(database_url(root, settings.archive.catalogue))
         migrate(catalogue)
+        custodian = settings.custodian.checkpoints
         prepare_policies(catalogue)
         return cls(
             root=root,
@@ -138,6 +159,14 @@ class Store:
             catalogue=catalogue,
             archive=Archive(objects, period_keys, chosen),
             bodies=BodyCipher.from_period_keys(period_keys, chosen, "bodies"),
+            log=LogKeeper(
+                catalogue,
+                objects,
+                period_keys,
+                chosen,
+                place=CustodianFolder(root / custodian) if custodian else None,
+                place_name=custodian,
+            ),
         )
 
     def close(self) -> None:
@@ -148,22 +177,28 @@ class Store:
     def __enter__(self) -> Store:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            # Who cannot unwrap cannot sign either: the log is kept where the private key is.
+            if kind is None and self.provider.description.can_unwrap:
+                self.log.keep()
+        finally:
+            self.close()
 
 
-def _fill(building: Path, settings: StoreSettings, passphrase: str) -> None:
-    keyring = building / settings.keys.keyring
-    keyring.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    (building / settings.keys.periods).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    (building / settings.archive.objects).mkdir(parents=True, exist_ok=True)
-    provider = KeyRing.create(keyring, passphrase)
-    period_keys = PeriodKeys.open(_url(building, settings.keys.periods), provider, create=True)
+def _fill(building: Path, settings: StoreSettings, passphrase: str | Secret) -> None:
+    where = settings.archive
+    refuse_used_places(objects=where.objects, s3=where.s3, catalogue=where.catalogue, periods=settings.keys.periods)
+    make_folders(building, objects=where.objects, periods=settings.keys.periods)
+    provider = create_provider(building, settings.keys, _asking(passphrase))
+    # Writers that cannot unwrap have these in common; elsewhere a lasting key of the store serves.
+    index = IndexKeys.create(building / settings.keys.index) if settings.keys.provider == "sm2" else None
+    period_keys = PeriodKeys.open(database_url(building, settings.keys.periods), provider, create=True, index=index)
     Store._assemble(building, settings, provider, period_keys).close()
 
 
-def _url(root: Path, where: str) -> str:
-    return where if "://" in where else f"sqlite:///{root / where}"
+def _asking(passphrase: str | Secret) -> Secret:
+    return (lambda: passphrase) if isinstance(passphrase, str) else passphrase
 
 
 def _sync_tree(folder: Path) -> None:
