@@ -112,7 +112,16 @@ def read_settings(root: Path) -> Settings:
     Raises:
         SettingsError: there is no store, or its file is damaged; the message names section and field.
     """
-    path = root / FILE_NAME
+    return read_settings_file(root / FILE_NAME)
+
+
+def read_settings_file(path: Path) -> Settings:
+    """Read a settings file wherever it lies.
+
+    Raises:
+        SettingsError: it is missing or damaged; the message names section and field.
+    """
+    root = path.parent
     try:
         if path.stat().st_size > MAX_BYTES:
             raise SettingsError(f"{path} is larger than 1 MiB.", cure="Restore it from a backup.")
