@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -108,7 +109,8 @@ def _commit(
                 f"Partition {batch.partition!r} has come to offset {cursor}; the batch begins at {batch.start}.",
                 cure="It is tried again once what lies between is committed; run `liucun audit coverage` if it stays.",
             )
-        now = timestamp()
+        moment = datetime.now(UTC)
+        now = timestamp(moment)
         _move_cursor(connection, batch, cursor)
         connection.execute(
             batches.insert().values(
@@ -123,7 +125,7 @@ def _commit(
             )
         )
         add_segments(connection, batch.segments, now)
-        _record(connection, batch, found)
+        _record(connection, batch, found, moment)
         added[0] = inside(connection) if inside else None
     return Commit(Outcome.COMMITTED, cursor)
 
@@ -195,7 +197,7 @@ def add_segments(connection: sa.Connection, manifests: tuple[SegmentManifest, ..
     events.queue(connection, events.SEGMENT, [m.segment_id for m in manifests])
 
 
-def _record(connection: sa.Connection, batch: BatchCommit, partition: Any) -> None:
+def _record(connection: sa.Connection, batch: BatchCommit, partition: Any, at: datetime) -> None:
     """The batch's event: with the manifests, all that it takes to rebuild cursors, batches and ranges."""
     r = ranges.c
     planned = connection.execute(
@@ -220,6 +222,7 @@ def _record(connection: sa.Connection, batch: BatchCommit, partition: Any) -> No
             "range": None if planned is None else [planned.digest, planned.first, planned.last],
             "segments": [m.segment_id for m in batch.segments],
         },
+        at=at,
     )
 
 

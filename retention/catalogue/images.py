@@ -27,6 +27,10 @@ class Imaged:
     table: sa.Table
     column: str
 
+    def value_of(self, text: str) -> Any:
+        """The value of ``column`` that a subject's text stands for."""
+        return int(text) if isinstance(self.table.c[self.column].type, sa.Integer) else text
+
 
 _registry: dict[str, list[Imaged]] = {}
 
@@ -71,7 +75,7 @@ def read_rows(
     found: dict[str, list[list[Any]]] = {}
     for begin in range(0, len(values), _LOOK_UP):
         chosen = sa.select(key.label("_key"), *(table.c[name].label(f"c_{name}") for name in columns))
-        part = values[begin : begin + _LOOK_UP]
+        part = [item.value_of(value) for value in values[begin : begin + _LOOK_UP]]
         for row in connection.execute(chosen.where(key.in_(part)).order_by(*order)):
             found.setdefault(str(row[0]), []).append([_plain(value) for value in row[1:]])
     return found

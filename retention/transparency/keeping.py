@@ -70,6 +70,8 @@ class LogKeeper:
             LogForkedError: the log is not the one that the custodian has seen. Nothing was numbered.
             IntegrityError, StorageError, KeyAccessError: the log cannot be continued.
         """
+        if not self.period_keys.provider.description.can_unwrap:
+            return  # a collector that only writes: whoever can read numbers what it committed
         with self.catalogue.read() as connection:
             waits = unsequenced(connection)
         due = ending or time.monotonic() - self._handed_over >= HAND_OVER_SECONDS

@@ -42,8 +42,6 @@ from retention.transparency.entries import SALT_BYTES, Entry, event_content, obj
 from retention.transparency.log import State, state_of
 from retention.transparency.note import Checkpoint, Signer, sign_note
 
-BATCH: Final = 20_000
-"""Entries numbered in one step."""
 CHECKPOINT_PREFIX: Final = "log/checkpoints/"
 _ADVISORY_LOCK: Final = 0x4C69_7563
 _LOOK_UP: Final = 500
@@ -179,9 +177,13 @@ def _enter(
 
 
 def _gather(suite: Suite, connection: sa.Connection) -> _Waiting:
-    """What waits, oldest first, made into entries."""
+    """All that waits, oldest first, made into entries.
+
+    All of it: a transaction's segments and its event must stand in one object, or a catalogue rebuilt from the
+    objects of a log that was cut off in between would know the one without the other.
+    """
     p = log_pending.c
-    rows = connection.execute(sa.select(p.id, p.type, p.ref).order_by(p.id).limit(BATCH)).all()
+    rows = connection.execute(sa.select(p.id, p.type, p.ref).order_by(p.id)).all()
     manifests = _manifests(connection, [row.ref for row in rows if row.type == SEGMENT])
     found = _events(connection, [int(row.ref) for row in rows if row.type != SEGMENT])
     entries: list[Entry] = []
