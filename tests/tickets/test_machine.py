@@ -1,0 +1,287 @@
+"""Model-based: random actors take random steps; no step without right, no ticket lost, no clock restarted, no gap."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from errors import LiucunError, NotPermittedError
+from liucun.store import TICKET_SCRIPTS
+from retention.catalogue.engine import Catalogue
+from retention.catalogue.migrate import migrate
+from tests.tickets.conftest import PlainBodies
+from tests.tickets.test_opening import CONTENT, HIT, take
+from tickets.actors import Actor, Right, Role
+from tickets.calendar.reading import shipped_calendar
+from tickets.queue import Ticket, get_ticket, list_tickets, ticket_detail
+from tickets.service import Desk
+from tickets.settings import PlatformSettings, TicketSettings
+from tickets.states import TRANSITIONS, Channel, Decision, Measure, Part, State, part_of
+from tickets.steps.approving import list_approvals
+from tickets.steps.bulk import BulkAction
+from tickets.steps.opening import ManualFinding
+from tickets.tables import tickets
+from tickets.tables_sending import orders
+
+PEOPLE = (
+    Actor("ming", frozenset({Role.REVIEWER})),
+    Actor("hong", frozenset({Role.REVIEWER})),
+    Actor("wang", frozenset({Role.COMPLIANCE_HEAD})),
+    Actor("zhao", frozenset({Role.COMPLIANCE_HEAD, Role.REVIEWER})),
+    Actor("audit", frozenset({Role.AUDITOR})),
+    Actor("root", frozenset({Role.SYSTEM_ADMIN})),
+    Actor("rules", frozenset({Role.SECURITY_ADMIN})),
+    Actor("nobody"),
+    Actor.of("os:machine"),
+)
+TRIAGE = {"ming", "hong", "wang", "zhao", "os:machine"}
+HEADS = {"wang", "zhao", "os:machine"}
+SINGLE: dict[str, tuple[Right, tuple[Any, ...]]] = {
+    "claim": (Right.TRIAGE, ()),
+    "release": (Right.TRIAGE, ()),
+    "dismiss": (Right.TRIAGE, ("无害",)),
+    "dispose": (Right.TRIAGE, (Measure.DELETE,)),
+    "report": (Right.SUBMIT, ("R",)),
+    "reject": (Right.SUBMIT, ("退回",)),
+    "acknowledge": (Right.SUBMIT, ("HZ-1",)),
+    "close": (Right.TRIAGE, ()),
+    "appeal": (Right.TRIAGE, ("申诉",)),
+    "reject_appeal": (Right.APPROVE, ("不成立",)),
+    "reverse": (Right.APPROVE, ("成立",)),
+}
+ONWARD = {
+    State.CONFIRMED: ("dispose",),
+    State.DISPOSED: ("report",),
+    State.REPORTED: ("acknowledge", "reject"),
+    State.ACKNOWLEDGED: ("close", "appeal"),
+    State.CLOSED: ("appeal", "reverse"),
+}
+ANY = st.integers(0, 1 << 16)
+WHO = st.sampled_from(PEOPLE)
+
+
+class Queue(RuleBasedStateMachine):
+    """The queue under everybody at once; the model is what each ticket was after the last step that succeeded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.catalogue = Catalogue.open(f"sqlite:///{Path(self.folder.name) / 'c.db'}")
+        self.bodies = PlainBodies()
+        self.tokens: list[tuple[str, str]] = []
+        self.seen: dict[str, Ticket] = {}
+        self.last = ""
+
+    @initialize(platform=st.booleans())
+    def begin(self, platform: bool) -> None:
+        migrate(self.catalogue)
+        migrate(self.catalogue, room="tickets", script_location=TICKET_SCRIPTS)
+        url = "https://platform.invalid/orders" if platform else ""
+        self.settings = TicketSettings(platform=PlatformSettings(url=url))
+        abuse = replace(HIT, category="abuse", subtype="insult", rule="abuse.001")
+        blocked = datetime(2026, 11, 23, 3, tzinfo=UTC)
+        take(
+            self.catalogue,
+            self.bodies,
+            replace(CONTENT, content_id="a"),
+            replace(CONTENT, content_id="b", text="完全不同的一段文字内容", findings=(abuse,)),
+            replace(CONTENT, content_id="c", blocked_at=blocked),
+        )
+        self.remember()
+
+    def teardown(self) -> None:
+        self.catalogue.close()
+        self.folder.cleanup()
+
+    def desk(self, who: Actor) -> Desk:
+        return Desk(self.catalogue, self.bodies, shipped_calendar(), who, self.settings)
+
+    def pick(self, number: int) -> str:
+        return sorted(self.seen)[number % len(self.seen)]
+
+    def attempt(self, who: Actor, right: Right, step: Any) -> Any:
+        before = self.everything()
+        try:
+            done = step(self.desk(who))
+        except LiucunError as error:
+            assert self.everything() == before, "a refused step changed something"
+            assert who.may(right) or isinstance(error, NotPermittedError)  # noqa: PT017 - judged by who acts
+            return None
+        assert who.may(right), f"{who.name} acted without the right {right.value}"
+        return done
+
+    def everything(self) -> tuple[Any, ...]:
+        from retention.catalogue.tables import events
+
+        with self.catalogue.read() as connection:
+            count = connection.execute(sa.select(sa.func.count()).select_from(events)).scalar_one()
+            return (count, *connection.execute(sa.select(tickets).order_by(tickets.c.ticket_id)).all())
+
+    def remember(self) -> None:
+        with self.catalogue.read() as connection:
+            self.seen = {ticket.ticket_id: ticket for ticket in list_tickets(connection, limit=10_000)}
+
+    @rule(who=WHO, number=ANY, step=st.sampled_from(sorted(SINGLE)))
+    def single(self, who: Actor, number: int, step: str) -> None:
+        ticket_id = self.pick(number)
+        before = self.seen[ticket_id]
+        right, arguments = SINGLE[step]
+        after = self.attempt(who, right, lambda desk: getattr(desk, step)(ticket_id, *arguments))
+        if after is not None and step in {"report", "reverse", "reject_appeal"} and not who.is_local:
+            assert before.triaged_by != who.name, "somebody approved their own triage"
+
+    @rule(who=st.sampled_from(PEOPLE[:4]), number=ANY, other=st.booleans())
+    def go_on(self, who: Actor, number: int, other: bool) -> None:
+        """Steps that fit the state, so that tickets come far."""
+        ticket_id = self.pick(number)
+        before = self.seen[ticket_id]
+        steps = ONWARD.get(State(before.state), ())
+        if before.state in (State.DETECTED, State.TRIAGE):
+            self.attempt(who, Right.TRIAGE, lambda desk: desk.confirm(ticket_id, Decision.ILLEGAL, "定性"))
+        elif steps:
+            self.single(who, sorted(self.seen).index(ticket_id), steps[other % len(steps)])
+
+    @rule(who=WHO, number=ANY, decision=st.sampled_from(list(Decision)))
+    def confirm(self, who: Actor, number: int, decision: Decision) -> None:
+        self.attempt(who, Right.TRIAGE, lambda desk: desk.confirm(self.pick(number), decision, "定性"))
+
+    @rule(who=WHO, number=ANY, agree=st.booleans())
+    def second_person(self, who: Actor, number: int, agree: bool) -> None:
+        with self.catalogue.read() as connection:
+            waiting = list_approvals(connection)
+        if waiting:
+            approval = waiting[number % len(waiting)]
+            right = Right.TRIAGE if approval.kind == "decision" else Right.APPROVE
+            step = "approve" if agree else "refuse"
+            if self.attempt(who, right, lambda desk: getattr(desk, step)(approval.approval_id, "复核")) is not None:
+                assert who.name != approval.asked_by
+                assert not who.is_local
+
+    @rule(who=WHO, number=ANY, to=WHO)
+    def assign(self, who: Actor, number: int, to: Actor) -> None:
+        self.attempt(who, Right.TRIAGE, lambda desk: desk.assign(self.pick(number), to.name))
+
+    @rule(who=WHO, number=ANY, seconds=st.integers(-90_000, 90_000))
+    def move_time(self, who: Actor, number: int, seconds: int) -> None:
+        ticket = self.seen[self.pick(number)]
+        base = ticket.effective_at or ticket.ordered_at or ticket.detected_at
+        moment = datetime.fromtimestamp(datetime.fromisoformat(base).timestamp() + seconds, UTC)
+        after = self.attempt(who, Right.TRIAGE, lambda desk: desk.set_effective(ticket.ticket_id, moment, "更正"))
+        if after is not None and ticket.effective_at is not None:
+            assert after.effective_at <= ticket.effective_at, "one person moved a time later"
+
+    @rule(who=WHO, number=ANY, refuse=st.booleans())
+    def platform_answers(self, who: Actor, number: int, refuse: bool) -> None:
+        with self.catalogue.read() as connection:
+            found = list(connection.execute(sa.select(orders.c.order_id).order_by(orders.c.order_id)).scalars())
+        if found:
+            order = found[number % len(found)]
+            if refuse:
+                self.attempt(who, Right.TRIAGE, lambda desk: desk.refuse_order(order, "平台拒绝"))
+            else:
+                self.attempt(who, Right.TRIAGE, lambda desk: desk.acknowledge_order(order))
+
+    @rule(who=WHO, action=st.sampled_from(list(BulkAction)), decision=st.sampled_from(list(Decision)))
+    def bulk(self, who: Actor, action: BulkAction, decision: Decision) -> None:
+        arguments = {
+            "decision": decision if action is BulkAction.CONFIRM else None,
+            "assignee": "hong" if action is BulkAction.ASSIGN else None,
+            "reason": "批量",
+        }
+        done = self.attempt(who, Right.TRIAGE, lambda desk: desk.bulk(action, sorted(self.seen), **arguments))
+        if done is not None:
+            assert len(done.done) + len(done.refused) == len(self.seen)
+            self.tokens.append((who.name, done.token))
+
+    @rule(who=WHO, number=ANY)
+    def undo(self, who: Actor, number: int) -> None:
+        if self.tokens:
+            by, token = self.tokens[number % len(self.tokens)]
+            if self.attempt(who, Right.TRIAGE, lambda desk: desk.undo(token)) is not None:
+                assert by == who.name
+
+    @rule(who=WHO, number=ANY, other=ANY)
+    def merge(self, who: Actor, number: int, other: int) -> None:
+        self.attempt(who, Right.TRIAGE, lambda desk: desk.merge([self.pick(number)], self.pick(other), "同一事"))
+
+    @rule(who=WHO, number=ANY, other=ANY)
+    def link(self, who: Actor, number: int, other: int) -> None:
+        pair = (self.pick(number), self.pick(other))
+        self.attempt(who, Right.TRIAGE, lambda desk: (desk.link(*pair), True))
+
+    @rule(who=WHO, channel=st.sampled_from([Channel.COMPLAINT, Channel.AUTHORITY, Channel.ENGINE]))
+    def open_by_hand(self, who: Actor, channel: Channel) -> None:
+        finding = ManualFinding(channel, "fraud", "有人举报这条内容", content_id="m")
+        self.attempt(who, Right.TRIAGE, lambda desk: desk.open_manual(finding))
+
+    @rule(content=st.sampled_from("abc"))
+    def found_again(self, content: str) -> None:
+        take(self.catalogue, self.bodies, replace(CONTENT, content_id=content, offset=77))
+
+    @invariant()
+    def nothing_is_lost_and_no_clock_restarts(self) -> None:
+        before = self.seen
+        self.remember()
+        assert before.keys() <= self.seen.keys(), "a ticket was lost"
+        for ticket_id, old in before.items():
+            new = self.seen[ticket_id]
+            assert new.detected_at <= old.detected_at
+            assert new.version >= old.version
+            if old.police_due_at:
+                assert new.police_due_at, "the police clock stopped"
+                assert new.police_due_at <= old.police_due_at, "the police clock was restarted"
+            if old.ordered_at:
+                assert new.ordered_at == old.ordered_at, "the order's time was changed"
+            if old.effective_at and new.effective_at and new.effective_at > old.effective_at:
+                self.moved_later_by_two(ticket_id)
+            if old.due_at and new.due_at and old.effective_at == new.effective_at:
+                assert new.due_at == old.due_at, "the ten days were restarted"
+
+    def moved_later_by_two(self, ticket_id: str) -> None:
+        with self.catalogue.read() as connection:
+            done = [a for a in list_approvals(connection, ticket_id=ticket_id, waiting=False) if a.kind == "effective"]
+        assert any(a.outcome == "approved" and a.decided_by != a.asked_by for a in done)
+
+    @invariant()
+    def every_transition_has_its_event(self) -> None:
+        with self.catalogue.read() as connection:
+            for ticket_id in self.seen:
+                detail = ticket_detail(connection, self.bodies, ticket_id)
+                state = None
+                for event in detail.timeline:
+                    if "to" not in event:
+                        continue
+                    if state is None:
+                        assert event["kind"] == "ticket.opened"
+                    else:
+                        assert event["from"] == state.value, f"{event['kind']} begins where nothing ended"
+                        assert event["to"] == state.value or State(event["to"]) in TRANSITIONS[state]
+                    state = State(event["to"])
+                ticket = get_ticket(connection, ticket_id)
+                assert state == ticket.state, "a transition left no event"
+                assert ticket.part in (part_of(State(ticket.state)), Part.DISPOSE)
+
+
+TestQueue = Queue.TestCase
+TestQueue.settings = settings(
+    max_examples=8, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+)
+
+
+@pytest.mark.slow
+def test_longer() -> None:
+    run_state_machine_as_test(
+        Queue,
+        settings=settings(
+            max_examples=200, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
