@@ -237,7 +237,7 @@ def _place(
         if rows:
             connection.execute(
                 hold_segments.insert(),
-                [{"hold_id": hold_id, "segment_id": s, "rows": n, "locked": False} for s, n in sorted(rows.items())],
+                [{"hold_id": hold_id, "segment_id": s, "rows": n} for s, n in sorted(rows.items())],
             )
         events.append(
             connection,

@@ -17,13 +17,15 @@ from retention.catalogue.tables import segments, timestamp
 from retention.holds.effect import ACCOUNT, ACTIVE, held_segments, unexamined
 from retention.holds.errors import HoldReleaseError, HoldStateError, HoldUnknownError
 from retention.holds.place import Parts, hold_context
-from retention.holds.tables import hold_segments, holds
+from retention.holds.tables import hold_segments, holds, object_holds
 from retention.manifest import SegmentManifest
 from retention.objects.locking import can_lock
 from retention.segments import open_segment
 
 PERSON_COLUMNS: Final = ("user_id", "counterparty_id")
 """Columns that name the person whom a record is about."""
+_GROUP: Final = 64
+"""Segments in one write transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Hold:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-def examine(parts: Parts, *, stop: Callable[[], bool] = lambda: False) -> int:
+def examine(parts: Parts, *, now: datetime | None = None, stop: Callable[[], bool] = lambda: False) -> int:
     """Look for the accounts under hold in every segment not examined yet; returns how many segments were read.
 
     Raises:
@@ -61,21 +63,44 @@ def examine(parts: Parts, *, stop: Callable[[], bool] = lambda: False) -> int:
         for hold_id in accounts:
             for segment_id in unexamined(connection, hold_id):
                 wanted.setdefault(segment_id, []).append(hold_id)
-    for segment_id, hold_ids in wanted.items():
+    names = list(wanted)
+    done = 0
+    for begin in range(0, len(names), _GROUP):
         if stop():
             break
-        counts = _count(parts, segment_id, {hold_id: accounts[hold_id] for hold_id in hold_ids})
-        with parts.catalogue.write() as connection:
-            there = sa.select(hold_segments.c.hold_id).where(hold_segments.c.segment_id == segment_id)
-            known = set(connection.execute(there).scalars())
-            fresh = [
-                {"hold_id": hold_id, "segment_id": segment_id, "rows": rows, "locked": False}
-                for hold_id, rows in counts.items()
-                if hold_id not in known
-            ]
-            if fresh:
-                connection.execute(hold_segments.insert(), fresh)
-    return len(wanted)
+        found = [
+            {"hold_id": hold_id, "segment_id": segment_id, "rows": rows}
+            for segment_id in names[begin : begin + _GROUP]
+            for hold_id, rows in _count(parts, segment_id, {h: accounts[h] for h in wanted[segment_id]}).items()
+        ]
+        done += len(names[begin : begin + _GROUP])
+        _enter(parts, found, now)
+    return done
+
+
+def _enter(parts: Parts, found: list[dict[str, Any]], now: datetime | None) -> None:
+    s = hold_segments.c
+    with parts.catalogue.write() as connection:
+        known = connection.execute(
+            sa.select(s.hold_id, s.segment_id).where(s.segment_id.in_({item["segment_id"] for item in found}))
+        )
+        there = {tuple(row) for row in known}
+        fresh = [item for item in found if (item["hold_id"], item["segment_id"]) not in there]
+        if not fresh:
+            return
+        connection.execute(hold_segments.insert(), fresh)
+        counts: dict[str, list[int]] = {}
+        for item in fresh:
+            counts.setdefault(item["hold_id"], []).append(item["rows"])
+        for hold_id, rows in sorted(counts.items()):
+            events.append(
+                connection,
+                kind="hold.examined",
+                actor="system:holds",
+                subject=f"hold:{hold_id}",
+                body={"segments": len(rows), "with_records": sum(1 for n in rows if n), "records": sum(rows)},
+                at=now,
+            )
 
 
 def _accounts(parts: Parts) -> dict[str, str]:
@@ -198,38 +223,23 @@ def enforce(parts: Parts) -> tuple[int, int]:
     if not can_lock(objects):
         return 0, 0
     examine(parts)
-    s, g = hold_segments.c, segments.c
+    g, o = segments.c, object_holds.c
     with parts.catalogue.read() as connection:
         held = held_segments(connection)
         names = {row[0]: row[1] for row in connection.execute(sa.select(g.segment_id, g.object_name))}
-        locked = set(connection.execute(sa.select(s.segment_id).where(s.locked)).scalars())
+        locked = {row[0]: row[1] for row in connection.execute(sa.select(o.segment_id, o.object_name))}
     on = [segment_id for segment_id in sorted(held) if segment_id not in locked]
     off = [segment_id for segment_id in sorted(locked) if segment_id not in held]
     for segment_id in on:
         objects.hold(names[segment_id], True)
-        _mark(parts, segment_id, held[segment_id][0], locked=True)
+        with parts.catalogue.write() as connection:
+            connection.execute(object_holds.insert().values(segment_id=segment_id, object_name=names[segment_id]))
     for segment_id in off:
-        if segment_id in names:
-            objects.hold(names[segment_id], False)
-        _mark(parts, segment_id, None, locked=False)
+        if objects.exists(locked[segment_id]):
+            objects.hold(locked[segment_id], False)
+        with parts.catalogue.write() as connection:
+            connection.execute(object_holds.delete().where(o.segment_id == segment_id))
     return len(on), len(off)
-
-
-def _mark(parts: Parts, segment_id: str, hold_id: str | None, *, locked: bool) -> None:
-    s = hold_segments.c
-    with parts.catalogue.write() as connection:
-        changed = connection.execute(
-            hold_segments.update()
-            .where(s.segment_id == segment_id, *([s.hold_id == hold_id] if hold_id else []))
-            .values(locked=locked)
-        )
-        if locked and not changed.rowcount:
-            rows = connection.execute(
-                sa.select(segments.c.rows).where(segments.c.segment_id == segment_id)
-            ).scalar_one()
-            connection.execute(
-                hold_segments.insert().values(hold_id=hold_id, segment_id=segment_id, rows=rows, locked=True)
-            )
 
 
 def _words(parts: Parts, row: sa.Row[Any]) -> dict[str, Any]:

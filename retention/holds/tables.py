@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from retention.catalogue import images
+
 metadata = sa.MetaData()
 
 holds = sa.Table(
@@ -32,10 +34,17 @@ hold_segments = sa.Table(
     sa.Column("hold_id", sa.String(32), sa.ForeignKey("holds.hold_id"), primary_key=True),
     sa.Column("segment_id", sa.String(64), primary_key=True),
     sa.Column("rows", sa.BigInteger, nullable=False),
-    sa.Column("locked", sa.Boolean, nullable=False),
     sa.Index("hold_segments_by_segment", "segment_id"),
 )
-"""What was found in a segment for a hold; ``rows`` 0 means examined and free. No row: not examined yet, so held.
+"""What was found in a segment for a hold; ``rows`` 0 means examined and free. No row: not examined yet, so held."""
 
-``locked``: the object store keeps a legal hold of its own on the object.
-"""
+object_holds = sa.Table(
+    "object_holds",
+    metadata,
+    sa.Column("segment_id", sa.String(64), primary_key=True),
+    sa.Column("object_name", sa.Text, nullable=False),
+)
+"""Objects on which the object store keeps a legal hold of its own, put there by us."""
+
+for _table in (holds, hold_segments):
+    images.register("hold", _table, "hold_id")

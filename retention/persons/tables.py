@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from retention.catalogue import images
+
 metadata = sa.MetaData()
 
 restrictions = sa.Table(
@@ -40,3 +42,6 @@ person_requests = sa.Table(
     sa.Index("person_requests_by_state", "state", "due_on"),
     sa.Index("person_requests_by_account", "account_blind"),
 )
+
+images.register("restriction", restrictions, "restriction_id")
+images.register("request", person_requests, "request_id")

@@ -105,15 +105,18 @@ class _Ends:
     latest: str | None
 
 
-def judge(connection: sa.Connection, at: date, *, settings: RetentionSettings | None = None) -> list[UnitState]:
+def judge(
+    connection: sa.Connection, at: date, *, settings: RetentionSettings | None = None, only: int | None = None
+) -> list[UnitState]:
     """Every unit that is in the archive, by class and month, as it stands on day ``at`` (Asia/Shanghai).
 
     Holds, tickets and subjects are those of this moment, also when ``at`` lies in the future.
+    ``only`` judges a single unit.
     """
     settings = settings or RetentionSettings()
-    gathered = _gather(connection)
+    gathered = _gather(connection, only)
     policies = in_force(connection, at)
-    ends = _ends(connection)
+    ends = _ends(connection, only)
     held = held_segments(connection)
     ticketed = ticket_segments(connection)
     behind = unread(connection)
@@ -185,13 +188,13 @@ def _judge(
     )
 
 
-def _gather(connection: sa.Connection) -> dict[int, _Gathered]:
+def _gather(connection: sa.Connection, only: int | None) -> dict[int, _Gathered]:
     """Live segments by unit. A segment that the catalogue no longer lists does not count."""
     u, m, g = units.c, unit_segments.c, segments.c
     rows = connection.execute(
         sa.select(u.unit_id, u.key_id, u.record_class, m.segment_id, m.period, m.rows, m.bytes_stored, m.committed_at)
         .select_from(units.join(unit_segments, m.unit_id == u.unit_id).join(segments, g.segment_id == m.segment_id))
-        .where(u.destroyed_at.is_(None))
+        .where(u.destroyed_at.is_(None), sa.true() if only is None else u.unit_id == only)
         .order_by(u.unit_id, m.segment_id)
     )
     found: dict[int, _Gathered] = {}
@@ -217,7 +220,7 @@ def counting_day() -> sa.ColumnElement[str]:
     return sa.case((c.news_on > c.ended_on, c.news_on), else_=c.ended_on)
 
 
-def _ends(connection: sa.Connection) -> dict[int, _Ends]:
+def _ends(connection: sa.Connection, only: int | None) -> dict[int, _Ends]:
     m, n, c, g = unit_segments.c, segment_subjects.c, subjects.c, segments.c
     opened = sa.case((still_open(), 1), else_=0)
     each = (
@@ -232,6 +235,7 @@ def _ends(connection: sa.Connection) -> dict[int, _Ends]:
             .join(segment_subjects, n.number == m.number)
             .join(subjects, sa.and_(c.record_class == g.record_class, c.blind == n.blind))
         )
+        .where(sa.true() if only is None else m.unit_id == only)
         .group_by(m.unit_id, n.blind)
         .subquery()
     )

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from retention.catalogue import images
+
 metadata = sa.MetaData()
 _number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
@@ -106,3 +108,6 @@ decisions = sa.Table(
     sa.Column("approved_at", sa.String(32)),
 )
 """Decisions that a subject without news has ended; ``sealed`` holds its name and the reason."""
+
+images.register("policy", policy_versions, "record_class")
+images.register("decision", decisions, "decision_id")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from retention.catalogue import images
+
 metadata = sa.MetaData()
 _number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
@@ -58,7 +60,27 @@ purge_segments = sa.Table(
     sa.Column("object_name", sa.Text, nullable=False),
     sa.Column("rows", sa.BigInteger, nullable=False),
     sa.Column("bytes_stored", sa.BigInteger, nullable=False),
+    sa.Column("key_id", sa.String(64), nullable=False),
     sa.Column("ciphertext_digest", sa.String(64), nullable=False),
-    sa.Column("deleted_at", sa.String(32)),
     sa.Index("purge_segments_by_segment", "segment_id"),
 )
+"""What a claimed unit held. When an object was deleted stands in ``retired_segments``."""
+
+destroyed_places = sa.Table(
+    "destroyed_places",
+    metadata,
+    sa.Column("segment_id", sa.String(64), primary_key=True),
+    sa.Column("source", sa.String(128), primary_key=True),
+    sa.Column("partition", sa.Text, primary_key=True),
+    sa.Column("start", sa.BigInteger, primary_key=True),
+    sa.Column("end", sa.BigInteger, nullable=False),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("key_id", sa.String(64), nullable=False),
+    sa.Index("destroyed_places_by_batch", "source", "partition", "start"),
+)
+"""Which rows of which committed range a destroyed segment held: coverage still adds up."""
+
+for _table in (purges, purge_units):
+    images.register("purge", _table, "purge_id")
+for _table in (purge_segments, destroyed_places):
+    images.register("shredding", _table, "key_id")

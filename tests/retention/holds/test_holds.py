@@ -214,6 +214,9 @@ class LockingFolder:
         assert self.objects.exists(name)
         (self.on.add if on else self.on.remove)(name)
 
+    def exists(self, name: str) -> bool:
+        return self.objects.exists(name)
+
     def held(self, name: str) -> bool:
         return name in self.on
 

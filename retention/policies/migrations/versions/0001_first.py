@@ -108,9 +108,13 @@ def upgrade() -> None:
         sa.Column("hold_id", sa.String(32), sa.ForeignKey("holds.hold_id"), primary_key=True),
         sa.Column("segment_id", sa.String(64), primary_key=True),
         sa.Column("rows", sa.BigInteger, nullable=False),
-        sa.Column("locked", sa.Boolean, nullable=False),
     )
     op.create_index("hold_segments_by_segment", "hold_segments", ["segment_id"])
+    op.create_table(
+        "object_holds",
+        sa.Column("segment_id", sa.String(64), primary_key=True),
+        sa.Column("object_name", sa.Text, nullable=False),
+    )
     op.create_table(
         "purges",
         sa.Column("purge_id", sa.String(32), primary_key=True),
@@ -155,10 +159,21 @@ def upgrade() -> None:
         sa.Column("object_name", sa.Text, nullable=False),
         sa.Column("rows", sa.BigInteger, nullable=False),
         sa.Column("bytes_stored", sa.BigInteger, nullable=False),
+        sa.Column("key_id", sa.String(64), nullable=False),
         sa.Column("ciphertext_digest", sa.String(64), nullable=False),
-        sa.Column("deleted_at", sa.String(32)),
     )
     op.create_index("purge_segments_by_segment", "purge_segments", ["segment_id"])
+    op.create_table(
+        "destroyed_places",
+        sa.Column("segment_id", sa.String(64), primary_key=True),
+        sa.Column("source", sa.String(128), primary_key=True),
+        sa.Column("partition", sa.Text, primary_key=True),
+        sa.Column("start", sa.BigInteger, primary_key=True),
+        sa.Column("end", sa.BigInteger, nullable=False),
+        sa.Column("rows", sa.BigInteger, nullable=False),
+        sa.Column("key_id", sa.String(64), nullable=False),
+    )
+    op.create_index("destroyed_places_by_batch", "destroyed_places", ["source", "partition", "start"])
     op.create_table(
         "restrictions",
         sa.Column("restriction_id", sa.String(32), primary_key=True),

@@ -1,0 +1,314 @@
+"""Carrying out a destruction: claim a unit, delete its objects, shred its key, certify; resumable at every step.
+
+The claim is the point of no return, and one transaction: the unit is judged again, its segments leave the catalogue of
+what can be read, its key is retired (no commit may name it any more). Before the claim a unit can be dropped; after
+it the only way is forward, however often the program is stopped. A certificate is issued when all of it is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import sqlalchemy as sa
+
+from retention.catalogue import events
+from retention.catalogue.tables import meta, retired_segments, segment_places, segments, timestamp
+from retention.errors import KeyDestroyedError, ObjectLockedError, ObjectMissingError
+from retention.keys.periods import PeriodKeys
+from retention.manifest import SegmentManifest
+from retention.policies.judge import UnitState, Verdict, judge
+from retention.policies.periods import shanghai_date
+from retention.policies.settings import RetentionSettings
+from retention.policies.tables import segment_subjects, subjects, unit_segments, units
+from retention.purge.clock import check_clock
+from retention.purge.errors import PurgeStateError, PurgeUnfinishedError
+from retention.purge.plan import APPROVED, CERTIFIED, DROPPED, FINAL, PLANNED, RUNNING, Parts, row_of
+from retention.purge.tables import destroyed_places, purge_segments, purge_units, purges
+
+CLAIMED: Final = "claimed"
+DELETED: Final = "deleted"
+SHREDDED: Final = "shredded"
+RETIRED_PREFIX: Final = "retired:"
+"""Rows of ``meta`` that name a retired key; the value is the purge."""
+_CHUNK: Final = 500
+
+Step = Callable[[str], None]
+"""Called before each step with its name; for tests that stop there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a purge is: units destroyed, dropped, and waiting for a lock of the object store."""
+
+    destroyed: int
+    dropped: int
+    waiting: int
+
+
+def carry_out(
+    parts: Parts,
+    purge_id: str,
+    *,
+    actor: str,
+    now: datetime,
+    settings: RetentionSettings,
+    witnessed: datetime | None = None,
+    step: Step = lambda _name: None,
+) -> Progress:
+    """Destroy what a purge planned, as far as it may still go. Run it again after any interruption.
+
+    Raises:
+        ClockRefusedError: the machine's clock cannot be trusted; nothing was touched by this call.
+        PurgeUnknownError, PurgeStateError: there is no such purge, it is not approved, or its wait is not over.
+        PurgeUnfinishedError: something could not be deleted or shredded yet; the rest is done.
+        StorageError, KeyAccessError: a step failed; run it again.
+    """
+    _start(parts, purge_id, actor, now, settings, witnessed, step)
+    waiting: list[str] = []
+    for unit_id, state in _units(parts, purge_id):
+        found = state
+        if found == PLANNED:
+            step(f"claim {unit_id}")
+            found = _claim(parts, purge_id, unit_id, actor, now, settings)
+        if found == CLAIMED:
+            why = _delete_objects(parts, purge_id, unit_id, actor, now, step)
+            if why is not None:
+                waiting.append(why)
+                continue
+            found = DELETED
+        if found == DELETED:
+            step(f"shred {unit_id}")
+            _shred(parts, purge_id, unit_id, actor, now, step)
+    states = [state for _, state in _units(parts, purge_id)]
+    if waiting:
+        raise PurgeUnfinishedError(waiting[0], cure="The same purge goes on when the lock is over.")
+    return Progress(states.count(SHREDDED), states.count(DROPPED), 0)
+
+
+def _start(
+    parts: Parts,
+    purge_id: str,
+    actor: str,
+    now: datetime,
+    settings: RetentionSettings,
+    witnessed: datetime | None,
+    step: Step,
+) -> None:
+    with parts.catalogue.read() as connection:
+        check_clock(connection, now, settings, witnessed=witnessed)
+    step("start")
+    with parts.catalogue.write() as connection:
+        row = row_of(connection, purge_id)
+        if row.state in (RUNNING, CERTIFIED, FINAL):
+            return
+        if row.state != APPROVED:
+            raise PurgeStateError(
+                f"The purge {purge_id} is {row.state}, not approved.", cure="Another person approves it first."
+            )
+        if timestamp(now) < row.waits_until:
+            raise PurgeStateError(
+                f"The purge {purge_id} waits until {row.waits_until}.", cure="Until then it can be cancelled."
+            )
+        connection.execute(
+            purges.update().where(purges.c.purge_id == purge_id).values(state=RUNNING, started_at=timestamp(now))
+        )
+        events.append(connection, kind="purge.started", actor=actor, subject=f"purge:{purge_id}", body={}, at=now)
+
+
+def _units(parts: Parts, purge_id: str) -> list[tuple[int, str]]:
+    c = purge_units.c
+    with parts.catalogue.read() as connection:
+        rows = connection.execute(sa.select(c.unit_id, c.state).where(c.purge_id == purge_id).order_by(c.unit_id))
+        return [(row.unit_id, row.state) for row in rows]
+
+
+def _claim(parts: Parts, purge_id: str, unit_id: int, actor: str, now: datetime, settings: RetentionSettings) -> str:
+    """Judge the unit once more and take it out of what can be read, or drop it with the reason."""
+    with parts.catalogue.read() as connection:
+        key_id = connection.execute(sa.select(units.c.key_id).where(units.c.unit_id == unit_id)).scalar_one()
+    # Outside of the transaction: it may ask a device.
+    try:
+        fingerprint: str | None = key_fingerprint(parts, key_id)
+    except KeyDestroyedError:
+        # Somebody shredded it by hand; what it sealed is gone, the rest follows here, on record.
+        fingerprint = None
+    with parts.catalogue.write() as connection:
+        planned = connection.execute(
+            sa.select(purge_units).where(purge_units.c.purge_id == purge_id, purge_units.c.unit_id == unit_id)
+        ).one()
+        if planned.state != PLANNED:
+            return str(planned.state)
+        judged = judge(connection, shanghai_date(now), settings=settings, only=unit_id)
+        state = judged[0] if judged else None
+        why_not = _why_not(state, planned.rows)
+        if why_not is not None or state is None:
+            _set(connection, purge_id, unit_id, state=DROPPED, why_not=why_not)
+            body = {"key": key_id, "why": why_not}
+            events.append(
+                connection, kind="purge.unit_dropped", actor=actor, subject=f"purge:{purge_id}", body=body, at=now
+            )
+            return DROPPED
+        _take_out(connection, purge_id, state, now)
+        connection.execute(meta.insert().values(key=f"{RETIRED_PREFIX}{key_id}", value=purge_id))
+        _set(connection, purge_id, unit_id, state=CLAIMED, key_fingerprint=fingerprint)
+        body = {"key": key_id, "fingerprint": fingerprint, "segments": len(state.segments), "records": state.rows}
+        for subject in (f"shredding:{key_id}", f"purge:{purge_id}"):
+            events.append(connection, kind="purge.unit_claimed", actor=actor, subject=subject, body=body, at=now)
+    return CLAIMED
+
+
+def _why_not(state: UnitState | None, planned_rows: int) -> str | None:
+    if state is None:
+        return "it is not in the archive any more"
+    if state.verdict is not Verdict.DUE:
+        return "; ".join(f"{reason.code}: {reason.detail}" for reason in state.reasons)
+    if state.rows != planned_rows:
+        return f"it holds {state.rows} records, {planned_rows} were planned"
+    return None
+
+
+def _take_out(connection: sa.Connection, purge_id: str, state: UnitState, now: datetime) -> None:
+    g = segments.c
+    for begin in range(0, len(state.segments), _CHUNK):
+        names = state.segments[begin : begin + _CHUNK]
+        rows = connection.execute(sa.select(segments).where(g.segment_id.in_(names))).all()
+        connection.execute(
+            retired_segments.insert(),
+            [
+                {
+                    "segment_id": row.segment_id,
+                    "object_name": row.object_name,
+                    "record_class": row.record_class,
+                    "period": row.period,
+                    "rows": row.rows,
+                    "bytes_stored": row.bytes_stored,
+                    "manifest": row.manifest,
+                    "committed_at": row.committed_at,
+                    "state": "destroyed",
+                    "retired_at": timestamp(now),
+                }
+                for row in rows
+            ],
+        )
+        connection.execute(
+            purge_segments.insert(),
+            [
+                {
+                    "purge_id": purge_id,
+                    "segment_id": row.segment_id,
+                    "unit_id": state.unit_id,
+                    "object_name": row.object_name,
+                    "rows": row.rows,
+                    "bytes_stored": row.bytes_stored,
+                    "key_id": state.key_id,
+                    "ciphertext_digest": SegmentManifest.from_bytes(row.manifest).ciphertext_digest,
+                }
+                for row in rows
+            ],
+        )
+        places = connection.execute(sa.select(segment_places).where(segment_places.c.segment_id.in_(names))).mappings()
+        connection.execute(destroyed_places.insert(), [{**place, "key_id": state.key_id} for place in places])
+        connection.execute(segment_places.delete().where(segment_places.c.segment_id.in_(names)))
+        connection.execute(segments.delete().where(g.segment_id.in_(names)))
+
+
+def _delete_objects(parts: Parts, purge_id: str, unit_id: int, actor: str, now: datetime, step: Step) -> str | None:
+    """Delete what is left of a unit's objects; why not, when the object store holds one back."""
+    c, r = purge_segments.c, retired_segments.c
+    with parts.catalogue.read() as connection:
+        left = connection.execute(
+            sa.select(c.segment_id, c.object_name)
+            .select_from(purge_segments.join(retired_segments, r.segment_id == c.segment_id))
+            .where(c.purge_id == purge_id, c.unit_id == unit_id, r.object_deleted_at.is_(None))
+            .order_by(c.segment_id)
+        ).all()
+    for segment_id, name in left:
+        step(f"delete {name}")
+        try:
+            parts.objects.delete(name)
+        except ObjectMissingError:
+            # An earlier attempt deleted it and was stopped before it could say so.
+            pass
+        except ObjectLockedError as error:
+            return error.what
+        step(f"deleted {name}")
+        with parts.catalogue.write() as connection:
+            connection.execute(
+                retired_segments.update().where(r.segment_id == segment_id).values(object_deleted_at=timestamp(now))
+            )
+    step(f"all deleted {unit_id}")
+    with parts.catalogue.write() as connection:
+        _set(connection, purge_id, unit_id, state=DELETED)
+        events.append(
+            connection,
+            kind="purge.objects_deleted",
+            actor=actor,
+            subject=f"purge:{purge_id}",
+            body={"unit": unit_id, "objects": len(left)},
+            at=now,
+        )
+    return None
+
+
+def _shred(parts: Parts, purge_id: str, unit_id: int, actor: str, now: datetime, step: Step) -> None:
+    """Destroy the unit's key, then forget what the index knew of its subjects."""
+    with parts.catalogue.read() as connection:
+        key_id = connection.execute(sa.select(units.c.key_id).where(units.c.unit_id == unit_id)).scalar_one()
+    shred_key(parts.period_keys, key_id)
+    step(f"shredded {unit_id}")
+    with parts.catalogue.write() as connection:
+        _forget_subjects(connection, unit_id)
+        connection.execute(units.update().where(units.c.unit_id == unit_id).values(destroyed_at=timestamp(now)))
+        _set(connection, purge_id, unit_id, state=SHREDDED, destroyed_at=timestamp(now))
+        events.append(
+            connection,
+            kind="purge.unit_destroyed",
+            actor=actor,
+            subject=f"purge:{purge_id}",
+            body={"key": key_id},
+            at=now,
+        )
+
+
+def shred_key(period_keys: PeriodKeys, key_id: str) -> None:
+    """Destroy a period key; one that is destroyed already stays so.
+
+    Raises:
+        BusyError: it is destroyed, but its journal cannot be emptied yet: run it again.
+    """
+    try:
+        period_keys.destroy(key_id)
+    except KeyDestroyedError:
+        period_keys.empty_journal()
+
+
+def key_fingerprint(parts: Parts, key_id: str) -> str:
+    """A digest by which a key can be named on a certificate; it tells nothing about the key."""
+    suite = parts.archive.suite
+    key = parts.period_keys.get(key_id).key
+    return suite.hkdf_expand(key, b"liucun/key-fingerprint/v1\x00" + key_id.encode(), 16).hex()
+
+
+def _forget_subjects(connection: sa.Connection, unit_id: int) -> None:
+    """What no segment names any more leaves the index, hash and all."""
+    m, n = unit_segments.c, segment_subjects.c
+    numbers = sa.select(m.number).where(m.unit_id == unit_id).scalar_subquery()
+    blinds: Sequence[bytes] = (
+        connection.execute(sa.select(n.blind.distinct()).where(n.number.in_(numbers))).scalars().all()
+    )
+    connection.execute(segment_subjects.delete().where(n.number.in_(numbers)))
+    for begin in range(0, len(blinds), _CHUNK):
+        part = blinds[begin : begin + _CHUNK]
+        still = set(connection.execute(sa.select(n.blind).where(n.blind.in_(part))).scalars())
+        gone = [blind for blind in part if blind not in still]
+        if gone:
+            connection.execute(subjects.delete().where(subjects.c.blind.in_(gone)))
+    connection.execute(unit_segments.delete().where(m.unit_id == unit_id))
+
+
+def _set(connection: sa.Connection, purge_id: str, unit_id: int, **values: object) -> None:
+    c = purge_units.c
+    connection.execute(purge_units.update().where(c.purge_id == purge_id, c.unit_id == unit_id).values(**values))
