@@ -14,7 +14,7 @@ from detectors.keywords.findings import NOTHING, Found, found_in, judged
 from detectors.keywords.packset import PackSet
 from detectors.keywords.rules import State
 from detectors.keywords.scanner import Scanner, scanner_of
-from detectors.normalise.column import Folded, fold_column
+from detectors.normalise.column import fold_column
 from detectors.normalise.steps import ALL_STEPS, Steps
 from detectors.normalise.tables.fold import Reading, fold_table
 from detectors.normalise.view import code_points, string_buffers, view
@@ -66,36 +66,40 @@ class KeywordDetector:
         plain = scanner_of(self._packs, state, self._steps, Reading.PLAIN)
         sound = scanner_of(self._packs, state, self._steps, Reading.SOUND)
         for low, piece in _slices(texts):
-            folded = self._fold(piece, Reading.PLAIN)
-            parts.append(self._hits(piece, low, folded, plain))
-            signs = np.flatnonzero(folded.signs)
+            rows, signs = self._rows(piece, plain, Reading.PLAIN)
+            parts.append(self._judge(piece, rows, low, plain, Reading.PLAIN))
             if len(signs):
                 held = piece.take(pa.array(signs))
-                parts.append(self._hits(held, low + signs, self._fold(held, Reading.SIGNS), plain, Reading.SIGNS))
+                rows, _ = self._rows(held, plain, Reading.SIGNS)
+                parts.append(self._judge(held, rows, low + signs, plain, Reading.SIGNS))
             if sound.patterns.keys:
-                parts.append(self._hits(piece, low, self._fold(piece, Reading.SOUND), sound, Reading.SOUND))
+                rows, _ = self._rows(piece, sound, Reading.SOUND)
+                parts.append(self._judge(piece, rows, low, sound, Reading.SOUND))
         return judged(parts, threshold)
 
-    def _fold(self, texts: pa.StringArray, reading: Reading) -> Folded:
-        return fold_column(texts, fold_table(self._steps, reading), repeats=self._steps.repeats)
+    def _rows(self, texts: pa.StringArray, scanner: Scanner, reading: Reading) -> tuple[Longs, Longs]:
+        """Rows of ``texts`` (no nulls) in which a rule may speak, and rows with a sign that has a second reading."""
+        table = fold_table(self._steps, reading)
+        at_once = scanner.matcher.find_rows(texts, table, repeats=self._steps.repeats)
+        if at_once is not None:
+            word, row, signs = at_once
+        else:
+            folded = fold_column(texts, table, repeats=self._steps.repeats)
+            word, start, end = scanner.matcher.find(folded.data)
+            row = np.searchsorted(folded.char_rows, start, side="right") - 1
+            inside = end <= folded.char_rows[row + 1]
+            word, row, signs = word[inside], row[inside], folded.signs
+        return scanner.rows_to_judge(word, row, len(texts)), np.flatnonzero(signs)
 
-    def _hits(
-        self,
-        texts: pa.StringArray,
-        places: int | Longs,
-        folded: Folded,
-        scanner: Scanner,
-        reading: Reading = Reading.PLAIN,
+    def _judge(
+        self, texts: pa.StringArray, rows: Longs, places: int | Longs, scanner: Scanner, reading: Reading
     ) -> Found:
-        """Hits of rules in one reading of ``texts``; ``places`` are their rows in the column, or that of the first."""
-        word, start, end = scanner.matcher.find(folded.data)
-        borders = folded.byte_rows if scanner.matcher.unit == "byte" else folded.char_rows
-        row = np.searchsorted(borders, start, side="right") - 1
-        inside = end <= borders[row + 1]
-        rows = scanner.rows_to_judge(word[inside], row[inside], len(texts))
+        """Hits of rules in ``rows`` of ``texts``; ``places`` are the texts' rows in the column, or that of the first.
+
+        These few rows are folded again, now with the map back to the original.
+        """
         if not len(rows):
             return NOTHING
-        # The few rows with something in them are folded again, now with the map back to the original.
         table = fold_table(self._steps, reading)
         points, point_rows = code_points(texts.take(pa.array(rows)))
         seen = view(points, point_rows, table, repeats=self._steps.repeats)

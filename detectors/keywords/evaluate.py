@@ -59,6 +59,7 @@ class Evaluation:
     def __init__(self, patterns: Patterns, seen: View, points: Points, rows: Longs, table: FoldTable) -> None:
         self.patterns, self.seen, self.points, self.rows, self.table = patterns, seen, points, rows, table
         self.row_of = np.repeat(np.arange(len(seen.rows) - 1, dtype=np.int64), np.diff(seen.rows))
+        self._folded: str | None = None
 
     def rules(self, key: Longs, start: Longs, end: Longs) -> list[RuleHits]:
         """Return the hits of all rules, given hits of keys (numbers into ``patterns.keys``) as token spans."""
@@ -119,11 +120,14 @@ class Evaluation:
             spans = spans.take(~_held(spans, found[plan.allow]))
         if plan.unless in found and len(spans.start):
             spans = spans.take(~self._any_near(spans, found[plan.unless], UNLESS_WITHIN))
-        if len(spans.start):
-            spans = spans.take(self._bounded(plan, spans))
+        # Segmenting costs most, so it comes after what is near; the word's own span is what it judges.
+        words = spans
         for group in plan.near:
             if len(spans.start):
-                spans = self._joined(spans, found[group], plan.rule.within)
+                spans, kept = self._joined(spans, found[group], plan.rule.within)
+                words = words.take(kept)
+        if len(spans.start):
+            spans = spans.take(self._bounded(plan, words))
         if plan.rule.pattern and len(spans.start):
             spans = self._matched(plan, spans)
         return self._first(spans)
@@ -136,8 +140,11 @@ class Evaluation:
         ended = np.searchsorted(np.sort(others.end), low, side="right")
         return np.asarray(begun > ended)
 
-    def _joined(self, spans: Spans, others: Spans, distance: int) -> Spans:
-        """Extend each span over the nearest of ``others`` in its row; drop those with none within ``distance``."""
+    def _joined(self, spans: Spans, others: Spans, distance: int) -> tuple[Spans, Bools]:
+        """Extend each span over the nearest of ``others`` in its row; drop those with none within ``distance``.
+
+        Returns the spans that are left and which of the given ones they are.
+        """
         after = np.searchsorted(others.start, spans.end, side="left")
         has_after = after < len(others.start)
         after = np.minimum(after, len(others.start) - 1)
@@ -154,7 +161,7 @@ class Evaluation:
         use_after = gap_after <= gap_before
         start = np.where(use_after, spans.start, np.minimum(spans.start, others.start[before]))
         end = np.where(use_after, np.maximum(spans.end, others.end[after]), spans.end)
-        return Spans(start[near], end[near])
+        return Spans(start[near], end[near]), near
 
     def _bounded(self, plan: RulePlan, spans: Spans) -> Bools:
         keep = np.ones(len(spans.start), np.bool_)
@@ -180,14 +187,11 @@ class Evaluation:
 
     def _plain(self, low: int, high: int) -> str:
         """Original code points with each letter folded and everything else as it is."""
-        points = self.points[low:high]
-        folded = self.table.points[points]
-        return (
-            np.where((folded == 0) | (folded >= len(self.table.points)), points, folded)
-            .astype(np.uint32)
-            .tobytes()
-            .decode("utf-32-le", "replace")
-        )
+        if self._folded is None:
+            folded = self.table.points[self.points]
+            kept = np.where((folded == 0) | (folded >= len(self.table.points)), self.points, folded)
+            self._folded = kept.astype(np.uint32).tobytes().decode("utf-32-le", "replace")
+        return self._folded[low:high]
 
     def _matched(self, plan: RulePlan, spans: Spans) -> Spans:
         row = self.row_of[spans.start]

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from detectors.keywords.matcher import Matcher, matcher_for
+from detectors.keywords.matcher import ColumnMatcher, matcher_for
 from detectors.keywords.packset import PackSet
 from detectors.keywords.patterns import Patterns, compile_patterns
 from detectors.keywords.rules import State
@@ -28,7 +28,7 @@ class Scanner:
     """``first[w]:first[w+1]`` are the keys of the automaton's word ``w`` (one spelling may be several keys)."""
 
     patterns: Patterns
-    matcher: Matcher
+    matcher: ColumnMatcher
     first: Longs
 
     def rows_to_judge(self, word: Longs, row: Longs, rows: int) -> Longs:
@@ -38,25 +38,26 @@ class Scanner:
         low, high = self.patterns.borders[self.first[word]], self.patterns.borders[self.first[word + 1]]
         lists, source = _ranges(low, high)
         lists, row = self.patterns.lists[lists].astype(np.int64), row[source]
-        order = np.argsort(lists, kind="stable")
+        # Numbers of two bytes are sorted by their digits, several times as fast.
+        order = np.argsort(lists.astype(np.uint16) if lists.max(initial=0) < 1 << 16 else lists, kind="stable")
         lists, row = lists[order], row[order]
         cuts = np.flatnonzero(np.diff(lists, prepend=-1, append=-1))
         held = {int(lists[a]): row[a:b] for a, b in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True)}
         judge = np.zeros(rows, np.bool_)
+        present: dict[int, npt.NDArray[np.bool_]] = {}
         for plan in self.patterns.plans_of(held):
             found = held[plan.words]
             for group in plan.near:
-                found = found[np.isin(found, held[group])]
+                if group not in present:
+                    present[group] = np.zeros(rows, np.bool_)
+                    present[group][held[group]] = True
+                found = found[present[group][found]]
             judge[found] = True
         return np.flatnonzero(judge)
 
     def scan(self, seen: View) -> tuple[Longs, Longs, Longs]:
         """Hits as (keys, first tokens, tokens after the last) of a view."""
-        encoded = seen.text().encode()
-        word, start, end = self.matcher.find(encoded)
-        if self.matcher.unit == "byte":
-            heads = np.flatnonzero((np.frombuffer(encoded, np.uint8) & 0xC0) != 0x80)
-            start, end = np.searchsorted(heads, start), np.searchsorted(heads, end)
+        word, start, end = self.matcher.find(seen.text().encode())
         key, source = _ranges(self.first[word], self.first[word + 1])
         return key, start[source], end[source]
 

@@ -14,10 +14,11 @@ import numpy.typing as npt
 from numba import njit
 
 from detectors.normalise.tables.fold import GROWTH, POINTS, FoldTable
+from detectors.normalise.tables.split import BARE_RADICALS
 
 Longs = npt.NDArray[np.int64]
 
-_HEAD: Final = np.uint32(1 << 30)
+_RADICAL: Final = np.uint32(1 << 30)
 _SIGN: Final = np.uint32(1 << 31)
 _VALUE: Final = np.uint32((1 << 30) - 1)
 _POINTS: Final = np.uint32(POINTS)
@@ -61,113 +62,168 @@ def _joined(keys: Any, values: Any, first: Any, second: Any) -> Any:
     return np.uint32(0)
 
 
+@njit(cache=True, nogil=True, boundscheck=False, inline="always")
+def _point(data: Any, i: Any) -> Any:
+    """Decode the code point at ``i``; return it and the place after it."""
+    b = np.uint32(data[i])
+    if b >= 0xE0:
+        if b < 0xF0:
+            return (
+                ((b & np.uint32(0x0F)) << np.uint32(12))
+                | ((np.uint32(data[i + 1]) & np.uint32(0x3F)) << np.uint32(6))
+                | (np.uint32(data[i + 2]) & np.uint32(0x3F))
+            ), i + 3
+        return (
+            ((b & np.uint32(0x07)) << np.uint32(18))
+            | ((np.uint32(data[i + 1]) & np.uint32(0x3F)) << np.uint32(12))
+            | ((np.uint32(data[i + 2]) & np.uint32(0x3F)) << np.uint32(6))
+            | (np.uint32(data[i + 3]) & np.uint32(0x3F))
+        ), i + 4
+    if b < 0x80:
+        return b, i + 1
+    return ((b & np.uint32(0x1F)) << np.uint32(6)) | (np.uint32(data[i + 1]) & np.uint32(0x3F)), i + 2
+
+
+@njit(cache=True, nogil=True, boundscheck=False, inline="always")
+def fold_plain(data: Any, low: Any, high: Any, packed: Any, repeats: Any, out: Any) -> Any:
+    """Fold a row in which every code point is one token or none; -1 for any other row."""
+    n = np.int64(0)
+    i = np.int64(low)
+    end = np.int64(high)
+    last = np.uint32(0)
+    never = np.uint32(0) if repeats else np.uint32(0xFFFFFFFF)
+    while i < end:
+        # Written out here: a function of its own that returns two values costs half as much again.
+        b = np.uint32(data[i])
+        if b >= 0xE0:
+            if b < 0xF0:
+                point = (
+                    ((b & np.uint32(0x0F)) << np.uint32(12))
+                    | ((np.uint32(data[i + 1]) & np.uint32(0x3F)) << np.uint32(6))
+                    | (np.uint32(data[i + 2]) & np.uint32(0x3F))
+                )
+                i += 3
+            else:
+                point = (
+                    ((b & np.uint32(0x07)) << np.uint32(18))
+                    | ((np.uint32(data[i + 1]) & np.uint32(0x3F)) << np.uint32(12))
+                    | ((np.uint32(data[i + 2]) & np.uint32(0x3F)) << np.uint32(6))
+                    | (np.uint32(data[i + 3]) & np.uint32(0x3F))
+                )
+                i += 4
+        elif b < 0x80:
+            point = b
+            i += 1
+        else:
+            point = ((b & np.uint32(0x1F)) << np.uint32(6)) | (np.uint32(data[i + 1]) & np.uint32(0x3F))
+            i += 2
+        entry = np.uint32(packed[point])
+        out[n] = entry
+        if entry >= _POINTS:
+            n = np.int64(-1)
+            break
+        digit = np.uint32(entry - np.uint32(48)) < np.uint32(10)
+        # No branch: where signs stand is what the processor guesses worst.
+        kept = (entry != 0) & (((entry ^ last) | never != 0) | digit)
+        n += np.int64(kept)
+        last = entry if kept else last
+    return n
+
+
+@njit(cache=True, nogil=True, boundscheck=False, inline="always")
+def fold_row(
+    data: Any, low: Any, high: Any, packed: Any, expansions: Any, borders: Any, heads: Any, keys: Any, values: Any,
+    repeats: Any, out: Any,
+) -> Any:  # fmt: skip
+    """Fold one row of UTF-8 into ``out``, code points; return how many, and whether a sign with a reading was there."""
+    n = fold_plain(data, low, high, packed, repeats, out)
+    if n >= 0:
+        return n, False
+    return fold_any(data, low, high, packed, expansions, borders, heads, keys, values, repeats, out)
+
+
 @njit(cache=True, nogil=True, boundscheck=False)
-def _fold(  # noqa: PLR0912, PLR0915 - one loop over the bytes; calls and states between would cost
+def fold_any(
+    data: Any, low: Any, high: Any, packed: Any, expansions: Any, borders: Any, heads: Any, keys: Any, values: Any,
+    repeats: Any, out: Any,
+) -> Any:  # fmt: skip
+    """``fold_row`` for every row: with expansions, signs and split characters."""
+    n = np.int64(0)
+    i = np.int64(low)
+    end = np.int64(high)
+    sign = False
+    waiting = np.uint32(0)  # begins a pair perhaps
+    last = np.uint32(0)  # last written
+    while i < end:
+        point, i = _point(data, i)
+        entry = np.uint32(packed[point])
+        sign |= (entry & _SIGN) != 0
+        value = np.uint32(entry & _VALUE)
+        if value == 0:
+            continue
+        low_part = np.int64(0)
+        high_part = np.int64(1)
+        if value >= _POINTS:
+            low_part = borders[value - _POINTS]
+            high_part = borders[value - _POINTS + np.uint32(1)]
+        for k in range(low_part, high_part):
+            token = np.uint32(expansions[k]) if value >= _POINTS else value
+            if waiting != 0:
+                both = _joined(keys, values, waiting, token)
+                written = waiting if both == 0 else both
+                waiting = np.uint32(0)
+                if not (repeats and written == last and not (48 <= written <= 57)):
+                    out[n] = written
+                    n += 1
+                    last = written
+                if both != 0:
+                    continue
+            if heads[token]:
+                waiting = token
+            elif not (repeats and token == last and not (48 <= token <= 57)):
+                out[n] = token
+                n += 1
+                last = token
+    if waiting != 0 and not (repeats and waiting == last and not (48 <= waiting <= 57)):
+        out[n] = waiting
+        n += 1
+    return n, sign
+
+
+@njit(cache=True, nogil=True, boundscheck=False)
+def _fold(
     data: Any, offsets: Any, packed: Any, expansions: Any, borders: Any, heads: Any, keys: Any, values: Any,
-    repeats: Any, out: Any, byte_rows: Any, char_rows: Any, signs: Any,
+    repeats: Any, row_out: Any, out: Any, byte_rows: Any, char_rows: Any, signs: Any,
 ) -> None:  # fmt: skip
     n = 0
     chars = 0
     for row in range(offsets.shape[0] - 1):
-        i = np.int64(offsets[row])
-        high = np.int64(offsets[row + 1])
-        sign = False
-        waiting = np.uint32(0)  # begins a pair perhaps
-        last = np.uint32(0)  # last written
-        while i < high or waiting != 0:
-            if i < high:
-                b = np.uint32(data[i])
-                if b < 0x80:
-                    point = b
-                    i += 1
-                elif b < 0xE0:
-                    point = ((b & np.uint32(0x1F)) << np.uint32(6)) | (np.uint32(data[i + 1]) & np.uint32(0x3F))
-                    i += 2
-                elif b < 0xF0:
-                    point = (
-                        ((b & np.uint32(0x0F)) << np.uint32(12))
-                        | ((np.uint32(data[i + 1]) & np.uint32(0x3F)) << np.uint32(6))
-                        | (np.uint32(data[i + 2]) & np.uint32(0x3F))
-                    )
-                    i += 3
-                else:
-                    point = (
-                        ((b & np.uint32(0x07)) << np.uint32(18))
-                        | ((np.uint32(data[i + 1]) & np.uint32(0x3F)) << np.uint32(12))
-                        | ((np.uint32(data[i + 2]) & np.uint32(0x3F)) << np.uint32(6))
-                        | (np.uint32(data[i + 3]) & np.uint32(0x3F))
-                    )
-                    i += 4
-                entry = np.uint32(packed[point])
-                if waiting == 0 and entry < _POINTS:
-                    # Nearly every character: one token, nothing pending.
-                    if entry == last and repeats and not (48 <= entry <= 57):
-                        continue
-                    if entry >= 0x800:
-                        if entry >= 0x10000:
-                            n = _put(out, n, entry)
-                        else:
-                            out[n] = np.uint8(0xE0 | (entry >> 12))
-                            out[n + 1] = np.uint8(0x80 | ((entry >> 6) & 0x3F))
-                            out[n + 2] = np.uint8(0x80 | (entry & 0x3F))
-                            n += 3
-                        chars += 1
-                        last = entry
-                    elif entry >= 0x80:
-                        n = _put(out, n, entry)
-                        chars += 1
-                        last = entry
-                    elif entry != 0:
-                        out[n] = np.uint8(entry)
-                        n += 1
-                        chars += 1
-                        last = entry
-                    continue
-                sign |= (entry & _SIGN) != 0
-                value = np.uint32(entry & _VALUE)
-                if value == 0:
-                    continue
-                low_part = np.int64(0)
-                high_part = np.int64(1)
-                if value >= _POINTS:
-                    low_part = borders[value - _POINTS]
-                    high_part = borders[value - _POINTS + np.uint32(1)]
-            else:
-                entry = np.uint32(0)
-                value = np.uint32(0)
-                low_part = np.int64(0)
-                high_part = np.int64(1)
-            for k in range(low_part, high_part):
-                token = np.uint32(expansions[k]) if value >= _POINTS else value
-                if waiting != 0:
-                    both = np.uint32(0) if token == 0 else _joined(keys, values, waiting, token)
-                    written = waiting if both == 0 else both
-                    waiting = np.uint32(0)
-                    if not (repeats and written == last and not (48 <= written <= 57)):
-                        n = _put(out, n, written)
-                        chars += 1
-                        last = written
-                    if both != 0:
-                        continue
-                if token == 0:
-                    continue
-                is_head = heads[token] if value >= _POINTS else (entry & _HEAD) != 0
-                if is_head:
-                    waiting = token
-                elif not (repeats and token == last and not (48 <= token <= 57)):
-                    n = _put(out, n, token)
-                    chars += 1
-                    last = token
+        count, signs[row] = fold_row(
+            data, offsets[row], offsets[row + 1], packed, expansions, borders, heads, keys, values, repeats, row_out
+        )
+        for k in range(count):
+            n = _put(out, n, row_out[k])
+        chars += count
         byte_rows[row + 1] = n
         char_rows[row + 1] = chars
-        signs[row] = sign
+
+
+def room_of(offsets: npt.NDArray[np.int32]) -> int:
+    """Tokens that ``fold_row`` may write for the longest row."""
+    return int(np.diff(offsets).max(initial=0)) * GROWTH + 1
 
 
 @lru_cache(maxsize=6)
-def _packed(table: FoldTable) -> npt.NDArray[np.uint32]:
-    single = np.minimum(table.points, POINTS - 1)
-    head = table.heads[single] & (table.points < POINTS)
-    return table.points | np.where(head, _HEAD, 0).astype(np.uint32) | np.where(table.signs, _SIGN, 0).astype(np.uint32)
+def packed_points(table: FoldTable) -> npt.NDArray[np.uint32]:
+    """Return the table's code points with two bits beside: folds to a bare radical, has a second reading.
+
+    No two characters are joined but with a bare radical, so rows without one need not look for pairs.
+    """
+    radicals = np.zeros(POINTS, np.bool_)
+    radicals[[ord(radical) for radical in BARE_RADICALS]] = bool(len(table.pairs))
+    bare = radicals[np.minimum(table.points, POINTS - 1)] & (table.points < POINTS)
+    bits = np.where(bare, _RADICAL, 0).astype(np.uint32) | np.where(table.signs, _SIGN, 0).astype(np.uint32)
+    return np.asarray(table.points | bits, np.uint32)
 
 
 def fold_bytes(
@@ -182,8 +238,9 @@ def fold_bytes(
     signs = np.zeros(n, np.bool_)
     size = int(offsets[-1]) - int(offsets[0])
     out = np.empty(size * GROWTH, np.uint8)
+    row_out = np.empty(room_of(offsets), np.uint32)
     _fold(
-        data, offsets, _packed(table), table.expansions, table.borders, table.heads, table.pairs, table.joined,
-        repeats, out, byte_rows, char_rows, signs,
+        data, offsets, packed_points(table), table.expansions, table.borders, table.heads, table.pairs, table.joined,
+        repeats, row_out, out, byte_rows, char_rows, signs,
     )  # fmt: skip
     return out[: byte_rows[-1]].tobytes(), byte_rows, char_rows, signs

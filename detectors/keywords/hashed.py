@@ -1,0 +1,269 @@
+"""Multi-pattern matching by hashed beginnings, compiled: for columns of text, where a call a hit would cost too much.
+
+A word is filed under its first three characters (shorter ones under all they have). At each position two characters,
+then three, are tested against bit tables that fit the processor's cache; where they say yes, the file is looked up and
+the words in it are compared. Time is linear in the text; hits come out as arrays. numba is imported with
+the first large text.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from detectors.normalise.compiled import fold_any, fold_plain, packed_points, room_of
+from detectors.normalise.tables.fold import POINTS, FoldTable
+
+Longs = npt.NDArray[np.int64]
+
+_PAIRS: Final = 20
+"""2**20 pairs of bits, 256 KB: is a word of two characters; begins a longer one."""
+_TRIPLES: Final = 21
+"""2**21 bits, 256 KB: begins a word of three characters or more."""
+_MIX: Final = np.uint64(0x9E3779B97F4A7C15)
+_FIRST: Final = np.uint64(42)
+_SECOND: Final = np.uint64(21)
+_EMPTY: Final = np.uint64(0xFFFFFFFFFFFFFFFF)
+_PAIR_SHIFT: Final = np.uint64(64 - _PAIRS)
+_TRIPLE_SHIFT: Final = np.uint64(64 - _TRIPLES)
+_WORD: Final = np.uint64(1)
+_BEGINS: Final = np.uint64(2)
+
+
+@njit(cache=True, nogil=True, boundscheck=False)
+def _decode(data: Any, out: Any) -> Any:
+    """Write the code points of valid UTF-8; return how many."""
+    n = 0
+    i = 0
+    while i < data.shape[0]:
+        b = np.uint32(data[i])
+        if b < 0x80:
+            out[n] = b
+            i += 1
+        elif b < 0xE0:
+            out[n] = ((b & np.uint32(0x1F)) << np.uint32(6)) | (np.uint32(data[i + 1]) & np.uint32(0x3F))
+            i += 2
+        elif b < 0xF0:
+            out[n] = (
+                ((b & np.uint32(0x0F)) << np.uint32(12))
+                | ((np.uint32(data[i + 1]) & np.uint32(0x3F)) << np.uint32(6))
+                | (np.uint32(data[i + 2]) & np.uint32(0x3F))
+            )
+            i += 3
+        else:
+            out[n] = (
+                ((b & np.uint32(0x07)) << np.uint32(18))
+                | ((np.uint32(data[i + 1]) & np.uint32(0x3F)) << np.uint32(12))
+                | ((np.uint32(data[i + 2]) & np.uint32(0x3F)) << np.uint32(6))
+                | (np.uint32(data[i + 3]) & np.uint32(0x3F))
+            )
+            i += 4
+        n += 1
+    return n
+
+
+@njit(cache=True, nogil=True, boundscheck=False)
+def _place(keys: Any, key: Any) -> Any:
+    """Index of a key, or of the free place where it would stand."""
+    mask = np.uint64(keys.shape[0] - 1)
+    at = np.uint64((key * _MIX) >> np.uint64(20)) & mask
+    while keys[at] != key and keys[at] != _EMPTY:
+        at = (at + np.uint64(1)) & mask
+    return at
+
+
+@njit(cache=True, nogil=True, boundscheck=False)
+def _enter(keys: Any, wanted: Any, numbers: Any) -> None:
+    for n in range(wanted.shape[0]):
+        at = _place(keys, wanted[n])
+        keys[at] = wanted[n]
+        numbers[at] = n
+
+
+@njit(cache=True, nogil=True, boundscheck=False, inline="always")
+def _scan(  # noqa: PLR0912 - one loop; calls between would cost
+    points: Any, count: Any, row: Any, held: Any, found: Any, pairs: Any, triples: Any, singles: Any, keys: Any,
+    numbers: Any, borders: Any, words: Any, heads: Any, letters: Any,
+) -> Any:  # fmt: skip
+    """Append (word, start, row) of every hit to ``found``, which holds ``held`` of them; return both anew."""
+    n = held
+    for i in range(count):
+        pair = (np.uint64(points[i]) << _FIRST) | (np.uint64(points[i + 1]) << _SECOND)
+        probe = (pair * _MIX) >> _PAIR_SHIFT
+        said = (pairs[probe >> np.uint64(5)] >> (np.uint64(2) * (probe & np.uint64(31)))) & np.uint64(3)
+        single = (singles[points[i] >> 6] >> (np.uint64(points[i]) & np.uint64(63))) & np.uint64(1)
+        if said == 0 and single == 0:
+            continue
+        if said & _BEGINS:
+            probe = ((pair | np.uint64(points[i + 2])) * _MIX) >> _TRIPLE_SHIFT
+            if (triples[probe >> np.uint64(6)] >> (probe & np.uint64(63))) & np.uint64(1) == 0:
+                said &= _WORD
+        for size in range(1, 4):
+            if size == 1:
+                if single == 0:
+                    continue
+                key = np.uint64(points[i]) << _FIRST
+            elif size == 2:
+                if said & _WORD == 0:
+                    continue
+                key = pair
+            else:
+                if said & _BEGINS == 0:
+                    continue
+                key = pair | np.uint64(points[i + 2])
+            at = _place(keys, key)
+            if keys[at] == _EMPTY:
+                continue
+            for w in range(borders[numbers[at]], borders[numbers[at] + 1]):
+                word = words[w]
+                low, high = heads[word], heads[word + 1]
+                length = high - low
+                if (size < 3 and length != size) or i + length > count:
+                    continue
+                same = True
+                for k in range(size, length):
+                    if points[i + k] != letters[low + k]:
+                        same = False
+                        break
+                if same:
+                    if n == found.shape[0]:
+                        more = np.empty((2 * n, 3), np.int64)
+                        more[:n] = found
+                        found = more
+                    found[n, 0] = word
+                    found[n, 1] = i
+                    found[n, 2] = row
+                    n += 1
+    return found, n
+
+
+@njit(cache=True, nogil=True, boundscheck=False)
+def _scan_text(
+    points: Any, count: Any, pairs: Any, triples: Any, singles: Any, keys: Any, numbers: Any, borders: Any, words: Any,
+    heads: Any, letters: Any,
+) -> Any:  # fmt: skip
+    found = np.empty((1024, 3), np.int64)
+    found, held = _scan(
+        points, count, 0, 0, found, pairs, triples, singles, keys, numbers, borders, words, heads, letters
+    )
+    return found[:held]
+
+
+@njit(cache=True, nogil=True, boundscheck=False)
+def _scan_plain(
+    data: Any, offsets: Any, packed: Any, repeats: Any, points: Any, left: Any, pairs: Any, triples: Any, singles: Any,
+    keys: Any, numbers: Any, borders: Any, words: Any, heads: Any, letters: Any,
+) -> Any:  # fmt: skip
+    """Fold and scan row by row: what is folded is scanned while it is still in the processor's cache.
+
+    Rows that need more than a table are marked in ``left`` for ``_scan_others``: with its code in this loop, the loop
+    would run at half the speed.
+    """
+    found = np.empty((1024, 3), np.int64)
+    held = 0
+    for row in range(offsets.shape[0] - 1):
+        count = fold_plain(data, offsets[row], offsets[row + 1], packed, repeats, points)
+        if count < 0:
+            left[row] = True
+            continue
+        points[count] = 0
+        points[count + 1] = 0
+        found, held = _scan(
+            points, count, row, held, found, pairs, triples, singles, keys, numbers, borders, words, heads, letters
+        )
+    return found[:held]
+
+
+@njit(cache=True, nogil=True, boundscheck=False)
+def _scan_others(
+    data: Any, offsets: Any, rows: Any, packed: Any, expansions: Any, begins: Any, split: Any, split_keys: Any,
+    split_values: Any, repeats: Any, points: Any, signs: Any, pairs: Any, triples: Any, singles: Any, keys: Any,
+    numbers: Any, borders: Any, words: Any, heads: Any, letters: Any,
+) -> Any:  # fmt: skip
+    found = np.empty((1024, 3), np.int64)
+    held = 0
+    for row in rows:
+        count, signs[row] = fold_any(
+            data, offsets[row], offsets[row + 1], packed, expansions, begins, split, split_keys, split_values, repeats,
+            points,
+        )  # fmt: skip
+        points[count] = 0
+        points[count + 1] = 0
+        found, held = _scan(
+            points, count, row, held, found, pairs, triples, singles, keys, numbers, borders, words, heads, letters
+        )
+    return found[:held]
+
+
+class HashedWords:
+    """Words filed for scanning; ``find`` gives (word numbers, starts, ends) in characters."""
+
+    def __init__(self, words: list[str]) -> None:
+        letters = np.frombuffer("".join(words).encode("utf-32-le"), np.uint32).copy()
+        lengths = np.array([len(word) for word in words], np.int64)
+        self._lengths = lengths
+        self._letters = letters
+        self._heads = np.zeros(len(words) + 1, np.int64)
+        np.cumsum(lengths, out=self._heads[1:])
+        padded = np.append(letters, [0, 0, 0]).astype(np.uint64)
+        first = self._heads[:-1]
+        key = padded[first] << _FIRST
+        key |= np.where(lengths > 1, padded[first + 1] << _SECOND, np.uint64(0))
+        key |= np.where(lengths > 2, padded[np.minimum(first + 2, len(padded) - 1)], np.uint64(0))
+        order = np.argsort(key, kind="stable")
+        distinct, begins = np.unique(key[order], return_index=True)
+        self._words = order.astype(np.int64)
+        self._borders = np.append(begins, len(words)).astype(np.int64)
+        size = 1 << max(4, int(2 * len(distinct)).bit_length())
+        self._keys = np.full(size, _EMPTY, np.uint64)
+        self._numbers = np.zeros(size, np.int64)
+        _enter(self._keys, distinct, self._numbers)
+        self._singles = np.zeros(POINTS >> 6, np.uint64)
+        alone = letters[first[lengths == 1]].astype(np.uint64)
+        np.bitwise_or.at(
+            self._singles, (alone >> np.uint64(6)).astype(np.int64), np.uint64(1) << (alone & np.uint64(63))
+        )
+        pair = ((key >> _SECOND << _SECOND) * _MIX) >> _PAIR_SHIFT
+        said = np.where(lengths == 2, _WORD, _BEGINS)
+        place, shift = (pair >> np.uint64(5)).astype(np.int64), np.uint64(2) * (pair & np.uint64(31))
+        self._pairs = np.zeros(1 << (_PAIRS - 5), np.uint64)
+        np.bitwise_or.at(self._pairs, place[lengths > 1], (said << shift)[lengths > 1])
+        triple = (key * _MIX) >> _TRIPLE_SHIFT
+        place, bit = (triple >> np.uint64(6)).astype(np.int64), np.uint64(1) << (triple & np.uint64(63))
+        self._triples = np.zeros(1 << (_TRIPLES - 6), np.uint64)
+        np.bitwise_or.at(self._triples, place[lengths > 2], bit[lengths > 2])
+
+        self._file = (
+            self._pairs, self._triples, self._singles, self._keys, self._numbers, self._borders, self._words,
+            self._heads, self._letters,
+        )  # fmt: skip
+
+    def find(self, text: bytes) -> tuple[Longs, Longs, Longs]:
+        """Return all hits in valid UTF-8, overlapping ones included, in ascending order of their starts."""
+        points = np.empty(len(text) + 2, np.uint32)
+        count = _decode(np.frombuffer(text, np.uint8), points)
+        points[count : count + 2] = 0
+        found = _scan_text(points, count, *self._file)
+        word, start = found[:, 0], found[:, 1]
+        return word, start, start + self._lengths[word]
+
+    def find_rows(
+        self, data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int32], table: FoldTable, repeats: bool
+    ) -> tuple[Longs, Longs, npt.NDArray[np.bool_]]:
+        """Fold a column of valid UTF-8 and scan it; return (word numbers, rows), and which rows hold a sign with a
+        second reading.
+        """
+        signs = np.zeros(len(offsets) - 1, np.bool_)
+        left = np.zeros(len(offsets) - 1, np.bool_)
+        points = np.empty(room_of(offsets) + 2, np.uint32)
+        packed = packed_points(table)
+        plain = _scan_plain(data, offsets, packed, repeats, points, left, *self._file)
+        others = _scan_others(
+            data, offsets, np.flatnonzero(left), packed, table.expansions, table.borders, table.heads, table.pairs,
+            table.joined, repeats, points, signs, *self._file,
+        )  # fmt: skip
+        found = np.concatenate([plain, others])
+        return found[:, 0], found[:, 2], signs
