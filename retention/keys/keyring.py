@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from errors import UsageError
+from errors import SettingsError, UsageError
 from retention.crypto import envelope
 from retention.crypto.suites import DEFAULT, NAMES, Suite, suite
 from retention.errors import (
@@ -189,6 +189,32 @@ class KeyRing:
             self._salt, self._sealing_key = before
             raise
 
+    def export_secret(self) -> bytes:
+        """The keys themselves and the suite that they wrap with, for an escrow copy."""
+        return canonical({"suite": self._suite.name, **json.loads(self._inner())})
+
+    @classmethod
+    def restore(cls, path: Path, secret: bytes, passphrase: str, *, cost: Cost = DEFAULT_COST) -> KeyRing:
+        """Make a key ring of what ``export_secret`` gave, under a new passphrase; the file must not exist.
+
+        Raises:
+            UsageError: the passphrase is empty, or the file exists.
+            KeyRingDamagedError: there are no keys in it.
+        """
+        if not passphrase:
+            raise UsageError("The new passphrase is empty.", cure="Choose a long one.")
+        salt = secrets.token_bytes(16)
+        try:
+            ring = cls(path, suite(json.loads(secret)["suite"]), cost, salt, derive(passphrase, salt, cost))
+            ring._load(secret)
+            whole = ring._current in ring._keys and all(len(k.key) == KEY_BYTES for k in ring._keys.values())
+        except (ValueError, KeyError, TypeError, SettingsError) as error:
+            raise KeyRingDamagedError(f"The keys cannot be read: {error}.", cure="Take another copy.") from error
+        if not whole:
+            raise KeyRingDamagedError("The keys are not those of a key ring.", cure="Take another copy.")
+        ring._save(create=True)
+        return ring
+
     def _own(self, key_id: str) -> bytes:
         return self._keys[key_id].key
 
@@ -209,16 +235,16 @@ class KeyRing:
         return canonical(self._clear())
 
     def _save(self, *, create: bool = False) -> None:
-        inner = {
-            "current": self._current,
-            "keys": [{"id": k.key_id, "created_at": k.created_at, "key": _text(k.key)} for k in self._keys.values()],
-        }
         sealed = envelope.seal(
-            self._suite, self._sealing_key, canonical(inner), purpose="keyring", context=self._context()
+            self._suite, self._sealing_key, self._inner(), purpose="keyring", context=self._context()
         )
         body = {**self._clear(), "sealed": _text(sealed)}
         body["checksum"] = _checksum(body)
         write_private(self.path, json.dumps(body, indent=2).encode() + b"\n", create=create)
+
+    def _inner(self) -> bytes:
+        keys = [{"id": k.key_id, "created_at": k.created_at, "key": _text(k.key)} for k in self._keys.values()]
+        return canonical({"current": self._current, "keys": keys})
 
     def _load(self, inner: bytes) -> None:
         parsed = json.loads(inner)

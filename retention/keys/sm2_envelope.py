@@ -205,6 +205,29 @@ class Sm2Envelope:
         self._writable()
         return _pairs_to_bytes(self._pairs)
 
+    @classmethod
+    def restore(
+        cls,
+        root: Path,
+        settings: Sm2Settings,
+        pairs: dict[str, sm2.Sm2KeyPair],
+        passphrase: str,
+        *,
+        cost: Cost = DEFAULT_COST,
+    ) -> Sm2Envelope:
+        """Write the files of private keys that were in escrow; the public key's file is made if it is not there.
+
+        Raises:
+            UsageError: the passphrase is empty, or the private keys' file exists.
+        """
+        newest = list(pairs.values())[-1]
+        made = cls(root, settings, newest.public, pairs)
+        made._save = passphrase, cost
+        made._write_private(create=True)
+        if not (root / settings.public_key).exists():
+            made._write_public(create=True)
+        return made
+
     def _writable(self) -> None:
         if self._save is None:
             raise UsageError("The SM2 private keys are not on this machine.", cure="Do this where they are.")
@@ -247,6 +270,8 @@ def pairs_from_bytes(secret: bytes, *, where: str) -> dict[str, sm2.Sm2KeyPair]:
         raise KeyRingDamagedError(
             f"{where} holds no SM2 keys: {error}.", cure="Put it back from its escrow copy."
         ) from error
+    if not pairs:
+        raise KeyRingDamagedError(f"{where} holds no SM2 keys.", cure="Put it back from its escrow copy.")
     for pair in pairs:
         pair.check()
     return {key_id_of(pair.public): pair for pair in pairs}
