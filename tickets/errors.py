@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errors import BusyError, NotPermittedError, UsageError
+from errors import BusyError, IntegrityError, NotPermittedError, SettingsError, UnreachableError, UsageError
 
 
 class TicketUnknownError(UsageError):
@@ -19,3 +19,23 @@ class TicketChangedError(BusyError):
 
 class SecondPersonError(NotPermittedError):
     """The step needs a second person: nobody approves what they decided themselves."""
+
+
+class DeliveryError(UnreachableError):
+    """A message could not be delivered now; it is tried again."""
+
+
+class DeliveryRefusedError(UnreachableError):
+    """The receiver refused a message for good: trying again would change nothing."""
+
+
+class SignatureError(IntegrityError):
+    """A signed message is not what its sender signed, or is too old."""
+
+
+class FontMissingError(SettingsError):
+    """No font with Chinese characters was found to set a PDF with."""
+
+
+class ReportError(UsageError):
+    """A report cannot be made or moved on like this."""

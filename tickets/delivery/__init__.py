@@ -1,0 +1,1 @@
+"""Delivers the outbox: the platform's webhook, mail, group robots."""
