@@ -18,7 +18,16 @@ from errors import BusyError, StorageError
 from retention.catalogue import events
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.retrying import retried
-from retention.catalogue.tables import batches, partitions, ranges, segment_places, segments, timestamp, tombstones
+from retention.catalogue.tables import (
+    batches,
+    meta,
+    partitions,
+    ranges,
+    segment_places,
+    segments,
+    timestamp,
+    tombstones,
+)
 from retention.manifest import SegmentManifest
 
 
@@ -38,6 +47,10 @@ class BatchGapError(BusyError):
 
 class TombstoneError(BusyError):
     """A segment's object was condemned as an orphan while its batch waited. Worth a retry, under a new name."""
+
+
+class KeyRetiredError(BusyError):
+    """A segment was sealed under a period key that is being destroyed. Worth a retry, under the month's next key."""
 
 
 class BatchCountError(StorageError):
@@ -147,9 +160,18 @@ def add_segments(connection: sa.Connection, manifests: tuple[SegmentManifest, ..
 
     Raises:
         TombstoneError: a segment's object was condemned by the collection of orphans.
+        KeyRetiredError: a purge is destroying the key that a segment was sealed with.
     """
     if not manifests:
         return
+    retired = connection.execute(
+        sa.select(meta.c.key).where(meta.c.key.in_([f"retired:{m.key_id}" for m in manifests])).limit(1)
+    ).scalar_one_or_none()
+    if retired is not None:
+        raise KeyRetiredError(
+            f"The period key {retired.removeprefix('retired:')} is being destroyed.",
+            cure="Nothing was committed; carry the purge to its end (`liucun purge`), then the batch is tried again.",
+        )
     t = tombstones.c
     condemned = connection.execute(
         sa.select(t.object_name)
