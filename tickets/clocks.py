@@ -105,15 +105,51 @@ ANNUAL_REPORT: Final = Clock(
     opens=(1, 1),
     shuts=(3, 31),
 )
-CLOCKS: Final = (
-    TEN_WORKING_DAYS,
-    POLICE_REPORT,
-    DISPOSAL,
+INCIDENT_SUMMARY: Final = Clock(
+    "incident_summary",
+    ClockKind.NATURAL_DAYS,
+    30,
+    "handled_on",
+    "省级网信部门",
+    "国家网络安全事件报告管理办法: 处置结束后30日内总结 (未核实 unverified)",
+)
+DATA_LEAK: Final = Clock(
+    "data_leak",
+    ClockKind.IMMEDIATE,
+    60,
+    "discovered_at",
+    "履行个人信息保护职责的部门和个人",
+    "个人信息保护法第五十七条",
+)
+"""The law says at once; the target in minutes is a choice."""
+COMPLAINT_REPLY: Final = Clock(
+    "complaint_reply",
+    ClockKind.NATURAL_DAYS,
+    15,
+    "received_on",
+    "投诉人",
+    "许可证特别规定事项第5条 (15日未核实 unverified)",
+)
+SECURITY_TEST: Final = Clock(
+    "security_test", ClockKind.YEARS, 1, "last_test_on", "电信主管部门", "许可证特别规定事项第6条: 三级以上每年一次"
+)
+DUTIES: Final = (
     INCIDENT,
+    INCIDENT_SUMMARY,
+    DATA_LEAK,
     ASSESSMENT,
     CHANGE_FILING,
     RENEWAL,
     ANNUAL_REPORT,
+    COMPLAINT_REPLY,
+    SECURITY_TEST,
+)
+"""Clocks of duties beside tickets."""
+CLOCKS: Final = (
+    TEN_WORKING_DAYS,
+    POLICE_REPORT,
+    DISPOSAL,
+    *DUTIES,
 )
 
 

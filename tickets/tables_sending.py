@@ -83,7 +83,7 @@ duties = sa.Table(
     metadata,
     sa.Column("duty_id", sa.String(32), primary_key=True),
     sa.Column("clock", sa.String(32), nullable=False),
-    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("title", sa.LargeBinary, nullable=False),
     sa.Column("started_at", sa.String(32), nullable=False),
     sa.Column("opens_at", sa.String(32)),
     sa.Column("due_at", sa.String(32), nullable=False),

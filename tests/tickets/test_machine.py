@@ -139,10 +139,15 @@ class Queue(RuleBasedStateMachine):
         if after is not None and step in {"report", "reverse", "reject_appeal"} and not who.is_local:
             assert before.triaged_by != who.name, "somebody approved their own triage"
 
-    @rule(who=st.sampled_from(PEOPLE[:4]), number=ANY, other=st.booleans())
-    def go_on(self, who: Actor, number: int, other: bool) -> None:
+    @rule(path=st.lists(st.tuples(st.sampled_from(PEOPLE[:4]), st.booleans()), min_size=1, max_size=8), number=ANY)
+    def go_on(self, path: list[tuple[Actor, bool]], number: int) -> None:
         """Steps that fit the state, so that tickets come far."""
         ticket_id = self.pick(number)
+        for who, other in path:
+            self.onward(who, ticket_id, other)
+            self.nothing_is_lost_and_no_clock_restarts()
+
+    def onward(self, who: Actor, ticket_id: str, other: bool) -> None:
         before = self.seen[ticket_id]
         steps = ONWARD.get(State(before.state), ())
         if before.state in (State.DETECTED, State.TRIAGE):

@@ -1,0 +1,201 @@
+"""Duties beside tickets 义务: incidents, assessments, filings, renewal, annual report, with evidence and receipts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from errors import UsageError
+from retention.catalogue.tables import timestamp
+from tickets.actors import Right
+from tickets.bodies import Bodies
+from tickets.clocks import ANNUAL_REPORT, DUTIES, RENEWAL, SHANGHAI, Clock, deadline
+from tickets.errors import TicketChangedError, TicketUnknownError, TransitionError
+from tickets.evidence import StoredFile, add_evidence, list_evidence, seal_file
+from tickets.settings import CompanySettings
+from tickets.steps.base import Steps
+from tickets.tables_sending import duties as table
+
+CLOCKS: Final = {clock.name: clock for clock in DUTIES}
+NAMES: Final = {
+    "incident": "网络安全事件报告",
+    "incident_summary": "网络安全事件总结",
+    "data_leak": "个人信息泄露通知",
+    "assessment": "新技术新业务评估报告",
+    "change_filing": "变更备案",
+    "renewal": "许可证续期",
+    "annual_report": "年报",
+    "complaint_reply": "投诉答复",
+    "security_test": "等级测评与风险评估",
+}
+_MAX_TITLE: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """A duty: ``clock`` names its rule; ``opens_at`` is when a window begins; ``files`` its evidence."""
+
+    duty_id: str
+    clock: str
+    title: str
+    started_at: str
+    opens_at: str | None
+    due_at: str
+    due_on: str
+    state: str
+    created_at: str
+    created_by: str
+    completed_at: str | None
+    completed_by: str | None
+    receipt: str | None
+    version: int
+    files: tuple[StoredFile, ...] = ()
+
+    @property
+    def overdue(self) -> bool:
+        """Whether its time ran out before it was done."""
+        return (self.completed_at or timestamp()) > self.due_at
+
+
+def list_duties(
+    connection: sa.Connection, bodies: Bodies, *, state: str | None = "open", limit: int = 200
+) -> list[Duty]:
+    """Duties, the next due first; ``state`` is open or done, None for both."""
+    chosen = sa.select(table).order_by(table.c.state.desc(), table.c.due_at, table.c.duty_id).limit(limit)
+    if state is not None:
+        chosen = chosen.where(table.c.state == state)
+    rows = connection.execute(chosen).all()
+    files = list_evidence(connection, [f"duty:{row.duty_id}" for row in rows])
+    return [_duty(bodies, row, files) for row in rows]
+
+
+def get_duty(connection: sa.Connection, bodies: Bodies, duty_id: str) -> Duty:
+    """One duty.
+
+    Raises:
+        TicketUnknownError: there is none of that number.
+    """
+    row = connection.execute(sa.select(table).where(table.c.duty_id == duty_id)).one_or_none()
+    if row is None:
+        raise TicketUnknownError(f"There is no duty {duty_id!r}.", cure="`liucun duties list --all` shows them.")
+    return _duty(bodies, row, list_evidence(connection, [f"duty:{duty_id}"]))
+
+
+def clock_named(name: str) -> Clock:
+    """The clock of a kind of duty.
+
+    Raises:
+        UsageError: there is no such kind.
+    """
+    clock = CLOCKS.get(name)
+    if clock is None:
+        raise UsageError(f"There is no duty of the kind {name!r}.", cure=f"The kinds are {', '.join(CLOCKS)}.")
+    return clock
+
+
+class DutyBook(Steps):
+    """The register of duties, kept by those who may."""
+
+    def add(self, kind: str, title: str, start: datetime) -> Duty:
+        """Enter a duty that ``start`` (aware) set going; its deadline follows from the kind's clock.
+
+        A renewal starts from the day of expiry and counts backward.
+        """
+        self.who.require(Right.DUTIES)
+        return self._add(clock_named(kind), title, start, self._new_id("Y"))
+
+    def evidence(self, duty_id: str, name: str, content: bytes) -> StoredFile:
+        """Add a file as evidence, sealed; its digests stand in the event."""
+        self.who.require(Right.DUTIES)
+        sealed = seal_file(self.bodies, f"duty:{duty_id}", name, content)
+        with self.catalogue.write() as connection:
+            get_duty(connection, self.bodies, duty_id)
+            number = add_evidence(connection, sealed, self.who.name)
+            said = {"file": number, "sha256": sealed.sha256, "sm3": sealed.sm3, "bytes": sealed.size}
+            self._event(connection, "duty.evidence_added", f"duty:{duty_id}", said)
+            return next(file for file in list_evidence(connection, [f"duty:{duty_id}"]) if file.id == number)
+
+    def complete(self, duty_id: str, receipt: str) -> Duty:
+        """Close a duty with the recipient's receipt.
+
+        Raises:
+            TransitionError: it is done already.
+            UsageError: the receipt is missing.
+        """
+        self.who.require(Right.DUTIES)
+        self._require(receipt, "receipt")
+        with self.catalogue.write() as connection:
+            duty = get_duty(connection, self.bodies, duty_id)
+            if duty.state != "open":
+                raise TransitionError(
+                    f"The duty {duty_id} was completed by {duty.completed_by} at {duty.completed_at}.",
+                    cure="Nothing is to be done.",
+                )
+            values = {"state": "done", "completed_at": timestamp(), "completed_by": self.who.name, "receipt": receipt}
+            same = sa.and_(table.c.duty_id == duty_id, table.c.version == duty.version)
+            if connection.execute(table.update().where(same).values(**values, version=duty.version + 1)).rowcount != 1:
+                raise TicketChangedError(f"Somebody else changed the duty {duty_id}.", cure="Look at it, then repeat.")
+            said = {"receipt": receipt, "late": values["completed_at"] > duty.due_at, "files": len(duty.files)}
+            self._event(connection, "duty.completed", f"duty:{duty_id}", said)
+            return get_duty(connection, self.bodies, duty_id)
+
+    def standing(self, company: CompanySettings, today: date) -> list[Duty]:
+        """Enter what falls due by itself, once: this year's annual report, and the renewal of the licence."""
+        self.who.require(Right.DUTIES)
+        wanted = [(ANNUAL_REPORT, f"YANNUAL{today.year}", date(today.year, 1, 1), f"{today.year} 年报")]
+        if company.licence_expires_on is not None:
+            expiry = company.licence_expires_on
+            number = f"YRENEWAL{expiry:%Y%m%d}"
+            wanted.append((RENEWAL, number, expiry, f"许可证 {company.licence_number or ''} 于 {expiry} 到期"))
+        added: list[Duty] = []
+        for clock, number, day, title in wanted:
+            with self.catalogue.read() as connection:
+                known = connection.execute(sa.select(table.c.duty_id).where(table.c.duty_id == number)).first()
+            if known is None:
+                start = datetime.combine(day, time(), SHANGHAI)
+                added.append(self._add(clock, title, start, number))
+        return added
+
+    def _add(self, clock: Clock, title: str, start: datetime, number: str) -> Duty:
+        if not title.strip() or len(title) > _MAX_TITLE:
+            raise UsageError(f"A title of at most {_MAX_TITLE} characters is needed.", cure="Say what it is about.")
+        due = deadline(clock, start, self.calendar)
+        sealed = self.bodies.seal(title.encode("utf-8", "replace"), _context(number))
+        values = {
+            "duty_id": number,
+            "clock": clock.name,
+            "title": sealed,
+            "started_at": timestamp(start),
+            "opens_at": timestamp(due.opens) if due.opens else None,
+            "due_at": timestamp(due.due),
+            "due_on": due.due_on.isoformat(),
+            "state": "open",
+            "created_at": timestamp(),
+            "created_by": self.who.name,
+            "version": 1,
+        }
+        with self.catalogue.write() as connection:
+            connection.execute(table.insert().values(**values))
+            said = {name: values[name] for name in ("clock", "started_at", "opens_at", "due_at", "due_on")}
+            self._event(connection, "duty.added", f"duty:{number}", {**said, "basis": clock.basis})
+            return get_duty(connection, self.bodies, number)
+
+
+def overdue(found: Sequence[Duty], now: datetime | None = None) -> list[Duty]:
+    """Of open duties, those whose time ran out."""
+    at = timestamp(now or datetime.now(UTC))
+    return [duty for duty in found if duty.state == "open" and duty.due_at < at]
+
+
+def _duty(bodies: Bodies, row: Any, files: Sequence[StoredFile]) -> Duty:
+    values = row._asdict()
+    values["title"] = bodies.open(row.title, _context(row.duty_id)).decode()
+    return Duty(**values, files=tuple(file for file in files if file.subject == f"duty:{row.duty_id}"))
+
+
+def _context(duty_id: str) -> bytes:
+    return f"duty\x00{duty_id}".encode()
