@@ -76,6 +76,7 @@ def write_segment(
     period: str,
     places: tuple[SegmentPlace, ...],
     replaces: tuple[str, ...] = (),
+    by_account: bool = False,
 ) -> SegmentManifest:
     """Seal records into a new object, durable when this returns; nothing is entered into the catalogue.
 
@@ -86,6 +87,7 @@ def write_segment(
         period: Shanghai month of their retention anchor, ``YYYY-MM``.
         places: the ranges that the rows come from; their rows add up to the batch's.
         replaces: ids of the segments whose rows these are (compaction).
+        by_account: the rows are sorted by account and time, and look-ups by account shall use that.
 
     Raises:
         UsageError: the batch is empty, of another schema, or does not fit its places.
@@ -101,7 +103,7 @@ def write_segment(
         period=period,
         schema_version=SCHEMA_VERSION,
     )
-    sealed = container.seal(archive.suite, key, binding, encode(table))
+    sealed = container.seal(archive.suite, key, binding, encode(table, by_account=by_account))
     first, last = _event_times(table)
     manifest = SegmentManifest(
         format_version=FORMAT_VERSION,
@@ -191,8 +193,11 @@ class SegmentFile:
             raise _mismatch(self.manifest, "content, which is no Parquet file,") from error
 
 
-def encode(table: pa.Table) -> pa.Buffer:
-    """The plaintext of a segment: Parquet, zstd level 1, dictionaries and statistics only where they pay."""
+def encode(table: pa.Table, *, by_account: bool = False) -> pa.Buffer:
+    """The plaintext of a segment: Parquet, zstd level 1, dictionaries and statistics only where they pay.
+
+    ``by_account``: the rows are sorted by account and time, so the account's bounds say which pages hold it.
+    """
     sink = pa.BufferOutputStream()
     pq.write_table(
         table,
@@ -200,10 +205,11 @@ def encode(table: pa.Table) -> pa.Buffer:
         compression="zstd",
         compression_level=1,
         use_dictionary=_DICTIONARY,
-        write_statistics=_STATISTICS,
+        write_statistics=[*_STATISTICS, "user_id"] if by_account else _STATISTICS,
+        write_page_index=by_account,
         row_group_size=ROW_GROUP_ROWS,
         write_batch_size=ROW_GROUP_ROWS,
-        column_encoding=_ENCODING,
+        column_encoding=None if by_account else _ENCODING,
     )
     return sink.getvalue()
 

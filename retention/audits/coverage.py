@@ -15,9 +15,10 @@ import sqlalchemy as sa
 from errors import IntegrityError
 from retention.audits.report import AuditReport, Severity, Span
 from retention.audits.subject import Progress, Subject, no_progress, within
-from retention.catalogue.tables import batches, partitions, ranges, segment_places, segments
+from retention.catalogue.tables import batches, partitions, ranges, retired_segments, segment_places, segments
 from retention.manifest import SegmentManifest
 from retention.objects.base import ObjectStore
+from retention.purge.tables import destroyed_places
 
 SEGMENT_PREFIX = "segments/"
 
@@ -33,7 +34,8 @@ def audit_coverage(subject: Subject, *, span: Span | None = None, progress: Prog
         _segment_counts(connection, report)
         _open_ranges(connection, report)
         known = _segments(connection, report, progress)
-    _objects(subject.objects, known, report, progress)
+        replaced = _replaced(connection)
+    _objects(subject.objects, known, replaced, report, progress)
     return report
 
 
@@ -116,7 +118,7 @@ def _cursors(connection: sa.Connection, report: AuditReport) -> None:
 
 def _batch_counts(connection: sa.Connection, report: AuditReport) -> None:
     """A batch's records are the rows that segments hold of it, and every place belongs to a batch."""
-    b, s = batches.c, segment_places.c
+    b, s = batches.c, _places(connection)
     held = (
         sa.select(s.source, s.partition, s.start, s.end, sa.func.sum(s.rows).label("rows"))
         .group_by(s.source, s.partition, s.start, s.end)
@@ -152,6 +154,15 @@ def _batch_counts(connection: sa.Connection, report: AuditReport) -> None:
             _where(stray.source, stray.partition, stray.start, stray.end),
             f"Segments hold {int(stray.rows)} rows of a range that was never committed.",
         )
+
+
+def _places(connection: sa.Connection) -> Any:
+    """Columns of the places of all segments: those in the archive, and those that were destroyed with a certificate."""
+    columns = ("source", "partition", "start", "end", "rows")
+    living = sa.select(*(segment_places.c[name] for name in columns))
+    if not sa.inspect(connection).has_table(destroyed_places.name):
+        return living.subquery().c
+    return sa.union_all(living, sa.select(*(destroyed_places.c[name] for name in columns))).subquery().c
 
 
 def _segment_counts(connection: sa.Connection, report: AuditReport) -> None:
@@ -246,7 +257,15 @@ def manifest_faults(connection: sa.Connection, row: sa.Row[Any]) -> Iterable[str
         yield "The catalogue's places are not the manifest's."
 
 
-def _objects(objects: ObjectStore, known: dict[str, int], report: AuditReport, progress: Progress) -> None:
+def _replaced(connection: sa.Connection) -> set[str]:
+    """Objects of segments that were merged into others or destroyed; they go after a grace period."""
+    r = retired_segments.c
+    return set(connection.execute(sa.select(r.object_name).where(r.object_deleted_at.is_(None))).scalars())
+
+
+def _objects(
+    objects: ObjectStore, known: dict[str, int], replaced: set[str], report: AuditReport, progress: Progress
+) -> None:
     """Every segment's object is there with its length; what no segment names is an orphan."""
     found = set()
     for number, name in enumerate(objects.list(SEGMENT_PREFIX), 1):
@@ -255,7 +274,7 @@ def _objects(objects: ObjectStore, known: dict[str, int], report: AuditReport, p
             size = objects.size(name)
             if size != known[name]:
                 report.add("object_size", name, f"It has {size} bytes; {known[name]} were stored.")
-        else:
+        elif name not in replaced:
             report.add(
                 "orphan",
                 name,

@@ -1,0 +1,220 @@
+"""Merges small segments of one class and month, sorted by account and time, under the archive's commit rule.
+
+The new segment is written and durable before one transaction puts it in the old ones' place. Every row is
+accounted for: the old segments are read whole and authenticated, and each range of a source has as many rows in
+the new segment as it had in the old ones together. The log keeps the old manifests; the new one names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from errors import BusyError, IntegrityError
+from retention.audits.integrity import misplaced
+from retention.catalogue import events
+from retention.catalogue.commit import add_segments
+from retention.catalogue.engine import Catalogue
+from retention.catalogue.tables import retired_segments, segment_places, segments, timestamp
+from retention.manifest import SegmentManifest, SegmentPlace
+from retention.rebuilding.restore import COMPACTED
+from retention.schema import RECORD_SCHEMA
+from retention.segments import Archive, open_segment, write_segment
+
+TARGET_ROWS: Final = 1_000_000
+"""Rows of a merged segment, about; one that has half of them is not merged again."""
+TARGET_BYTES: Final = 192 << 20
+"""Stored bytes of a merged segment, about: what is merged lies in memory several times over."""
+ACTOR: Final = "system:compact"
+_SORT: Final = [("user_id", "ascending"), ("event_time", "ascending"), ("log_offset", "ascending")]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Segments of one class and month to be merged into one."""
+
+    record_class: str
+    period: str
+    manifests: tuple[SegmentManifest, ...]
+
+    @property
+    def rows(self) -> int:
+        """Rows of all of them."""
+        return sum(manifest.rows for manifest in self.manifests)
+
+    @property
+    def bytes_stored(self) -> int:
+        """Stored bytes of all of them."""
+        return sum(manifest.bytes_stored for manifest in self.manifests)
+
+
+@dataclass(slots=True)
+class Merged:
+    """What a compaction did."""
+
+    groups: int = 0
+    replaced: int = 0
+    rows: int = 0
+    bytes_before: int = 0
+    bytes_after: int = 0
+    overtaken: int = 0
+    segments: list[str] = field(default_factory=list)
+
+
+def plan(catalogue: Catalogue, *, target_rows: int = TARGET_ROWS, target_bytes: int = TARGET_BYTES) -> list[Group]:
+    """The groups that are worth merging, by class and month, oldest segments first."""
+    g = segments.c
+    with catalogue.read() as connection:
+        rows = connection.execute(
+            sa.select(g.manifest)
+            .where(g.rows * 2 < target_rows, g.bytes_stored * 2 < target_bytes)
+            .order_by(g.record_class, g.period, g.committed_at, g.segment_id)
+        ).scalars()
+        small = [SegmentManifest.from_bytes(manifest) for manifest in rows]
+    groups: list[Group] = []
+    open_: list[SegmentManifest] = []
+    for manifest in small:
+        if open_ and (
+            (manifest.record_class, manifest.period) != (open_[0].record_class, open_[0].period)
+            or sum(m.rows for m in open_) + manifest.rows > target_rows
+            or sum(m.bytes_stored for m in open_) + manifest.bytes_stored > target_bytes
+        ):
+            groups.append(_group(open_))
+            open_ = []
+        open_.append(manifest)
+    if open_:
+        groups.append(_group(open_))
+    return [group for group in groups if len(group.manifests) > 1]
+
+
+def compact(
+    catalogue: Catalogue,
+    archive: Archive,
+    groups: Sequence[Group],
+    *,
+    progress: Callable[[str, int, int], None],
+    written: Callable[[SegmentManifest], None] = lambda _manifest: None,
+) -> Merged:
+    """Merge groups, one transaction each; ``written`` is told of each new object before it is committed.
+
+    A group whose segments were merged or destroyed meanwhile is passed over and counted.
+
+    Raises:
+        IntegrityError: a segment is not what was sealed: nothing of its group was changed.
+        KeyAccessError, StorageError: a segment cannot be read or written.
+    """
+    done = Merged()
+    for number, group in enumerate(groups, 1):
+        manifest = _merge(archive, group)
+        written(manifest)
+        try:
+            _commit(catalogue, group, manifest)
+        except BusyError:
+            done.overtaken += 1
+        else:
+            done.groups += 1
+            done.replaced += len(group.manifests)
+            done.rows += group.rows
+            done.bytes_before += group.bytes_stored
+            done.bytes_after += manifest.bytes_stored
+            done.segments.append(manifest.segment_id)
+        progress("segments", number, len(groups))
+    return done
+
+
+def _group(manifests: Sequence[SegmentManifest]) -> Group:
+    return Group(manifests[0].record_class, manifests[0].period, tuple(manifests))
+
+
+def _merge(archive: Archive, group: Group) -> SegmentManifest:
+    """Write the new segment."""
+    parts = []
+    for manifest in group.manifests:
+        segment = open_segment(archive, manifest)
+        segment.verify()
+        parts.append(segment.parquet().read().cast(RECORD_SCHEMA))
+    table = pa.concat_tables(parts).unify_dictionaries().combine_chunks()
+    del parts
+    places = _places(group.manifests)
+    merged = write_segment(
+        archive,
+        table.take(pa.compute.sort_indices(table, sort_keys=_SORT)),
+        record_class=group.record_class,
+        period=group.period,
+        places=places,
+        replaces=tuple(manifest.segment_id for manifest in group.manifests),
+        by_account=True,
+    )
+    wrong = misplaced(table.select(["log_source", "log_partition", "log_offset", "log_length"]), merged)
+    if wrong:
+        raise IntegrityError(
+            f"Merging {len(group.manifests)} segments of {group.record_class} {group.period} lost rows: {wrong}.",
+            cure="Nothing was changed. This is a fault of the program: keep the store and report it.",
+        )
+    return merged
+
+
+def _places(manifests: Sequence[SegmentManifest]) -> tuple[SegmentPlace, ...]:
+    """Every range once; the rows of a range that stood in several segments added up."""
+    found: dict[tuple[str, str, int, int], int] = {}
+    for manifest in manifests:
+        for place in manifest.places:
+            key = (place.source, place.partition, place.start, place.end)
+            found[key] = found.get(key, 0) + place.rows
+    return tuple(SegmentPlace(*key, rows) for key, rows in sorted(found.items()))
+
+
+def _commit(catalogue: Catalogue, group: Group, manifest: SegmentManifest) -> None:
+    ids = [old.segment_id for old in group.manifests]
+    g = segments.c
+    with catalogue.write() as connection:
+        there = connection.execute(sa.select(segments).where(g.segment_id.in_(ids)).with_for_update()).all()
+        if len(there) != len(ids):
+            raise BusyError(
+                "A segment that was being merged is no longer there.", cure="Nothing was changed; run it again."
+            )
+        moment = datetime.now(UTC)
+        now = timestamp(moment)
+        connection.execute(retired_segments.insert(), [_retired(row, manifest.segment_id, now) for row in there])
+        connection.execute(segment_places.delete().where(segment_places.c.segment_id.in_(ids)))
+        connection.execute(segments.delete().where(g.segment_id.in_(ids)))
+        add_segments(connection, (manifest,), now)
+        events.append(
+            connection,
+            kind=COMPACTED,
+            actor=ACTOR,
+            subject=f"segment:{manifest.segment_id}",
+            body={
+                "class": manifest.record_class,
+                "period": manifest.period,
+                "rows": manifest.rows,
+                "replaces": ids,
+            },
+            at=moment,
+        )
+
+
+def _retired(row: sa.Row[Any], successor: str, now: str) -> dict[str, Any]:
+    names = (
+        "segment_id",
+        "object_name",
+        "record_class",
+        "period",
+        "rows",
+        "bytes_stored",
+        "manifest",
+        "committed_at",
+    )
+    # By position: a row's own methods hide columns of their names.
+    values = dict(zip(segments.columns.keys(), row, strict=True))
+    return {
+        **{name: values[name] for name in names},
+        "state": "replaced",
+        "successor": successor,
+        "retired_at": now,
+    }
