@@ -13,7 +13,7 @@ from pipelines.beam import beam  # noqa: F401 - quiet import, before the harness
 
 def _end_with_the_pool() -> None:
     """Leave at once when the pool goes: its end of the pipe closes, however it died."""
-    while sys.stdin.buffer.read(1):
+    while os.read(sys.stdin.fileno(), 1):
         pass
     os._exit(0)
 
