@@ -66,12 +66,14 @@ def check_clock(
 def _days(connection: sa.Connection, begin: datetime) -> Iterable[date]:
     """The UTC days since ``begin`` with a record, and the last one before it."""
     found: set[str] = set()
+    last = ""
     for column in (batches.c.committed_at, events.c.at, checkpoints.c.at):
         day = sa.func.substr(column, 1, 10)
-        found.update(connection.execute(sa.select(day.distinct()).where(column >= timestamp(begin))).scalars())
+        found.update(connection.execute(sa.select(day).distinct().where(column >= timestamp(begin))).scalars())
         before = connection.execute(sa.select(sa.func.max(column)).where(column < timestamp(begin))).scalar_one()
-        if before:
-            found.add(before[:10])
+        last = max(last, before or "")
+    if last:
+        found.add(last[:10])
     return sorted(date.fromisoformat(text) for text in found)
 
 

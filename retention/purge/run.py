@@ -297,7 +297,7 @@ def _forget_subjects(connection: sa.Connection, unit_id: int) -> None:
     m, n = unit_segments.c, segment_subjects.c
     numbers = sa.select(m.number).where(m.unit_id == unit_id).scalar_subquery()
     blinds: Sequence[bytes] = (
-        connection.execute(sa.select(n.blind.distinct()).where(n.number.in_(numbers))).scalars().all()
+        connection.execute(sa.select(n.blind).distinct().where(n.number.in_(numbers))).scalars().all()
     )
     connection.execute(segment_subjects.delete().where(n.number.in_(numbers)))
     for begin in range(0, len(blinds), _CHUNK):

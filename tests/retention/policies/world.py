@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from retention.catalogue.tables import batches, segments, timestamp
+from retention.catalogue.tables import batches, events, segments, timestamp
 from retention.manifest import SegmentManifest
 from retention.policies.follow import follow
 from retention.policies.judge import UnitState, judge
@@ -59,6 +59,8 @@ class World:
                 connection.execute(
                     segments.update().where(segments.c.segment_id == manifest.segment_id).values(committed_at=text)
                 )
+                newest = sa.select(sa.func.max(events.c.id)).scalar_subquery()
+                connection.execute(events.update().where(events.c.id == newest).values(at=text))
                 place = manifest.places[0]
                 connection.execute(
                     batches.update()
