@@ -9,12 +9,14 @@ or replaced and the new file begins with all that was planned of it (docs/source
 from __future__ import annotations
 
 import os
+import random
 import time
 from collections.abc import Iterable
 from typing import Final
 
 import sqlalchemy.exc
 
+from errors import BusyError
 from pipelines.batches import RawBatch
 from pipelines.sources.discovery import FoundFile, find_files
 from pipelines.sources.identity import digest, matches, prefix_digests
@@ -24,10 +26,13 @@ from pipelines.sources.spec import SourceSpec
 from pipelines.sources.tail import Tail
 from retention.catalogue import events, progress
 from retention.catalogue.engine import Catalogue
+from retention.catalogue.failures import ConflictError
 from retention.catalogue.progress import Partition, PlannedRange
 
 RESCAN_SECONDS: Final = 0.5
 OPEN_FILES: Final = 256
+CONTENTION_SECONDS: Final = 60.0
+"""How long a collector goes on looking while others are quicker."""
 SMALL: Final = 1 << 10
 """A beginning shorter than this says too little to recognise a renamed file by it alone."""
 
@@ -70,18 +75,29 @@ class FileSource:
         What an earlier run planned and did not commit comes first, exactly as it was.
 
         Raises:
+            BusyError: other collectors were quicker again and again.
             StorageError: the catalogue cannot be used.
         """
+        until = time.monotonic() + CONTENTION_SECONDS
+        while True:
+            try:
+                return self._plan(max_bytes)
+            except (sqlalchemy.exc.IntegrityError, ConflictError) as error:
+                # Another collector entered or planned the same files first: look again, and take up its plan.
+                self._forget()
+                if time.monotonic() > until:
+                    raise BusyError(
+                        f"Other collectors are always quicker at the files of {self.spec.name!r}.",
+                        cure="Nothing was lost; run again, or let fewer collectors share these files.",
+                    ) from error
+                time.sleep(random.uniform(0.0, 0.05))
+
+    def _plan(self, max_bytes: int) -> list[RawBatch]:
         if self._replay is None or (self._follow and time.monotonic() - self._scanned >= RESCAN_SECONDS):
             self._scan()
         if self._replay:
             return self._next_replayed(max_bytes)
-        try:
-            return self._next_new(max_bytes)
-        except sqlalchemy.exc.IntegrityError:
-            # Another collector planned the same files first: take up its plan.
-            self._forget()
-            return []
+        return self._next_new(max_bytes)
 
     def close(self) -> None:
         """Give every file back."""
@@ -200,15 +216,10 @@ class FileSource:
                 return
         generation = 1 + max((p.generation for p in known.values() if _original(p) == shown), default=0)
         partition = f"{shown}#{generation}"
-        try:
-            with self._catalogue.write() as connection:
-                progress.add_partition(
-                    connection, source=self.spec.name, partition=partition, path=shown, generation=generation
-                )
-        except sqlalchemy.exc.IntegrityError:
-            # Another collector entered it in the same moment; its plan is taken up at the next look.
-            self._replay = None
-            return
+        with self._catalogue.write() as connection:
+            progress.add_partition(
+                connection, source=self.spec.name, partition=partition, path=shown, generation=generation
+            )
         self._tails[partition] = Tail(self.spec, partition, file)
 
     def _inherit(self, file: FoundFile, gone: list[Partition]) -> Partition | None:

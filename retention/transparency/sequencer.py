@@ -19,7 +19,7 @@ import orjson
 import sqlalchemy as sa
 
 from retention.catalogue import images
-from retention.catalogue.engine import Catalogue
+from retention.catalogue.engine import Catalogue, serialise
 from retention.catalogue.events import SEGMENT
 from retention.catalogue.tables import (
     checkpoints,
@@ -43,7 +43,6 @@ from retention.transparency.log import State, state_of
 from retention.transparency.note import Checkpoint, Signer, sign_note
 
 CHECKPOINT_PREFIX: Final = "log/checkpoints/"
-_ADVISORY_LOCK: Final = 0x4C69_7563
 _LOOK_UP: Final = 500
 
 
@@ -118,7 +117,8 @@ def _step(parts: Parts, state: State, waiting: _Waiting) -> bool:
     name = object_name(state.size, size)
     sealed = seal_entries(parts.suite, parts.period_keys, origin, state.size, waiting.entries, month=f"{now:%Y-%m}")
     parts.objects.put(name, sealed)
-    with parts.catalogue.write() as connection:
+    # READ COMMITTED on PostgreSQL: what is read after the wait must be what another sequencer left.
+    with parts.catalogue.write(row_locks=True) as connection:
         if _size_locked(connection) != state.size:
             won = False
         else:
@@ -138,8 +138,7 @@ def _step(parts: Parts, state: State, waiting: _Waiting) -> bool:
 
 
 def _size_locked(connection: sa.Connection) -> int:
-    if connection.dialect.name == "postgresql":
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
+    serialise(connection, "log")
     return int(connection.execute(sa.select(sa.func.coalesce(sa.func.max(checkpoints.c.size), 0))).scalar_one())
 
 
@@ -258,5 +257,7 @@ def _store_checkpoints(parts: Parts) -> None:
         return
     name = f"{CHECKPOINT_PREFIX}{row.size:012d}-{secrets.token_hex(8)}"
     parts.objects.put(name, row.note.encode("utf-8"))
-    with parts.catalogue.write() as connection:
-        connection.execute(checkpoints.update().where(c.size == row.size).values(object_name=name))
+    with parts.catalogue.write(row_locks=True) as connection:
+        connection.execute(
+            checkpoints.update().where(c.size == row.size, c.object_name.is_(None)).values(object_name=name)
+        )
