@@ -64,7 +64,8 @@ class KeywordDetector:
     def _findings(self, texts: pa.StringArray, state: State, threshold: float) -> pa.RecordBatch:
         parts: list[Found] = []
         plain = scanner_of(self._packs, state, self._steps, Reading.PLAIN)
-        sound = scanner_of(self._packs, state, self._steps, Reading.SOUND)
+        aloud = any(rule.sound for rule in self._packs.in_state(state))
+        sound = scanner_of(self._packs, state, self._steps, Reading.SOUND) if aloud else None
         for low, piece in _slices(texts):
             rows, signs = self._rows(piece, plain, Reading.PLAIN)
             parts.append(self._judge(piece, rows, low, plain, Reading.PLAIN))
@@ -72,7 +73,7 @@ class KeywordDetector:
                 held = piece.take(pa.array(signs))
                 rows, _ = self._rows(held, plain, Reading.SIGNS)
                 parts.append(self._judge(held, rows, low + signs, plain, Reading.SIGNS))
-            if sound.patterns.keys:
+            if sound is not None and sound.patterns.keys:
                 rows, _ = self._rows(piece, sound, Reading.SOUND)
                 parts.append(self._judge(piece, rows, low, sound, Reading.SOUND))
         return judged(parts, threshold)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -52,21 +53,48 @@ def strongest_spans(model: LinearModel, texts: pa.StringArray, labels: npt.NDArr
     borders = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths + 1, out=borders[1:])
     spread = weight / np.maximum(end - start, 1)
-    change = np.zeros(int(borders[-1]) + 1)
-    np.add.at(change, borders[row] + start, spread)
-    np.add.at(change, borders[row] + end, -spread)
-    spans = []
-    for n, length in enumerate(lengths):
-        by_char = np.cumsum(change[borders[n] : borders[n] + length])
-        top = by_char.max(initial=0.0)
+    size = int(borders[-1]) + 1
+    change = np.bincount(borders[row] + start, spread, size) - np.bincount(borders[row] + end, spread, size)
+    if "detectors.model.kernels" in sys.modules:
+        from detectors.model.kernels import compiled_stretches
+
+        spans = compiled_stretches(change, borders, _FADE)
+    else:
+        spans = stretches(change, borders, _FADE)
+    return [(int(first), int(last)) for first, last in spans]
+
+
+def stretches(change: Any, borders: Any, fade: Any) -> Any:
+    """Return for each text the stretch with the largest sum above ``fade`` of its strongest character.
+
+    ``change`` holds by how much the evidence rises or falls at each character; text ``n`` owns
+    ``borders[n]:borders[n+1]``, the last place being the end. Loops, as this is compiled too.
+    """
+    spans = np.zeros((borders.shape[0] - 1, 2), np.int64)
+    for n in range(borders.shape[0] - 1):
+        low, high = borders[n], borders[n + 1] - 1
+        top = 0.0
+        here = 0.0
+        for k in range(low, high):
+            here += change[k]
+            top = max(top, here)
         if top <= 0:
-            spans.append((0, int(length)))
+            spans[n, 1] = high - low
             continue
-        sums = np.concatenate([[0.0], np.cumsum(by_char - _FADE * top)])
-        lowest = np.minimum.accumulate(sums)
-        last = int(np.argmax(sums - lowest))
-        first = int(np.flatnonzero(sums[: last + 1] == lowest[last])[-1])
-        spans.append((first, last))
+        best = 0.0
+        running = 0.0
+        begin = low
+        here = 0.0
+        for k in range(low, high):
+            here += change[k]
+            if running <= 0:
+                running = 0.0
+                begin = k
+            running += here - fade * top
+            if running > best:
+                best = running
+                spans[n, 0] = begin - low
+                spans[n, 1] = k + 1 - low
     return spans
 
 

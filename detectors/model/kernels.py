@@ -15,9 +15,11 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from detectors.model.explain import stretches
 from detectors.model.hashing import MIX, MULTIPLIERS, SEEDS
 from detectors.model.tables import ViewTables
 
+compiled_stretches = njit(cache=True, nogil=True)(stretches)
 _A, _B, _C = (np.uint32(m) for m in MULTIPLIERS)
 _MIX = np.uint32(MIX)
 _PLAIN = np.array(SEEDS[0], np.uint32)
