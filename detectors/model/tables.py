@@ -84,7 +84,7 @@ class ViewTables:
         missing = {"fold", "pairs", "joined", "readings", "spellings", "spelled"} - set(stored)
         if missing:
             raise ValueError(f"no table {min(missing)}")
-        fold = np.cumsum(stored["fold"], dtype=np.int64)
+        fold = np.cumsum(stored["fold"], dtype=np.int32)
         pairs = stored["pairs"].astype(np.uint64)
         # The compiled path reads without bounds checks: whatever indexes must be known to be in range.
         if (

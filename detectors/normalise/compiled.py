@@ -219,11 +219,11 @@ def packed_points(table: FoldTable) -> npt.NDArray[np.uint32]:
 
     No two characters are joined but with a bare radical, so rows without one need not look for pairs.
     """
-    radicals = np.zeros(POINTS, np.bool_)
-    radicals[[ord(radical) for radical in BARE_RADICALS]] = bool(len(table.pairs))
-    bare = radicals[np.minimum(table.points, POINTS - 1)] & (table.points < POINTS)
-    bits = np.where(bare, _RADICAL, 0).astype(np.uint32) | np.where(table.signs, _SIGN, 0).astype(np.uint32)
-    return np.asarray(table.points | bits, np.uint32)
+    packed = table.points.copy()
+    if len(table.pairs):
+        packed[np.isin(table.points, np.array([ord(radical) for radical in BARE_RADICALS], np.uint32))] |= _RADICAL
+    packed[table.signs] |= _SIGN
+    return packed
 
 
 def fold_bytes(
