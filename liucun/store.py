@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
+
 import tickets
 from liucun.passphrase import passphrase
 from liucun.settings import Settings, read_settings
@@ -72,6 +74,8 @@ def open_store(root: Path) -> Iterator[OpenStore]:
     with Store.open(root, settings.store, passphrase) as store:
         prepare_tables(store.catalogue)
         yield OpenStore(store, settings, acting_account())
+    for warning in store.log.warnings:
+        click.echo(f"liucun: warning 警告: {warning}", err=True)
 
 
 def prepare_tables(catalogue: Catalogue) -> None:

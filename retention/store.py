@@ -21,6 +21,7 @@ from retention.catalogue.engine import Catalogue
 from retention.catalogue.migrate import migrate
 from retention.crypto.bodies import BodyCipher
 from retention.crypto.suites import suite
+from retention.errors import LogForkedError
 from retention.keys.index import IndexKeys
 from retention.keys.opening import Secret, create_provider, open_provider
 from retention.keys.periods import PeriodKeys
@@ -182,6 +183,9 @@ class Store:
             # Who cannot unwrap cannot sign either: the log is kept where the private key is.
             if kind is None and self.provider.description.can_unwrap:
                 self.log.keep()
+        except LogForkedError as error:
+            # The work is done and its results stand; whoever only reads must be able to, and is told.
+            self.log.warnings.append(str(error))
         finally:
             self.close()
 
