@@ -23,6 +23,8 @@ from liucun.cli import json_option, store_option
     help="Shape of the answer. [default: by the ending of --output, else table]",
 )
 @json_option
+@click.option("--restricted", is_flag=True, help="Show records of restricted accounts too; needs --basis.")
+@click.option("--basis", metavar="TEXT", help="Legal ground on which restricted records may be seen; recorded, sealed.")
 @click.option(
     "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file, which must be new."
 )
@@ -37,6 +39,8 @@ def command(
     purpose: str,
     output_format: str | None,
     as_json: bool,
+    restricted: bool,
+    basis: str | None,
     output: Path | None,
     time_zone: str,
     max_seconds: float | None,
@@ -57,6 +61,10 @@ def command(
     chosen = _format(output_format, as_json, output)
     if sql == "-":
         sql = sys.stdin.read()
+    if restricted != (basis is not None):
+        raise UsageError(
+            "--restricted and --basis go together.", cure='Write --restricted --basis "legal ground", or neither.'
+        )
     if output is not None and output.exists():
         raise UsageError(f"{output} exists already.", cure="Name a file that does not exist yet.")
     if chosen == "parquet" and output is None and sys.stdout.isatty():
@@ -76,6 +84,7 @@ def command(
                 purpose=purpose,
                 actor=opened.actor,
                 render=render,
+                basis=basis,
                 limits=Limits(memory_bytes=memory << 20, seconds=max_seconds, time_zone=time_zone),
             )
         except QueryInterruptedError as error:

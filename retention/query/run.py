@@ -20,6 +20,7 @@ from errors import LiucunError
 from retention.catalogue import events
 from retention.catalogue.engine import Catalogue
 from retention.crypto.bodies import BodyCipher
+from retention.persons.restriction import restricted_accounts
 from retention.query.errors import (
     QueryInterruptedError,
     QueryRefusedError,
@@ -117,6 +118,7 @@ def run_query(
     actor: str,
     render: Callable[[pa.Table], Rendered],
     limits: Limits | None = None,
+    basis: str | None = None,
 ) -> Answer:
     """Answer one reading statement.
 
@@ -124,6 +126,7 @@ def run_query(
     outcome before the answer is returned (``query.answered`` or ``query.failed``).
 
     Args:
+        basis: the legal ground on which records of restricted accounts may be seen; without one they are left out.
         render: turns the result (column names made unique) into the bytes to hand out.
 
     Raises:
@@ -133,10 +136,17 @@ def run_query(
     """
     limits = limits or Limits()
     _check_purpose(purpose)
+    if basis is not None and not basis.strip():
+        raise QueryRefusedError(
+            "Restricted records are not shown without a legal ground.",
+            cure='Name it: --restricted --basis "个人信息保护法 第四十五条".',
+        )
     query_id = secrets.token_hex(16)
     started = time.monotonic()
-    _record(parts, "query.started", actor, query_id, {"sealed": seal_words(parts.bodies, query_id, sql, purpose)})
-    reading = Reading(parts.archive, parts.catalogue)
+    words = {"sealed": seal_words(parts.bodies, query_id, sql, purpose, basis), "restricted": basis is not None}
+    _record(parts, "query.started", actor, query_id, words)
+    hidden = restricted_accounts(parts) if basis is None else None
+    reading = Reading(parts.archive, parts.catalogue, restricted=hidden)
     try:
         table = _unique(_execute(reading, sql, limits))
         rendered = render(table)
@@ -165,14 +175,15 @@ def run_query(
     return answer
 
 
-def seal_words(bodies: BodyCipher, query_id: str, sql: str, purpose: str) -> str:
+def seal_words(bodies: BodyCipher, query_id: str, sql: str, purpose: str, basis: str | None = None) -> str:
     """The query's words, which may name persons, sealed for its record (base64)."""
-    words = json.dumps({"sql": sql, "purpose": purpose}, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    given = {"sql": sql, "purpose": purpose, **({} if basis is None else {"basis": basis})}
+    words = json.dumps(given, ensure_ascii=False).encode("utf-8", "surrogatepass")
     return base64.b64encode(bodies.seal(words, _context(query_id))).decode("ascii")
 
 
 def open_words(bodies: BodyCipher, query_id: str, sealed: str) -> dict[str, str]:
-    """``sql`` and ``purpose`` of a record.
+    """``sql`` and ``purpose`` of a record, and ``basis`` where restricted records were asked for.
 
     Raises:
         IntegrityError: the record was changed.

@@ -24,6 +24,7 @@ from errors import LiucunError
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.tables import segments as segment_table
 from retention.manifest import SegmentManifest
+from retention.persons.restriction import PERSON_COLUMNS
 from retention.schema import RECORD_SCHEMA
 from retention.segments import Archive, open_segment
 
@@ -57,6 +58,8 @@ class Reading:
 
     archive: Archive
     catalogue: Catalogue
+    restricted: pa.Array | None = None
+    """Accounts whose records this query does not see; None: it may see everything."""
     by_class: dict[str, list[SegmentRow]] = field(default_factory=dict)
     opened: set[str] = field(default_factory=set)
     failure: LiucunError | None = None
@@ -174,6 +177,8 @@ class ClassDataset(ds.FileSystemDataset):  # type: ignore[misc]  # pyarrow is un
         fragments = [
             parquet.make_fragment(pa.PythonFile(SealedFile(self.reading, row.segment_id), mode="r")) for row in chosen
         ]
+        if self.reading.restricted is not None and len(self.reading.restricted):
+            options["filter"] = _seen(self.reading.restricted, options.get("filter"))
         options.setdefault("fragment_readahead", FRAGMENT_READAHEAD)
         options.setdefault("batch_readahead", BATCH_READAHEAD)
         # Arrow's threaded scan can deadlock on a file's error: its scheduler's lock against Python's.
@@ -196,6 +201,14 @@ class TableDataset(ds.FileSystemDataset):  # type: ignore[misc]  # pyarrow is un
     def scanner(self, **options: Any) -> ds.Scanner:
         """A scan of the table (called by DuckDB)."""
         return ds.dataset(self.load()).scanner(**options)
+
+
+def _seen(restricted: pa.Array, condition: ds.Expression | None) -> ds.Expression:
+    """The condition, and that the record is not about a restricted account."""
+    rule = ~ds.field(PERSON_COLUMNS[0]).isin(restricted)
+    for name in PERSON_COLUMNS[1:]:
+        rule &= ~ds.field(name).isin(restricted)
+    return rule if condition is None else condition & rule
 
 
 def surviving(rows: Sequence[SegmentRow], condition: ds.Expression | None) -> list[SegmentRow]:

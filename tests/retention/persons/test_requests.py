@@ -1,0 +1,124 @@
+"""Requests of persons: clocks, answers, what a deletion request does at once, and the copy that is handed over."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from datetime import date
+
+import pytest
+import sqlalchemy as sa
+
+from retention.catalogue.tables import events
+from retention.persons.copy import deletion_outlook, person_copy
+from retention.persons.errors import RequestStateError, RequestUnknownError, RestrictionError
+from retention.persons.requests import Kind, Outcome, answer, list_requests, read_request, receive
+from retention.persons.restriction import list_restrictions, restrict
+from tests.retention.policies.world import World, at
+
+NOW = at("2026-11-24")
+TODAY = date(2026, 11, 24)
+
+
+def enter(world: World, kind: Kind, account: str = "alice", received: str | None = None) -> str:
+    return receive(
+        world.store, kind, account, text="please", actor="ann", now=NOW, settings=world.settings,
+        received_at=at(received) if received else None,
+    )  # fmt: skip
+
+
+def test_the_clock(world: World) -> None:
+    late = enter(world, Kind.ACCESS, received="2026-11-08")
+    last = enter(world, Kind.COPY, received="2026-11-09")
+    new = enter(world, Kind.CORRECTION)
+    listed = list_requests(world.store, TODAY)
+    assert [(r.request_id, r.days_left, r.overdue) for r in listed] == [
+        (late, -1, True),
+        (last, 0, False),
+        (new, 15, False),
+    ]
+    answer(world.store, late, Outcome.GRANTED, text="here it is", actor="ben", now=NOW)
+    with pytest.raises(RequestStateError):
+        answer(world.store, late, Outcome.GRANTED, text="again", actor="ben", now=NOW)
+    assert [r.request_id for r in list_requests(world.store, TODAY)] == [last, new]
+    found = read_request(world.store, late, TODAY)
+    assert (found.outcome, found.answer, found.answered_by, found.overdue) == ("granted", "here it is", "ben", False)
+    with world.catalogue.read() as connection:
+        body = connection.execute(sa.select(events.c.body).where(events.c.kind == "request.answered")).scalar_one()
+    assert json.loads(body) == {"late": True, "outcome": "granted"}
+
+
+def test_a_deletion_request_restricts_at_once(world: World) -> None:
+    made = enter(world, Kind.DELETION)
+    (found,) = list_restrictions(world.store)
+    assert (found.account, found.request_id) == ("alice", made)
+    # Once more, or after a restriction by hand: no second restriction.
+    enter(world, Kind.DELETION)
+    restrict(world.store, "bob", ground="x", actor="ann", now=NOW)
+    enter(world, Kind.DELETION, "bob")
+    assert len(list_restrictions(world.store)) == 2
+    outlook = {o.record_class: o for o in deletion_outlook(world.store, "alice", purpose="x", actor="ann", today=TODAY)}
+    assert {name: o.records for name, o in outlook.items()} == {"user_log": 1, "transaction": 2}
+    assert outlook["transaction"].statutory
+    assert "电子商务法" in outlook["transaction"].basis
+    assert not outlook["user_log"].statutory
+    assert (outlook["transaction"].first_on, outlook["transaction"].last_on) == ("2026-01-05", "2026-02-05")
+
+
+def test_the_copy_holds_the_person_s_own_records_and_no_other_s(world: World) -> None:
+    made = read_request(world.store, enter(world, Kind.COPY), TODAY)
+    restrict(world.store, "alice", ground="x", actor="ann", now=NOW)
+    copy = person_copy(world.store, made, actor="ann", now=NOW)
+    with zipfile.ZipFile(io.BytesIO(copy.data)) as opened:
+        names = set(opened.namelist())
+        logs = json.loads(opened.read("data/user_log.json"))
+        orders = json.loads(opened.read("data/transaction.json"))
+        digests = json.loads(opened.read("digests.json"))
+        readme = opened.read("README.txt").decode()
+        suite = world.store.archive.suite
+        assert digests["data/user_log.json"]["digest"] == suite.hash(opened.read("data/user_log.json")).hex()
+    assert names == {"data/user_log.json", "data/transaction.json", "digests.json", "README.txt"}
+    assert [row["source_ip"] for row in logs] == ["10.0.0.1"]
+    assert [row["order_id"] for row in orders] == ["B"]
+    assert copy.records == {"user_log": 1, "transaction": 1}
+    assert digests["data/transaction.json"]["kept"] == "P3Y"
+    assert made.request_id in readme
+    again = person_copy(world.store, made, actor="ann", now=NOW)
+    assert again.data == copy.data
+    with world.catalogue.read() as connection:
+        kinds = list(connection.execute(sa.select(events.c.kind)).scalars())
+    assert kinds.count("request.exported") == 2
+
+
+def test_wrong_use(world: World) -> None:
+    with pytest.raises(RestrictionError):
+        enter(world, Kind.ACCESS, " ")
+    with pytest.raises(RequestStateError):
+        enter(world, Kind.ACCESS, received="2026-11-25")
+    with pytest.raises(RequestUnknownError):
+        answer(world.store, "Q0", Outcome.GRANTED, text="x", actor="ben", now=NOW)
+    with pytest.raises(RequestUnknownError):
+        read_request(world.store, "Q0", TODAY)
+    made = enter(world, Kind.CORRECTION)
+    with pytest.raises(RequestStateError):
+        answer(world.store, made, Outcome.REFUSED, text=" ", actor="ben", now=NOW)
+    with pytest.raises(RequestStateError):
+        person_copy(world.store, read_request(world.store, made, TODAY), actor="ann", now=NOW)
+
+
+def test_hostile_account_names(world: World) -> None:
+    for name in ("x' OR '1'='1", "用户'; --", "a\\'b", '"', "x" * 5000):
+        made = read_request(world.store, enter(world, Kind.ACCESS, name), TODAY)
+        assert person_copy(world.store, made, actor="ann", now=NOW).records == {}
+        assert deletion_outlook(world.store, name, purpose="x", actor="ann", today=TODAY) == []
+
+
+def test_no_account_or_word_stands_in_the_database(world: World) -> None:
+    made = receive(
+        world.store, Kind.DELETION, "SECRET-CAROL", text="SECRET-WISH", actor="ann", now=NOW, settings=world.settings
+    )
+    answer(world.store, made, Outcome.PARTLY, text="SECRET-ANSWER", actor="ben", now=NOW)
+    for path in world.store.root.rglob("*"):
+        if path.is_file():
+            assert b"SECRET" not in path.read_bytes(), path
