@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from errors import SettingsError
+from pipelines.runners.settings import FlinkSettings
 from pipelines.sources.spec import SourceSpec
 from retention.keys.settings import KeySettings
 from retention.store import ArchiveSettings, CustodianSettings, StoreSettings
@@ -53,6 +54,7 @@ class Settings(BaseModel):
     keys: KeySettings = KeySettings()
     custodian: CustodianSettings = CustodianSettings()
     run: RunSettings = RunSettings()
+    flink: FlinkSettings = FlinkSettings()
     detect: DetectSettings = DetectSettings()
     tickets: TicketSettings = TicketSettings()
     company: CompanySettings = CompanySettings()

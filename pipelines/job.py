@@ -16,12 +16,15 @@ from pipelines.batches import RawBatch
 from pipelines.embedded import EmbeddedRunner
 from pipelines.rules_in_force import JobRules
 from pipelines.sources.files import FileSource
+from pipelines.sources.kafka import KafkaSource
 from pipelines.sources.spec import SourceSpec
 from pipelines.summary import RunSummary
 from retention.store import Store
 
 POLL_SECONDS = 0.5
 """How often a following run looks for more."""
+NUMBER_SECONDS = 1.0
+"""How often what was committed is numbered in the transparency log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +53,9 @@ class Job:
         self.summary = RunSummary()
         self._store = store
         self._specs = {spec.name: spec for spec in specs}
-        self.sources = [
-            FileSource(spec, store.catalogue, follow=options.follow, batch_bytes=options.batch_bytes) for spec in specs
-        ]
+        self.sources = [_source(spec, store, options) for spec in specs]
         self._stop = threading.Event()
+        self._numbered = time.monotonic()
 
     def stop(self) -> None:
         """End the run after its present round; safe to call from a signal handler."""
@@ -68,8 +70,11 @@ class Job:
         """Run to the end.
 
         Raises:
+            LogForkedError: the archive is not the one that its custodian knows; nothing was taken in.
             LiucunError: a stage or a source failed; what was committed stays, the next run goes on from there.
         """
+        # An archive whose history was changed takes nothing in: its cursors may be wrong too.
+        self._store.log.keep()
         rules = JobRules.load(self.options.rules) if self.options.rules else None
         with EmbeddedRunner(self._store, self._specs, rules) as runner:
             while not self._over():
@@ -80,9 +85,17 @@ class Job:
                     break
                 else:
                     self._stop.wait(POLL_SECONDS)
+                self._number()
                 if progress:
                     progress(self.summary, sum(source.lag() for source in self.sources))
         return self.summary
+
+    def _number(self) -> None:
+        """Bring the transparency log up to date, at most once in ``NUMBER_SECONDS``."""
+        now = time.monotonic()
+        if now - self._numbered >= NUMBER_SECONDS:
+            self._store.log.keep(ending=False)
+            self._numbered = now
 
     def _over(self) -> bool:
         limit = self.options.max_seconds
@@ -92,3 +105,8 @@ class Job:
         # Every source gets its share of a round, so that a big one does not starve the others.
         share = max(self.options.round_bytes // max(len(self.sources), 1), 1)
         return [batch for source in self.sources for batch in source.plan(share)]
+
+
+def _source(spec: SourceSpec, store: Store, options: JobOptions) -> FileSource | KafkaSource:
+    kind = KafkaSource if spec.kind == "kafka" else FileSource
+    return kind(spec, store.catalogue, follow=options.follow, batch_bytes=options.batch_bytes)

@@ -14,12 +14,15 @@ import click
 
 from errors import UsageError
 from liucun.cli import json_option, parse_pairs, print_json, store_option
+from liucun.key_statements import start_line
 from liucun.rule_layers import layers_of
 from liucun.store import OpenStore, open_store
+from pipelines.runners.settings import flink_settings
 from pipelines.sources.spec import SourceSpec, parse_spec
 
 if TYPE_CHECKING:
     from pipelines.job import Job
+    from pipelines.runners.flink import FlinkJob
     from pipelines.summary import RunSummary
 
 
@@ -40,7 +43,9 @@ if TYPE_CHECKING:
     help="Whether `text` is published to the public. Only then is it scanned; left undeclared, audits say so.",
 )
 @click.option("--follow", is_flag=True, help="Go on waiting for more, across rotation, until stopped.")
-@click.option("--runner", type=click.Choice(["direct"]), default="direct", show_default=True, help="Engine.")
+@click.option("--runner", type=click.Choice(["direct", "flink"]), default="direct", show_default=True, help="Engine.")
+@click.option("--flink-master", metavar="HOST:PORT", help="REST address of Flink's job manager. [default: settings]")
+@click.option("--parallelism", type=click.IntRange(1, 1024), help="Parallel readers on Flink. [default: settings]")
 @click.option("--max-seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after so many seconds.")
 @click.option("--fail-on-unparsed", is_flag=True, help="Exit 1 when a line could not be parsed.")
 @json_option
@@ -51,7 +56,9 @@ def command(
     time_zone: str | None,
     published: bool | None,
     follow: bool,
-    runner: str,  # noqa: ARG001 - one engine so far
+    runner: str,
+    flink_master: str | None,
+    parallelism: int | None,
     max_seconds: float | None,
     fail_on_unparsed: bool,
     as_json: bool,
@@ -61,29 +68,25 @@ def command(
     \b
     liucun run --source 'transaction:csv:/logs/*.csv.gz' --map order_id=OrderNo
     liucun run --source 'user_log:syslog:/var/log/auth.log' --follow
+    liucun run --source shop-orders --runner flink --follow
 
     Classes: user_log, transaction, content, seller_identity, live_index.
     Formats: ndjson, csv, combined, syslog; .gz is read as it is.
     A line that cannot be parsed is archived as it came, with the reason. Running again adds
     only what is new.
     """
-    from pipelines.job import Job, JobOptions
     from pipelines.rules_in_force import rules_alarm
 
+    if runner != "flink" and (flink_master or parallelism):
+        raise UsageError("--flink-master and --parallelism are for --runner flink.", cure="Add --runner flink.")
     with open_store(store) as opened:
+        click.echo(f"liucun: {start_line(opened.store)}", err=True)
         specs = _specs(opened, sources, parse_pairs(mapping, "--map"), time_zone, published)
-        run_settings = opened.settings.run
-        job = Job(
-            opened.store,
-            specs,
-            JobOptions(
-                follow=follow,
-                max_seconds=max_seconds,
-                batch_bytes=run_settings.batch_megabytes << 20,
-                round_bytes=run_settings.round_megabytes << 20,
-                rules=layers_of(opened.root, opened.settings.detect),
-            ),
-        )
+        job: Job | FlinkJob
+        if runner == "flink":
+            job = _flink_job(opened, specs, flink_master, parallelism, follow=follow, max_seconds=max_seconds)
+        else:
+            job = _embedded_job(opened, specs, follow=follow, max_seconds=max_seconds)
         summary = _run(job, quiet=as_json)
         if as_json:
             print_json(summary.as_json())
@@ -97,6 +100,42 @@ def command(
             print_run_report(opened, summary, job.problems, specs)
     if fail_on_unparsed and summary.unparsed.total():
         sys.exit(1)
+
+
+def _embedded_job(opened: OpenStore, specs: list[SourceSpec], *, follow: bool, max_seconds: float | None) -> Job:
+    from pipelines.job import Job, JobOptions
+
+    options = JobOptions(
+        follow=follow,
+        max_seconds=max_seconds,
+        batch_bytes=opened.settings.run.batch_megabytes << 20,
+        round_bytes=opened.settings.run.round_megabytes << 20,
+        rules=layers_of(opened.root, opened.settings.detect),
+    )
+    return Job(opened.store, specs, options)
+
+
+def _flink_job(
+    opened: OpenStore,
+    specs: list[SourceSpec],
+    master: str | None,
+    parallelism: int | None,
+    *,
+    follow: bool,
+    max_seconds: float | None,
+) -> FlinkJob:
+    from pipelines.rules_in_force import JobRules
+    from pipelines.runners.flink import FlinkJob
+
+    return FlinkJob(
+        opened.store,
+        specs,
+        flink_settings(opened.settings.flink, master, parallelism),
+        follow=follow,
+        max_seconds=max_seconds,
+        batch_bytes=opened.settings.run.batch_megabytes << 20,
+        rules=JobRules.load(layers_of(opened.root, opened.settings.detect)),
+    )
 
 
 def _specs(
@@ -131,7 +170,7 @@ def _specs(
     return chosen
 
 
-def _run(job: Job, *, quiet: bool) -> RunSummary:
+def _run(job: Job | FlinkJob, *, quiet: bool) -> RunSummary:
     with _stopping(job):
         if quiet or not sys.stderr.isatty():
             return job.run()
@@ -142,7 +181,7 @@ def _run(job: Job, *, quiet: bool) -> RunSummary:
 
 
 @contextmanager
-def _stopping(job: Job) -> Iterator[None]:
+def _stopping(job: Job | FlinkJob) -> Iterator[None]:
     """Let the present round end on SIGTERM and the first Ctrl-C; a second Ctrl-C interrupts."""
 
     def stop(number: int, _frame: FrameType | None) -> None:

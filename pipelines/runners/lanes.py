@@ -13,7 +13,7 @@ import threading
 import time
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from errors import UnreachableError
@@ -29,6 +29,7 @@ from pipelines.beam import (
     beam,
     on_timer,
 )
+from pipelines.runners.keygroups import subtask_of
 from pipelines.sources.kafka import KafkaSource
 from pipelines.sources.kafka_ledger import TopicPartition
 from pipelines.sources.spec import SourceSpec
@@ -55,16 +56,25 @@ class Lane:
     source: str
     number: int
     of: int
+    salt: int = 0
 
     def key(self) -> str:
         """The lane as the runner's key."""
-        return f"{self.job}/{self.source}/{self.number}/{self.of}"
+        return f"{self.job}/{self.source}/{self.number}/{self.of}/{self.salt}"
 
     @classmethod
     def of_key(cls, key: str) -> Lane:
         """The lane of a key."""
-        job, source, number, lanes = key.split("/")
-        return cls(job, source, int(number), int(lanes))
+        job, source, number, lanes, salt = key.split("/")
+        return cls(job, source, int(number), int(lanes), int(salt))
+
+    def on(self, subtask: int, parallelism: int) -> Lane:
+        """This lane with a key that Flink gives to a certain subtask: left to chance, lanes would share subtasks."""
+        for salt in range(64 * parallelism):
+            lane = replace(self, salt=salt)
+            if subtask_of(lane.key(), parallelism) == subtask:
+                return lane
+        return self
 
     def takes(self, place: TopicPartition) -> bool:
         """Whether the partition is this lane's: neighbours in a topic lie in different lanes, for good."""
@@ -85,12 +95,18 @@ _open: dict[Lane, _Reading] = {}
 class ReadLanes(beam.PTransform):
     """Every lane of every source → ``RawBatch``, without end."""
 
-    def __init__(self, ref: StoreRef, specs: Mapping[str, SourceSpec], job: str, lanes: int, batch_bytes: int) -> None:
+    def __init__(
+        self, ref: StoreRef, specs: Mapping[str, SourceSpec], job: str, lanes: int, parallelism: int, batch_bytes: int
+    ) -> None:
         super().__init__("Read")
         self.ref = ref
         self.specs = dict(specs)
         self.batch_bytes = batch_bytes
-        self.lanes = [Lane(job, name, number, lanes) for name in sorted(specs) for number in range(lanes)]
+        self.lanes = [
+            Lane(job, name, number, lanes).on(number % parallelism, parallelism)
+            for name in sorted(specs)
+            for number in range(lanes)
+        ]
 
     def expand(self, begin: Any) -> Any:
         return (
@@ -117,6 +133,10 @@ class _Waking(beam.transforms.core.RestrictionProvider):
         return None
 
 
+_WAKING_PARAM: Final = beam.DoFn.RestrictionParam(_Waking())
+_WATERMARK_PARAM: Final = beam.DoFn.WatermarkEstimatorParam(ManualWatermarkEstimator.default_provider())
+
+
 class _Lanes(beam.DoFn):
     """Emits every lane's key now and then, and never lets the watermark move: at its end timers would be dropped."""
 
@@ -124,32 +144,34 @@ class _Lanes(beam.DoFn):
         super().__init__()
         self.keys = keys
 
-    @beam.DoFn.unbounded_per_element()
+    @beam.DoFn.unbounded_per_element()  # type: ignore[untyped-decorator] # Beam's
     def process(
         self,
         element: bytes,
-        tracker: Any = beam.DoFn.RestrictionParam(_Waking()),  # noqa: B008 - how Beam declares it
-        _watermark: Any = beam.DoFn.WatermarkEstimatorParam(ManualWatermarkEstimator.default_provider()),  # noqa: B008
+        tracker: Any = _WAKING_PARAM,
+        _watermark: Any = _WATERMARK_PARAM,
     ) -> Iterator[tuple[str, bytes]]:
         if tracker.try_claim(tracker.current_restriction().start):
             yield from ((key, b"") for key in self.keys)
             tracker.defer_remainder(Duration(WAKE_SECONDS))
 
 
-class _ReadLane(beam.DoFn):
-    AGAIN = TimerSpec("again", TimeDomain.REAL_TIME)
+_AGAIN: Final = TimerSpec("again", TimeDomain.REAL_TIME)
+_AGAIN_PARAM: Final = beam.DoFn.TimerParam(_AGAIN)
 
+
+class _ReadLane(beam.DoFn):
     def __init__(self, ref: StoreRef, specs: Mapping[str, SourceSpec], batch_bytes: int) -> None:
         super().__init__()
         self.ref = ref
         self.specs = dict(specs)
         self.batch_bytes = batch_bytes
 
-    def process(self, element: tuple[str, bytes], again: Any = beam.DoFn.TimerParam(AGAIN)) -> None:
+    def process(self, element: tuple[str, bytes], again: Any = _AGAIN_PARAM) -> None:
         again.set(Timestamp.now())
 
-    @on_timer(AGAIN)
-    def turn(self, key: Any = beam.DoFn.KeyParam, again: Any = beam.DoFn.TimerParam(AGAIN)) -> Iterator[RawBatch]:
+    @on_timer(_AGAIN)  # type: ignore[untyped-decorator] # Beam's
+    def turn(self, key: Any = beam.DoFn.KeyParam, again: Any = _AGAIN_PARAM) -> Iterator[RawBatch]:
         lane = Lane.of_key(key)
         pause, deadline = 0.0, time.monotonic() + TURN_SECONDS
         while time.monotonic() < deadline:

@@ -6,7 +6,7 @@ The embedded run asks it for a round's batches; on a cluster each lane reads its
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from errors import LiucunError, UsageError
@@ -15,6 +15,7 @@ from pipelines.sources.kafka_ledger import Ledger, Loss, Position, TopicPartitio
 from pipelines.sources.kafka_reading import KafkaReader
 from pipelines.sources.problems import SourceProblem
 from pipelines.sources.spec import SourceSpec
+from retention.catalogue import progress
 from retention.catalogue.engine import Catalogue
 
 RESCAN_SECONDS: Final = 10.0
@@ -160,3 +161,39 @@ class KafkaSource:
     def _say(self, loss: Loss | None) -> None:
         if loss is not None:
             self._lost.append(SourceProblem(loss.partition, str(loss)))
+
+
+class KafkaLag:
+    """How far the catalogue's cursors are behind the brokers' ends, for whoever watches over a run elsewhere."""
+
+    def __init__(self, specs: Iterable[SourceSpec], catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._readers = {
+            spec.name: KafkaReader(spec.name, spec.kafka, batch_bytes=1 << 20)
+            for spec in specs
+            if spec.kafka is not None
+        }
+
+    def messages(self) -> dict[str, int]:
+        """Offsets between cursor and end by partition (``TOPIC/NUMBER``); all of a partition not taken up yet.
+
+        Raises:
+            UnreachableError: the brokers do not answer.
+        """
+        found: dict[str, int] = {}
+        for name, reader in self._readers.items():
+            with self._catalogue.read() as connection:
+                cursors = {item.path: item.cursor for item in progress.partitions(connection, name)}
+            for place in reader.partitions():
+                low, high = reader.watermarks(place)
+                found[f"{name}:{place.path}"] = max(high - max(cursors.get(place.path, 0), low), 0)
+        return found
+
+    def bytes(self, mean: int = 256) -> int:
+        """Bytes that wait, with a guess at a message's size. Raises as ``messages``."""
+        return sum(self.messages().values()) * mean
+
+    def close(self) -> None:
+        """Give the connections back."""
+        for reader in self._readers.values():
+            reader.close()

@@ -1,0 +1,95 @@
+"""The Flink cluster's REST interface: which of our jobs run there, how they fare, and their end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx
+
+from errors import StorageError, UnreachableError
+
+ALIVE: Final = frozenset({"INITIALIZING", "CREATED", "RUNNING", "RESTARTING", "FAILING", "RECONCILING", "SUSPENDED"})
+_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterJob:
+    """A job as the job manager shows it; ``began`` is in milliseconds since 1970."""
+
+    job_id: str
+    name: str
+    state: str
+    began: int
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs, or will again without anybody's doing."""
+        return self.state in ALIVE
+
+
+class Cluster:
+    """Speaks to one job manager at ``HOST:PORT``."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._client = httpx.Client(base_url=f"http://{address}", timeout=_SECONDS, trust_env=False)
+
+    def slots(self) -> int:
+        """Task slots that task managers offer.
+
+        Raises:
+            UnreachableError: the job manager does not answer.
+        """
+        return int(self._get("/overview")["slots-total"])
+
+    def job(self, name: str) -> ClusterJob | None:
+        """The newest job of this name, None when the job manager knows none. Raises as ``slots``."""
+        found = [
+            ClusterJob(item["jid"], item["name"], item["state"], int(item["start-time"]))
+            for item in self._get("/jobs/overview")["jobs"]
+            if item["name"] == name
+        ]
+        return max(found, key=lambda job: (job.alive, job.began), default=None)
+
+    def root_cause(self, job: ClusterJob) -> str | None:
+        """The last line that says why a job failed or restarts. Raises as ``slots``."""
+        entries = self._get(f"/jobs/{job.job_id}/exceptions").get("exceptionHistory", {}).get("entries", [])
+        if not entries:
+            return None
+        lines = [line.strip() for line in str(entries[0].get("stacktrace", "")).splitlines()]
+        # A Python worker's traceback ends with the error itself, before the Java frames that carried it.
+        said = [line for line in lines if line and not line.startswith(("at ", "File ", "...", "Caused by"))]
+        named = [line for line in said if "Error" in line.split(":", 1)[0] and not line.startswith("java.")]
+        return next(iter(named or said), None)
+
+    def cancel(self, job: ClusterJob) -> None:
+        """Ask for the job's end. Raises as ``slots``."""
+        try:
+            self._client.patch(f"/jobs/{job.job_id}", params={"mode": "cancel"})
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from error
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._client.close()
+
+    def _get(self, path: str) -> Any:
+        try:
+            answer = self._client.get(path)
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from error
+        if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            raise self._unreachable("it is still starting")
+        if answer.is_error:
+            raise StorageError(
+                f"Flink's job manager at {self.address} answered {answer.status_code} to {path}.",
+                cure="Check that the address is that of Flink's REST interface, and the job manager's log.",
+            )
+        return answer.json()
+
+    def _unreachable(self, why: object) -> UnreachableError:
+        return UnreachableError(
+            f"Flink's job manager at {self.address} does not answer: {why}.",
+            cure="Check [flink] master (or --flink-master) and that the cluster runs.",
+        )
