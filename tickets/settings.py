@@ -30,6 +30,8 @@ class CompanySettings(_Section):
     address: str = Field(default="", max_length=300)
     fonts: tuple[str, ...] = ()
     """Folders searched for a Chinese font when a PDF is set, before the system's."""
+    report_templates: str = ""
+    """A file of report templates, relative to the store's folder; empty for the shipped ones."""
 
 
 class PlatformSettings(_Section):
