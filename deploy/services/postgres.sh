@@ -42,8 +42,28 @@ start_server() {
     (umask 077; printf '127.0.0.1:%s:*:liucun:%s\n' "$port" "$password" >"$FOLDER/pgpass")
     # Prepared transactions and sockets in /tmp are not needed; 100 connections are enough for any test.
     cd /
+    forget_killed "$data"
     launch main "$HERE/as-user.sh" "$USER_NAME" "$bin/postgres" -D "$data" -c "port=$port" -c listen_addresses=127.0.0.1 \
         -c unix_socket_directories= -c max_connections=100 -c log_min_duration_statement=5s
+}
+
+# After a kill: the dead postmaster may not have been reaped yet, which a new one takes for alive, and its
+# children need a moment to notice that it is gone.
+forget_killed() {
+    local data=$1 pid waited=0
+    [ -s "$data/postmaster.pid" ] || return 0
+    read -r pid <"$data/postmaster.pid"
+    while [ "$waited" -lt 100 ] && children_of "$data"; do sleep 0.1; waited=$((waited + 1)); done
+    if [ ! -d "/proc/$pid" ] || [ "$(sed 's/.*) //' "/proc/$pid/stat" | cut -c1)" = Z ]; then rm -f "$data/postmaster.pid"; fi
+}
+
+# Whether processes still work in a data folder; each PostgreSQL process has it as its working folder.
+children_of() {
+    local process
+    for process in /proc/[0-9]*; do
+        if [ "$(readlink "$process/cwd" 2>/dev/null)" = "$(realpath "$1")" ]; then return 0; fi
+    done
+    return 1
 }
 
 ready_server() {
