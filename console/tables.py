@@ -128,3 +128,16 @@ segment_days = sa.Table(
     sa.Index("console_segment_days_by_day", "day"),
 )
 """Rows of a segment by the Shanghai day of their event time (by ingest without one): the coverage calendar."""
+
+audit_reports = sa.Table(
+    "console_audit_reports",
+    metadata,
+    sa.Column("report_id", sa.String(16), primary_key=True),
+    sa.Column("audit", sa.String(32), nullable=False),
+    sa.Column("at", sa.String(32), nullable=False),
+    sa.Column("actor", sa.String(128), nullable=False),
+    sa.Column("ok", sa.Boolean),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Index("console_audit_reports_by_audit", "audit", "at"),
+)
+"""Audits run from the console: ``ok`` is null while one runs; ``body`` is the report's JSON."""

@@ -11,29 +11,9 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
+from tickets.actors import Role
 
-class Role(StrEnum):
-    """Roles of accounts 角色."""
-
-    REVIEWER = "reviewer"
-    SECURITY_ADMIN = "security_admin"
-    AUDITOR = "auditor"
-    SYSTEM_ADMIN = "system_admin"
-    COMPLIANCE_HEAD = "compliance_head"
-
-    @property
-    def chinese(self) -> str:
-        """Name for people."""
-        return _CHINESE[self]
-
-
-_CHINESE: Final[dict[Role, str]] = {
-    Role.REVIEWER: "审核员",
-    Role.SECURITY_ADMIN: "安全管理员",
-    Role.AUDITOR: "审计员",
-    Role.SYSTEM_ADMIN: "系统管理员",
-    Role.COMPLIANCE_HEAD: "合规负责人",
-}
+__all__ = ["ALONE", "GRANTS", "Permission", "Role", "conflict", "permissions"]
 
 
 class Permission(StrEnum):
@@ -77,7 +57,7 @@ GRANTS: Final[dict[Role, frozenset[Permission]]] = {
     ),
     Role.SECURITY_ADMIN: frozenset(
         {
-            _P.OVERVIEW_READ, _P.QUEUE_READ, _P.RULES_READ, _P.AUDIT_READ, _P.DUTIES_READ, _P.ACCOUNTS_READ,
+            _P.OVERVIEW_READ, _P.RULES_READ, _P.AUDIT_READ, _P.DUTIES_READ, _P.DUTIES_WORK, _P.ACCOUNTS_READ,
             _P.ROLES_GRANT,
         }
     ),

@@ -103,3 +103,13 @@ def upgrade() -> None:
         sa.Column("rows", sa.BigInteger, nullable=False),
     )
     op.create_index("console_segment_days_by_day", "console_segment_days", ["day"])
+    op.create_table(
+        "console_audit_reports",
+        sa.Column("report_id", sa.String(16), primary_key=True),
+        sa.Column("audit", sa.String(32), nullable=False),
+        sa.Column("at", sa.String(32), nullable=False),
+        sa.Column("actor", sa.String(128), nullable=False),
+        sa.Column("ok", sa.Boolean),
+        sa.Column("body", sa.Text, nullable=False),
+    )
+    op.create_index("console_audit_reports_by_audit", "console_audit_reports", ["audit", "at"])

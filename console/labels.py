@@ -1,0 +1,269 @@
+"""Names that people see for what the program keeps as words: states, categories, roles, kinds of events."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from console.i18n import mark as _
+from retention.schema import RecordClass
+
+STATES: Final = {
+    "detected": _("待研判"),
+    "triage": _("研判中"),
+    "dismissed": _("已排除"),
+    "confirmed": _("待处置"),
+    "disposed": _("待上报"),
+    "reported": _("已上报"),
+    "acknowledged": _("已回执"),
+    "closed": _("已办结"),
+    "reversed": _("已撤销"),
+    "merged": _("已并案"),
+}
+
+STATE_TONES: Final = {
+    "detected": "warn",
+    "triage": "info",
+    "confirmed": "bad",
+    "disposed": "warn",
+    "reported": "info",
+    "acknowledged": "good",
+}
+"""Colour beside the word; a state is never told by colour alone."""
+
+DECISIONS: Final = {"illegal": _("违法"), "harmful": _("不良"), "violation": _("违规")}
+
+MEASURES: Final = {
+    "delete": _("删除"),
+    "mask": _("屏蔽"),
+    "warn": _("警示"),
+    "limit": _("限制发布"),
+    "suspend": _("暂停更新"),
+    "close_account": _("关闭账号"),
+}
+
+CATEGORIES: Final = {
+    "gambling": _("赌博"),
+    "pornography": _("淫秽色情"),
+    "abuse": _("侮辱谩骂"),
+    "fraud": _("诈骗"),
+    "illicit_advertising": _("违法广告"),
+    "drugs": _("毒品"),
+    "weapons": _("枪支武器"),
+    "incitement": _("教唆煽动"),
+    "prohibited_goods": _("违禁物品"),
+    "contact_diversion": _("站外引流"),
+    "article15_1": _("第十五条(一)反对宪法基本原则"),
+    "article15_2": _("第十五条(二)危害国家安全"),
+    "article15_3": _("第十五条(三)损害国家荣誉"),
+    "article15_4": _("第十五条(四)煽动民族仇恨"),
+    "article15_5": _("第十五条(五)破坏宗教政策"),
+    "article15_6": _("第十五条(六)散布谣言"),
+}
+
+SEVERITIES: Final = {1: _("低"), 2: _("中"), 3: _("高"), 4: _("特高")}
+
+ROLES: Final = {
+    "reviewer": _("审核员"),
+    "security_admin": _("安全管理员"),
+    "auditor": _("审计员"),
+    "system_admin": _("系统管理员"),
+    "compliance_head": _("合规负责人"),
+}
+
+CLASSES: Final[dict[str, str]] = {
+    RecordClass.USER_LOG.value: _("用户日志"),
+    RecordClass.TRANSACTION.value: _("交易"),
+    RecordClass.CONTENT.value: _("发布内容"),
+    RecordClass.SELLER_IDENTITY.value: _("商家身份"),
+    RecordClass.LIVE_INDEX.value: _("直播索引"),
+    RecordClass.EVIDENCE.value: _("证据"),
+    RecordClass.UNPARSED.value: _("未能解析"),
+}
+
+CHANNELS: Final = {
+    "keyword": _("关键词"),
+    "model": _("模型识别"),
+    "human": _("人工巡查"),
+    "complaint": _("用户举报"),
+    "authority": _("主管部门通知"),
+    "engine": _("图像、视频或音频识别"),
+}
+
+RECIPIENTS: Final = {"telecom": _("电信主管部门"), "police": _("公安机关")}
+
+REPORT_STATES: Final = {
+    "draft": _("草稿"),
+    "approved": _("已批准"),
+    "submitted": _("已报送"),
+    "acknowledged": _("已回执"),
+    "rejected": _("被退回"),
+    "withdrawn": _("已撤回"),
+}
+REPORT_TONES: Final = {
+    "draft": "warn",
+    "approved": "info",
+    "submitted": "info",
+    "acknowledged": "good",
+    "rejected": "bad",
+}
+
+DUTIES: Final = {
+    "incident": _("网络安全事件报告"),
+    "incident_summary": _("网络安全事件总结"),
+    "data_leak": _("个人信息泄露通知"),
+    "assessment": _("新技术新业务评估报告"),
+    "change_filing": _("变更备案"),
+    "renewal": _("许可证续期"),
+    "annual_report": _("年报"),
+    "complaint_reply": _("投诉答复"),
+    "security_test": _("等级测评与风险评估"),
+}
+
+LINKS: Final = {
+    "text": _("相同文本"),
+    "near": _("近似文本"),
+    "account": _("同一账号"),
+    "follows": _("同一内容"),
+    "merged": _("并案"),
+    "linked": _("人工关联"),
+}
+
+EVENTS: Final = {
+    "ticket.opened": _("发现并立案"),
+    "ticket.extended": _("追加命中"),
+    "ticket.claimed": _("领取"),
+    "ticket.released": _("退回队列"),
+    "ticket.assigned": _("指派"),
+    "ticket.confirmed": _("定性"),
+    "ticket.dismissed": _("排除"),
+    "ticket.disposed": _("处置"),
+    "ticket.reported": _("上报"),
+    "ticket.report_rejected": _("上报被退回"),
+    "ticket.acknowledged": _("收到回执"),
+    "ticket.closed": _("办结"),
+    "ticket.reversed": _("撤销处置"),
+    "ticket.reversed_after_report": _("撤销处置(已上报,须更正)"),
+    "ticket.noted": _("备注"),
+    "ticket.decision_proposed": _("提请复核(低于默认定性)"),
+    "ticket.time_proposed": _("提请复核(生效时间后移)"),
+    "ticket.approval_refused": _("复核不同意"),
+    "ticket.effective": _("生效时间"),
+    "ticket.ordered": _("下达处置指令"),
+    "ticket.order_refused": _("平台未执行指令"),
+    "ticket.restored": _("内容已恢复"),
+    "ticket.police_reported": _("报公安机关"),
+    "ticket.police_rejected": _("公安机关退回"),
+    "ticket.appealed": _("申诉"),
+    "ticket.appeal_rejected": _("申诉不成立"),
+    "ticket.corrected": _("更正报告已报送"),
+    "ticket.correction_rejected": _("更正报告被退回"),
+    "ticket.in_report": _("列入报告"),
+    "ticket.opened_by_hand": _("人工立案"),
+    "ticket.took_in": _("并入其他工单"),
+    "ticket.merged": _("并案"),
+    "ticket.linked": _("关联"),
+    "ticket.unlinked": _("取消关联"),
+    "ticket.auto_dismissed": _("按已记住的排除结论自动排除"),
+    "ticket.due_recounted": _("按新日历重算到期日"),
+    "ticket.reopened": _("重新打开"),
+    "ticket.reach": _("更新传播量"),
+    "ticket.undone": _("撤销批量操作"),
+    "ticket.target_missed": _("超过处置目标时限"),
+    "ticket.unacknowledged": _("平台未按时确认"),
+    "report.drafted": _("起草报告"),
+    "report.approved": _("批准报告"),
+    "report.submitted": _("报送报告"),
+    "report.acknowledged": _("报告收到回执"),
+    "report.rejected": _("报告被退回"),
+    "report.withdrawn": _("撤回报告"),
+    "duty.added": _("登记义务事项"),
+    "duty.evidence_added": _("添加证据"),
+    "duty.completed": _("办结义务事项"),
+    "personal.revealed": _("查看未脱敏信息"),
+    "content.read": _("说明用途后查看内容"),
+    "query.started": _("开始查询"),
+    "query.answered": _("查询已答复"),
+    "query.failed": _("查询失败"),
+    "audit.made": _("审计"),
+    "account.created": _("新建账号"),
+    "account.reset": _("重置口令"),
+    "account.unlocked": _("解除锁定"),
+    "account.disabled": _("停用账号"),
+    "account.enabled": _("启用账号"),
+    "account.roles_changed": _("变更角色"),
+    "account.sso_changed": _("变更单点登录绑定"),
+    "account.signed_in": _("登录"),
+    "account.signed_out": _("退出"),
+    "account.sign_in_failed": _("登录失败"),
+    "account.code_accepted": _("动态口令通过"),
+    "account.password_changed": _("修改口令"),
+    "account.totp_added": _("启用动态口令"),
+    "account.totp_removed": _("停用动态口令"),
+    "account.recovery_code_used": _("使用恢复码"),
+    "token.issued": _("签发令牌"),
+    "token.revoked": _("吊销令牌"),
+    "view.saved": _("保存视图"),
+    "view.dropped": _("删除视图"),
+    "setup.link_made": _("生成初始化链接"),
+}
+
+AUDITS: Final = {
+    "coverage": (_("完整性审计"), _("每个来源的每一个偏移量在归档中恰好出现一次。")),
+    "integrity": (_("真实性审计"), _("每个封存段与封存时逐位一致。")),
+}
+
+PERMISSIONS: Final = {
+    "overview.read": _("查看总览"),
+    "queue.read": _("查看队列"),
+    "content.read": _("查看工单内容(脱敏)"),
+    "content.read_for_purpose": _("说明用途后查看内容"),
+    "personal.reveal": _("说明理由后查看未脱敏信息"),
+    "tickets.open": _("人工立案"),
+    "tickets.work": _("研判与处置"),
+    "tickets.approve": _("上报、回执、申诉"),
+    "rules.read": _("查看规则"),
+    "audit.read": _("查看归档审计"),
+    "audit.run": _("执行归档审计"),
+    "events.read": _("查看操作记录"),
+    "reports.read": _("查看报告"),
+    "reports.prepare": _("编制报告"),
+    "reports.approve": _("审批报告"),
+    "duties.read": _("查看义务事项"),
+    "duties.work": _("办理义务事项"),
+    "accounts.read": _("查看账号"),
+    "accounts.manage": _("管理账号"),
+    "roles.grant": _("授予角色"),
+}
+
+ERRORS: Final = {
+    "TransitionError": _("工单的当前状态不允许这一步。"),
+    "TicketChangedError": _("就在刚才,有人改动了这张工单。请看过最新状态后再试。"),
+    "TicketUnknownError": _("没有这个编号的工单。"),
+    "SecondPersonError": _("这一步需要另一个人:任何人都不能审批自己的决定。"),
+    "SignInFailedError": _("用户名、口令或动态口令不正确,或者账号暂时被锁定。"),
+    "SignInRequiredError": _("请先登录。"),
+    "ForbiddenError": _("您的账号没有这项权限。"),
+    "CsrfError": _("表单已过期或不是从本站提交的,没有做任何改动。请重新打开页面再试。"),
+    "WeakPasswordError": _("口令不符合要求。"),
+    "AccountUnknownError": _("没有这个账号。"),
+    "AccountError": _("账号不能这样设置。"),
+    "SetupLinkError": _("初始化链接已失效。"),
+    "TooManyRequestsError": _("请求过于频繁,请稍候再试。"),
+    "SingleSignOnError": _("单点登录没有成功。"),
+    "PageUnknownError": _("没有这个页面。"),
+    "BusyError": _("系统正忙,没有做任何改动。请再试一次。"),
+    "UsageError": _("填写的内容有误。"),
+    "NotPermittedError": _("您的账号没有这项权限。"),
+    "StorageError": _("存储出现故障。"),
+    "IntegrityError": _("数据未通过真实性校验。"),
+    "KeyAccessError": _("密钥不可用。"),
+}
+"""A sentence in the reader's language for a class of errors (or the nearest class above it)."""
+
+
+def error_text(error: Exception) -> str:
+    """The sentence for an error, in Chinese, for translation."""
+    for cls in type(error).__mro__:
+        if cls.__name__ in ERRORS:
+            return ERRORS[cls.__name__]
+    return _("出现错误。")

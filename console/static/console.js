@@ -1,0 +1,141 @@
+// The console's own small script: shortcuts and live counts. Every page works without it.
+"use strict";
+
+(() => {
+  const $ = (selector, root = document) => root.querySelector(selector);
+  const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+
+  // Shortcuts: an element with data-key is focused (fields), opened (details) or clicked (the rest) by that key.
+  // Keys typed into a field are text; Escape leaves the field; what was typed stays.
+  const typing = (target) =>
+    target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement ||
+    (target instanceof HTMLInputElement && !["checkbox", "radio", "button", "submit"].includes(target.type));
+  const rows = () => $$("[data-row]");
+  let current = -1;
+  let first = "";
+  let firstAt = 0;
+
+  const select = (index) => {
+    const all = rows();
+    if (!all.length) return;
+    current = Math.max(0, Math.min(index, all.length - 1));
+    all.forEach((row, n) => row.classList.toggle("here", n === current));
+    const link = $("a[data-open]", all[current]);
+    if (link) link.focus({ preventScroll: true });
+    all[current].scrollIntoView({ block: "nearest" });
+  };
+
+  const activate = (element) => {
+    if (element instanceof HTMLDetailsElement) {
+      element.open = true;
+      const field = $("textarea, select, input:not([type=hidden])", element);
+      (field || $("summary", element)).focus();
+    } else if (typing(element)) {
+      element.focus();
+      if (element.select) element.select();
+    } else {
+      element.click();
+    }
+    element.scrollIntoView({ block: "nearest" });
+  };
+
+  const help = () => {
+    const dialog = $("#keys");
+    if (dialog && !dialog.open) dialog.showModal();
+  };
+
+  document.addEventListener("keydown", (event) => {
+    if (event.isComposing || event.ctrlKey && event.key !== "Enter" || event.metaKey && event.key !== "Enter" || event.altKey) return;
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.form) {
+      event.preventDefault();
+      event.target.form.requestSubmit();
+      return;
+    }
+    if (typing(event.target)) {
+      if (event.key === "Escape") event.target.blur();
+      return;
+    }
+    if ($("dialog[open]")) return;
+    const key = event.key;
+    if (Date.now() - firstAt > 1500) first = "";
+    const sequence = first ? `${first} ${key}` : key;
+    first = "";
+    if (key === "?") { event.preventDefault(); help(); return; }
+    if (key === "g" && sequence === "g") { first = "g"; firstAt = Date.now(); return; }
+    if (key === "j" || key === "k") {
+      if (rows().length) { event.preventDefault(); select(current + (key === "j" ? 1 : -1)); }
+      return;
+    }
+    if (key === "x" && current >= 0) {
+      const box = $("input[type=checkbox]", rows()[current]);
+      if (box) { event.preventDefault(); box.click(); }
+      return;
+    }
+    const element = $$("[data-key]").find((one) => one.dataset.key === sequence && !one.disabled && one.offsetParent !== null);
+    if (element) { event.preventDefault(); activate(element); }
+  });
+
+  document.addEventListener("focusin", (event) => {
+    const row = event.target.closest && event.target.closest("[data-row]");
+    if (!row) return;
+    const index = rows().indexOf(row);
+    if (index !== current) { current = index; rows().forEach((one, n) => one.classList.toggle("here", n === index)); }
+  });
+
+  $$("[data-help]").forEach((link) => link.addEventListener("click", (event) => { event.preventDefault(); help(); }));
+  $$("[data-close]").forEach((button) => button.addEventListener("click", () => button.closest("dialog").close()));
+
+  // "All on this page", and how many are ticked.
+  const all = $("[data-all]");
+  const boxes = () => $$("input[name=ticket]");
+  const ticked = () => {
+    const count = boxes().filter((box) => box.checked).length;
+    $$("[data-ticked]").forEach((place) => { place.textContent = count; });
+    if (all) all.checked = count > 0 && count === boxes().length;
+  };
+  if (all) {
+    all.closest("[hidden]") && (all.closest("[hidden]").hidden = false);
+    all.addEventListener("change", () => { boxes().forEach((box) => { box.checked = all.checked; }); ticked(); });
+    document.addEventListener("change", (event) => { if (event.target.name === "ticket") ticked(); });
+    ticked();
+  }
+
+  // A form is sent once: a second press of a slow button does nothing.
+  document.addEventListener("submit", (event) => {
+    if (event.target.dataset.sent) { event.preventDefault(); return; }
+    event.target.dataset.sent = "1";
+    setTimeout(() => { delete event.target.dataset.sent; }, 4000);
+  });
+
+  // What was typed outlives a mistaken step back or a reload: kept in this tab until it is sent.
+  $$("textarea[data-keep]").forEach((field) => {
+    const name = `liucun:${location.pathname}:${field.dataset.keep}`;
+    if (!field.value) field.value = sessionStorage.getItem(name) || "";
+    if (field.value && field.closest("details") && sessionStorage.getItem(name)) field.closest("details").open = true;
+    field.addEventListener("input", () => sessionStorage.setItem(name, field.value));
+    if (field.form) field.form.addEventListener("submit", () => sessionStorage.removeItem(name));
+  });
+
+  // Live counts in the menu. The page itself never moves under the reader.
+  const counts = $$("[data-count]");
+  if (counts.length) {
+    const refresh = async () => {
+      if (document.hidden) return;
+      try {
+        const answer = await fetch("/live", { headers: { Accept: "application/json" }, credentials: "same-origin" });
+        if (!answer.ok) return;
+        const found = await answer.json();
+        counts.forEach((place) => {
+          const value = found[place.dataset.count];
+          if (value === undefined) return;
+          place.textContent = value.toLocaleString("en-US");
+          place.hidden = value === 0;
+        });
+        const changed = $("#changed");
+        if (changed && changed.dataset.mark && found.mark !== changed.dataset.mark) changed.hidden = false;
+      } catch { /* offline for a moment: the next round tries again */ }
+    };
+    setInterval(refresh, 20000);
+    document.addEventListener("visibilitychange", refresh);
+  }
+})();
