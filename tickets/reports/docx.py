@@ -82,6 +82,15 @@ def _styles(document: Any) -> None:
         fonts.set(qn("w:eastAsia"), chinese)
         for colour in style.element.rPr.findall(qn("w:color")):
             style.element.rPr.remove(colour)
+    language = OxmlElement("w:lang")
+    # Without it a program may take Japanese or traditional shapes of the same characters.
+    for script, code in (("val", "zh-CN"), ("eastAsia", "zh-CN")):
+        language.set(qn(f"w:{script}"), code)
+    normal = document.styles["Normal"].element.get_or_add_rPr()
+    for defaults in document.styles.element.iter(qn("w:lang")):
+        defaults.set(qn("w:eastAsia"), "zh-CN")
+    normal.append(language)
+    document.styles["Normal"].paragraph_format.space_after = Pt(3)
     document.styles["Title"].paragraph_format.alignment = WD_ALIGN_PARAGRAPH.CENTER
     border = document.styles["Title"].element.pPr.find(qn("w:pBdr"))
     if border is not None:
@@ -99,6 +108,7 @@ def _pairs(document: Any, block: Pairs) -> None:
     table = document.add_table(rows=0, cols=2, style="Table Grid")
     table.alignment = WD_TABLE_ALIGNMENT.CENTER
     table.autofit = False
+    table.columns[0].width, table.columns[1].width = _NAME_WIDTH, _PAGE - _NAME_WIDTH
     for name, value in block.rows:
         cells = table.add_row().cells
         cells[0].width, cells[1].width = _NAME_WIDTH, _PAGE - _NAME_WIDTH

@@ -41,7 +41,14 @@ _DOCUMENT: Final = """
 #show heading: set text(font: data.heading)
 #show heading.where(level: 1): set block(above: 1.3em, below: 0.8em)
 #show heading.where(level: 2): set block(above: 1.1em, below: 0.7em)
-#let broken(value) = value.split("\\n").map(line => text(line)).join(linebreak())
+#let digest = regex("^[0-9a-f]{64}$")
+#let long = regex("[^\\s\\p{Han}]{24,}")
+#let line(value) = if value.match(digest) != none { text(size: 8pt, value) } else {
+  // Long runs (addresses, ids) may break anywhere, so that nothing leaves its cell.
+  show long: run => run.text.clusters().map(text).join(sym.zws)
+  text(value)
+}
+#let broken(value) = value.split("\\n").map(line).join(linebreak())
 #align(center, text(font: data.heading, size: 20pt, weight: "bold", data.title))
 #align(center, text("报送: " + data.recipient + "    编号: " + data.number))
 #for block in data.blocks {
