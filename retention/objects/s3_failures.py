@@ -15,6 +15,9 @@ from botocore.exceptions import (
     ResponseStreamingError,
     SSLError,
 )
+from botocore.exceptions import (
+    ConnectionError as BotoConnectionError,
+)
 
 from errors import LiucunError, NotPermittedError, SettingsError, StorageError, UnreachableError
 from retention.errors import DiskFullError, ObjectLockedError
@@ -52,7 +55,7 @@ def worth_again(error: ClientError | BotoCoreError) -> bool:
         return code_of(error) in _AGAIN or (status_of(error) >= 500 and code_of(error) not in _FULL)
     if isinstance(error, SSLError):
         return False
-    return isinstance(error, HTTPClientError | IncompleteReadError | ResponseStreamingError)
+    return isinstance(error, HTTPClientError | BotoConnectionError | IncompleteReadError | ResponseStreamingError)
 
 
 def is_locked(error: ClientError) -> bool:

@@ -1,0 +1,291 @@
+"""A run on the real Kafka and Flink, disturbed on purpose, and the proof that its archive is exact.
+
+Anyone can run it: ``python -m tests.services.flink_trial --records 1000000 --kill taskmanager=3 --kill workers=2
+--kill main=1 --kafka-restarts 1``. It prints what was killed when, how long the job took to commit again, and whether
+archive, tickets and input agree record for record.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from tests.services import servers
+
+ILLEGAL_EVERY = 100
+
+
+@dataclass
+class Cluster:
+    """Addresses of the servers under test."""
+
+    kafka: str
+    flink: str
+    job_server: str
+    workers: str
+    passphrase_file: str
+
+    @classmethod
+    def running(cls) -> Cluster:
+        """The running servers, or a skipped test."""
+        (kafka,) = servers.need("kafka", "LIUCUN_TEST_KAFKA")
+        names = ("", "_JOB_SERVER", "_WORKERS", "_PASSPHRASE_FILE")
+        return cls(kafka, *servers.need("flink", *(f"LIUCUN_TEST_FLINK{name}" for name in names)))
+
+
+def flink(part: str, action: str) -> None:
+    """stop, kill or start a part of the Flink cluster: main (the job manager), taskmanager, jobserver, workers."""
+    command = [str(servers.SCRIPTS / "flink.sh"), part, action]
+    subprocess.run(command, env=servers.script_env(), check=True, capture_output=True)
+
+
+def create_topic(kafka: str, partitions: int, **config: str) -> str:
+    """A new topic; returns its name."""
+    from confluent_kafka.admin import AdminClient, NewTopic
+
+    name = f"t-{secrets.token_hex(5)}"
+    admin = AdminClient({"bootstrap.servers": kafka})
+    admin.create_topics([NewTopic(name, partitions, 1, config=config)])[name].result(30)
+    return name
+
+
+def record(number: int) -> bytes:
+    """One content record; every hundredth breaks the law."""
+    text = (
+        "稳赚不赔的百家乐平台，加微信 abc12345 领彩金"
+        if number % ILLEGAL_EVERY == 0
+        else "质量很好，发货很快，客服态度也不错"
+    )
+    fields = {"content_id": f"c{number}", "user_id": f"u{number % 5000}", "text": text, "number": number}
+    return json.dumps(fields | {"event_time": f"2026-11-{1 + number % 20:02d}T08:00:00Z"}, ensure_ascii=False).encode()
+
+
+def produce(kafka: str, topic: str, numbers: range, *, partitions: int, rate: float | None = None) -> None:
+    """Write records, evenly over the partitions, at about ``rate`` a second."""
+    from confluent_kafka import Producer
+
+    producer = Producer(
+        {"bootstrap.servers": kafka, "enable.idempotence": True, "linger.ms": 20, "batch.size": 1 << 20}
+    )
+    began = time.monotonic()
+    for count, number in enumerate(numbers):
+        while True:
+            try:
+                producer.produce(topic, record(number), partition=number % partitions)
+                break
+            except BufferError:
+                producer.poll(0.05)
+        if rate and count % 500 == 0:
+            time.sleep(max(0.0, count / rate - (time.monotonic() - began)))
+    assert producer.flush(120) == 0
+
+
+@dataclass
+class Trial:
+    """A store under test and the run that fills it."""
+
+    cluster: Cluster
+    store: Path
+    topic: str
+    parallelism: int = 2
+    catalogue: str = ""
+    log: list[str] = field(default_factory=list)
+    process: subprocess.Popen[str] | None = None
+
+    @property
+    def env(self) -> dict[str, str]:
+        env = {name: value for name, value in os.environ.items() if name != "LIUCUN_PASSPHRASE"}
+        return env | {"LIUCUN_PASSPHRASE_FILE": self.cluster.passphrase_file}
+
+    def call(self, *words: str) -> Any:
+        """Run a command with ``--json`` and return its answer."""
+        command = [sys.executable, "-m", "liucun", *words, "--store", str(self.store), "--json"]
+        done = subprocess.run(command, env=self.env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{words}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return json.loads(done.stdout)
+
+    def create(self) -> None:
+        """Make the store, with its source and its cluster."""
+        command = [sys.executable, "-m", "liucun", "init", "--store", str(self.store)]
+        subprocess.run(command, env=self.env, check=True, capture_output=True)
+        self.declare()
+
+    def declare(self, **changes: str) -> None:
+        """Append source and cluster to the settings."""
+        host = self.cluster
+        settings = self.store / "liucun.toml"
+        text = settings.read_text(encoding="utf-8")
+        if self.catalogue:
+            text = text.replace("[archive]\n", f'[archive]\ncatalogue = "{self.catalogue}"\n', 1)
+        text += f"""
+[[source]]
+name = "posts"
+kind = "kafka"
+record_class = "content"
+format = "ndjson"
+published = {{ text = true }}
+[source.kafka]
+brokers = ["{host.kafka}"]
+topics = ["{self.topic}"]
+[flink]
+master = "{host.flink}"
+job_server = "{host.job_server}"
+workers = "{host.workers}"
+parallelism = {self.parallelism}
+checkpoint_seconds = 2
+"""
+        settings.write_text(text, encoding="utf-8")
+
+    def start(self, *words: str) -> None:
+        """Begin the run in a process of its own."""
+        command = [
+            sys.executable,
+            "-m",
+            "liucun",
+            "run",
+            "--runner",
+            "flink",
+            "--store",
+            str(self.store),
+            "--json",
+            *words,
+        ]
+        self.process = subprocess.Popen(
+            command, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def finish(self, seconds: float = 300) -> dict[str, Any]:
+        """Wait for the run's end, which it finds by itself unless it follows; returns its summary."""
+        assert self.process is not None
+        out, err = self.process.communicate(timeout=seconds)
+        assert self.process.returncode == 0, f"exit {self.process.returncode}\n{out}\n{err}"
+        self.log += [line for line in err.splitlines() if line.startswith("liucun:")]
+        return dict(json.loads(out))
+
+    def stop(self) -> dict[str, Any]:
+        """End a following run by signal."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.finish(120)
+
+    def committed(self) -> int:
+        """Records committed so far, from the catalogue."""
+        url = self.catalogue or f"sqlite:///{self.store / 'catalogue.db'}"
+        engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
+        with engine.connect() as connection:
+            found = connection.exec_driver_sql("SELECT coalesce(sum(records), 0) FROM batches").scalar_one()
+        engine.dispose()
+        return int(found)
+
+    def wait(self, records: int, seconds: float = 300) -> None:
+        """Wait until so many records are committed."""
+        assert self.process is not None
+        until = time.monotonic() + seconds
+        while (now := self.committed()) < records:
+            assert self.process.poll() is None, f"the run ended: {self.process.communicate()}"
+            assert time.monotonic() < until, f"{now} of {records} records after {seconds} s"
+            time.sleep(0.2)
+
+    def prove(self, numbers: range) -> dict[str, Any]:
+        """Compare the archive and the tickets with the input, record for record."""
+        sql = (
+            "SELECT count(*) AS rows, count(DISTINCT content_id) AS contents, "
+            "sum(CAST(substr(content_id, 2) AS BIGINT))::VARCHAR AS total, "
+            "count(DISTINCT (log_partition, log_offset)) AS places FROM content"
+        )
+        (archive,) = self.call("query", sql, "--purpose", "test")
+        tickets = self.call(
+            "query", "SELECT count(*) AS n, count(DISTINCT offset) AS d FROM tickets", "--purpose", "test"
+        )
+        coverage = self.call("audit", "coverage")
+        expected = {"rows": len(numbers), "contents": len(numbers), "total": str(sum(numbers)), "places": len(numbers)}
+        assert archive == expected, f"archive {archive}, input {expected}"
+        illegal = sum(1 for number in numbers if number % ILLEGAL_EVERY == 0)
+        assert tickets[0]["n"] == illegal, f"{tickets} tickets, {illegal} expected"
+        assert coverage["ok"], coverage
+        return {"archive": archive, "tickets": tickets[0]["n"], "coverage": coverage["checked"]}
+
+    def recovery(self, seconds: float = 120) -> float:
+        """Seconds until something is committed again."""
+        began, before = time.monotonic(), self.committed()
+        self.wait(before + 1, seconds)
+        return time.monotonic() - began
+
+
+def disturb(trial: Trial, kills: dict[str, int], kafka_restarts: int, pause: float, seed: int) -> list[str]:
+    """Kill and start parts in random order; every part is given time to come back."""
+    rng = random.Random(seed)
+    plan = [part for part, count in kills.items() for _ in range(count)] + ["kafka"] * kafka_restarts
+    rng.shuffle(plan)
+    said = []
+    for part in plan:
+        time.sleep(rng.uniform(0.5, 1.0) * pause)
+        before = trial.committed()
+        if part == "kafka":
+            servers.control("kafka", "restart")
+        else:
+            flink(part, "kill")
+            time.sleep(rng.uniform(0.1, 2.0))
+            flink(part, "start")
+        took = trial.recovery()
+        said.append(f"{part:12} at {before:>9,} records; committing again {took:5.1f} s after its start")
+        print(said[-1], flush=True)
+    return said
+
+
+def main() -> None:
+    """Run a trial and print what happened."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--records", type=int, default=500_000)
+    parser.add_argument("--partitions", type=int, default=4)
+    parser.add_argument("--parallelism", type=int, default=2)
+    parser.add_argument("--rate", type=float, default=10_000, help="records a second that are written to Kafka")
+    parser.add_argument("--kill", action="append", default=[], metavar="PART=TIMES")
+    parser.add_argument("--kafka-restarts", type=int, default=0)
+    parser.add_argument("--pause", type=float, default=6.0)
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    cluster = Cluster.running()
+    topic = create_topic(cluster.kafka, given.partitions)
+    kills = {part: int(count) for part, _, count in (item.partition("=") for item in given.kill)}
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Trial(cluster, Path(folder) / "store", topic, given.parallelism)
+        trial.create()
+        numbers = range(given.records)
+        writer = threading.Thread(
+            target=produce,
+            args=(cluster.kafka, topic, numbers),
+            kwargs={"partitions": given.partitions, "rate": given.rate},
+        )
+        writer.start()
+        began = time.monotonic()
+        trial.start("--follow")
+        trial.wait(1)
+        print(f"first commit after {time.monotonic() - began:.1f} s", flush=True)
+        disturb(trial, kills, given.kafka_restarts, given.pause, given.seed)
+        writer.join()
+        written = time.monotonic()
+        trial.wait(given.records)
+        print(f"all {given.records:,} committed {time.monotonic() - written:.1f} s after the last was written")
+        print(f"{given.records / (time.monotonic() - began):,.0f} records/s over {time.monotonic() - began:.1f} s")
+        print(json.dumps(trial.stop(), ensure_ascii=False))
+        print(json.dumps(trial.prove(numbers), ensure_ascii=False))
+        print("\n".join(trial.log))
+
+
+if __name__ == "__main__":
+    main()
