@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from retention.catalogue.engine import Catalogue
-from retention.catalogue.tables import segments
+from retention.catalogue.tables import retired_segments, segments
 from retention.crypto.bodies import BodyCipher
 from retention.manifest import SegmentManifest
 from retention.policies.extract import UNNAMED, SubjectNews, columns_of, subject_news
@@ -160,7 +160,7 @@ def _enter(connection: sa.Connection, told: _Told) -> int:
             period=m.period,
             rows=m.rows,
             bytes_stored=m.bytes_stored,
-            committed_at=told.committed_at,
+            committed_at=_ingested(connection, told),
         )
     )
     assert inserted.inserted_primary_key is not None
@@ -171,6 +171,16 @@ def _enter(connection: sa.Connection, told: _Told) -> int:
     for begin in range(0, len(told.news), _CHUNK):
         _merge(connection, m.record_class, number, told.news[begin : begin + _CHUNK])
     return sum(news.rows for news in told.news)
+
+
+def _ingested(connection: sa.Connection, told: _Told) -> str:
+    """When the rows were taken in: a segment that took over others' rows is as old as the youngest of those."""
+    r = retired_segments.c
+    replaced = told.manifest.replaces
+    if not replaced:
+        return told.committed_at
+    found = connection.execute(sa.select(r.committed_at).where(r.segment_id.in_(replaced))).scalars().all()
+    return max(found) if len(found) == len(replaced) else told.committed_at
 
 
 def _merge(connection: sa.Connection, record_class: str, number: int, news: Sequence[SubjectNews]) -> None:

@@ -152,12 +152,12 @@ def plan(
     with parts.catalogue.write() as connection:
         busy = set(
             connection.execute(
-                sa.select(purge_units.c.unit_id)
+                sa.select(purge_units.c.key_id)
                 .select_from(purge_units.join(purges, purges.c.purge_id == purge_units.c.purge_id))
                 .where(purges.c.state.in_((PLANNED, APPROVED, RUNNING)), purge_units.c.state != DROPPED)
             ).scalars()
         )
-        units = [_unit(state) for state in due if state.unit_id not in busy]
+        units = [_unit(state) for state in due if state.key_id not in busy]
         if not units:
             raise NothingDueError(
                 "Nothing may be destroyed today.", cure="`liucun retention simulate --at DATE` shows what is due when."

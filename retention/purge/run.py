@@ -27,6 +27,7 @@ from retention.purge.clock import check_clock
 from retention.purge.errors import PurgeStateError, PurgeUnfinishedError
 from retention.purge.plan import APPROVED, CERTIFIED, DROPPED, FINAL, PLANNED, RUNNING, Parts, row_of
 from retention.purge.tables import destroyed_places, purge_segments, purge_units, purges
+from retention.rebuilding.restore import DESTROYED
 
 CLAIMED: Final = "claimed"
 DELETED: Final = "deleted"
@@ -128,7 +129,7 @@ def _units(parts: Parts, purge_id: str) -> list[tuple[int, str]]:
 def _claim(parts: Parts, purge_id: str, unit_id: int, actor: str, now: datetime, settings: RetentionSettings) -> str:
     """Judge the unit once more and take it out of what can be read, or drop it with the reason."""
     with parts.catalogue.read() as connection:
-        key_id = connection.execute(sa.select(units.c.key_id).where(units.c.unit_id == unit_id)).scalar_one()
+        key_id = _key_of(connection, purge_id, unit_id)
     # Outside of the transaction: it may ask a device.
     try:
         fingerprint: str | None = key_fingerprint(parts, key_id)
@@ -141,7 +142,9 @@ def _claim(parts: Parts, purge_id: str, unit_id: int, actor: str, now: datetime,
         ).one()
         if planned.state != PLANNED:
             return str(planned.state)
-        judged = judge(connection, shanghai_date(now), settings=settings, only=unit_id)
+        # The index may have been rebuilt since the plan: units are known by their keys.
+        number = connection.execute(sa.select(units.c.unit_id).where(units.c.key_id == key_id)).scalar_one_or_none()
+        judged = judge(connection, shanghai_date(now), settings=settings, only=-1 if number is None else number)
         state = judged[0] if judged else None
         why_not = _why_not(state, planned.rows)
         if why_not is not None or state is None:
@@ -151,7 +154,9 @@ def _claim(parts: Parts, purge_id: str, unit_id: int, actor: str, now: datetime,
                 connection, kind="purge.unit_dropped", actor=actor, subject=f"purge:{purge_id}", body=body, at=now
             )
             return DROPPED
-        _take_out(connection, purge_id, state, now)
+        _take_out(connection, purge_id, unit_id, state, now)
+        sealed = [(f"segment:{name}", {"purge": purge_id, "key": key_id}) for name in state.segments]
+        events.append_many(connection, sealed, kind=DESTROYED, actor=actor, at=now)
         connection.execute(meta.insert().values(key=f"{RETIRED_PREFIX}{key_id}", value=purge_id))
         _set(connection, purge_id, unit_id, state=CLAIMED, key_fingerprint=fingerprint)
         body = {"key": key_id, "fingerprint": fingerprint, "segments": len(state.segments), "records": state.rows}
@@ -170,7 +175,7 @@ def _why_not(state: UnitState | None, planned_rows: int) -> str | None:
     return None
 
 
-def _take_out(connection: sa.Connection, purge_id: str, state: UnitState, now: datetime) -> None:
+def _take_out(connection: sa.Connection, purge_id: str, unit_id: int, state: UnitState, now: datetime) -> None:
     g = segments.c
     for begin in range(0, len(state.segments), _CHUNK):
         names = state.segments[begin : begin + _CHUNK]
@@ -199,7 +204,7 @@ def _take_out(connection: sa.Connection, purge_id: str, state: UnitState, now: d
                 {
                     "purge_id": purge_id,
                     "segment_id": row.segment_id,
-                    "unit_id": state.unit_id,
+                    "unit_id": unit_id,
                     "object_name": row.object_name,
                     "rows": row.rows,
                     "bytes_stored": row.bytes_stored,
@@ -256,12 +261,14 @@ def _delete_objects(parts: Parts, purge_id: str, unit_id: int, actor: str, now: 
 def _shred(parts: Parts, purge_id: str, unit_id: int, actor: str, now: datetime, step: Step) -> None:
     """Destroy the unit's key, then forget what the index knew of its subjects."""
     with parts.catalogue.read() as connection:
-        key_id = connection.execute(sa.select(units.c.key_id).where(units.c.unit_id == unit_id)).scalar_one()
+        key_id = _key_of(connection, purge_id, unit_id)
     shred_key(parts.period_keys, key_id)
     step(f"shredded {unit_id}")
     with parts.catalogue.write() as connection:
-        _forget_subjects(connection, unit_id)
-        connection.execute(units.update().where(units.c.unit_id == unit_id).values(destroyed_at=timestamp(now)))
+        number = connection.execute(sa.select(units.c.unit_id).where(units.c.key_id == key_id)).scalar_one_or_none()
+        if number is not None:
+            _forget_subjects(connection, number)
+            connection.execute(units.update().where(units.c.unit_id == number).values(destroyed_at=timestamp(now)))
         _set(connection, purge_id, unit_id, state=SHREDDED, destroyed_at=timestamp(now))
         events.append(
             connection,
@@ -271,6 +278,11 @@ def _shred(parts: Parts, purge_id: str, unit_id: int, actor: str, now: datetime,
             body={"key": key_id},
             at=now,
         )
+
+
+def _key_of(connection: sa.Connection, purge_id: str, unit_id: int) -> str:
+    c = purge_units.c
+    return str(connection.execute(sa.select(c.key_id).where(c.purge_id == purge_id, c.unit_id == unit_id)).scalar_one())
 
 
 def shred_key(period_keys: PeriodKeys, key_id: str) -> None:

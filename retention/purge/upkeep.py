@@ -1,0 +1,129 @@
+"""What is due from time to time: the index follows, holds are looked for, approved purges go on, certificates end.
+
+Everything here may be stopped at any point and run again. It plans nothing and approves nothing: people do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+import sqlalchemy as sa
+
+from errors import BusyError
+from retention.catalogue.tables import timestamp
+from retention.crypto.bodies import BodyCipher
+from retention.errors import KeyDestroyedError
+from retention.holds.service import enforce, examine
+from retention.policies.follow import follow
+from retention.policies.settings import RetentionSettings
+from retention.purge import plan as planning
+from retention.purge.certificate import certify, finish
+from retention.purge.run import SHREDDED, carry_out, shred_key
+from retention.purge.tables import purge_units, purges
+from retention.transparency.keeping import LogKeeper
+from retention.transparency.note import Signer
+
+_TIME = "time "
+
+
+class Parts(planning.Parts, Protocol):
+    """What upkeep needs of an open store."""
+
+    @property
+    def bodies(self) -> BodyCipher:
+        """Opens the words of holds."""
+        ...
+
+
+@dataclass(slots=True)
+class Upkeep:
+    """What one round did. ``unfinished`` names purges that wait for something, with the reason."""
+
+    followed: int = 0
+    examined: int = 0
+    certified: list[str] = field(default_factory=list)
+    final: list[str] = field(default_factory=list)
+    unfinished: dict[str, str] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, object]:
+        """The round for programs."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def bring_up_to_date(parts: Parts, settings: RetentionSettings) -> Upkeep:
+    """Take in new segments and look for held accounts; nothing is destroyed."""
+    done = Upkeep(followed=follow(parts, ending_words=settings.ending_words).segments)
+    done.examined = examine(parts)
+    enforce(parts)
+    return done
+
+
+def keep_up(
+    parts: Parts,
+    *,
+    signers: Sequence[Signer],
+    actor: str,
+    now: datetime,
+    settings: RetentionSettings,
+    witnessed: datetime | None = None,
+) -> Upkeep:
+    """One round: bring the index up to date, carry out the approved purges whose wait is over, end certificates.
+
+    Raises:
+        ClockRefusedError: there is a purge to carry out, and the clock cannot be trusted with it.
+        CertificateError: a certificate and the facts disagree.
+    """
+    done = bring_up_to_date(parts, settings)
+    for purge_id in ready(parts, now):
+        try:
+            carry_out(parts, purge_id, actor=actor, now=now, settings=settings, witnessed=witnessed)
+            certify(parts, purge_id, signers=signers, actor=actor, now=now, settings=settings)
+        except BusyError as error:
+            done.unfinished[purge_id] = error.what
+        else:
+            done.certified.append(purge_id)
+    done.final = finish(parts, actor=actor, now=now)
+    return done
+
+
+def ready(parts: Parts, now: datetime) -> list[str]:
+    """Purges that have begun, or are approved and have waited."""
+    c = purges.c
+    waited = sa.and_(c.state == planning.APPROVED, c.waits_until <= timestamp(now))
+    with parts.catalogue.read() as connection:
+        rows = connection.execute(
+            sa.select(c.purge_id).where(sa.or_(c.state == planning.RUNNING, waited)).order_by(c.approved_at)
+        )
+        return list(rows.scalars())
+
+
+def reshred(parts: Parts) -> list[str]:
+    """Destroy again what a restored backup of the store of keys brought back; returns the keys."""
+    c = purge_units.c
+    with parts.catalogue.read() as connection:
+        gone = set(connection.execute(sa.select(c.key_id).where(c.state == SHREDDED)).scalars())
+    back = [record.key_id for record in parts.period_keys.list() if record.key_id in gone and not record.destroyed_at]
+    for key_id in back:
+        try:
+            shred_key(parts.period_keys, key_id)
+        except KeyDestroyedError:
+            continue
+    return back
+
+
+def witnessed_at(log: LogKeeper) -> datetime | None:
+    """Time of the newest checkpoint that the second custodian holds, None without a custodian or a checkpoint.
+
+    Raises:
+        UnreachableError: there is a custodian, and he cannot be asked.
+        IntegrityError: what he holds is not signed by this log's keys.
+    """
+    custodian = log.custodian()
+    newest = None if custodian is None else custodian.newest()
+    if newest is None:
+        return None
+    times = [line.removeprefix(_TIME) for line in newest.checkpoint.extension if line.startswith(_TIME)]
+    return datetime.fromisoformat(times[0]) if times else None
