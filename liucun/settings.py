@@ -13,6 +13,7 @@ from errors import SettingsError
 from pipelines.runners.settings import FlinkSettings
 from pipelines.sources.spec import SourceSpec
 from retention.keys.settings import KeySettings
+from retention.policies.settings import RetentionSettings
 from retention.store import ArchiveSettings, CustodianSettings, StoreSettings
 from tickets.settings import CompanySettings, TicketSettings
 
@@ -58,6 +59,7 @@ class Settings(BaseModel):
     detect: DetectSettings = DetectSettings()
     tickets: TicketSettings = TicketSettings()
     company: CompanySettings = CompanySettings()
+    retention: RetentionSettings = RetentionSettings()
     source: tuple[SourceSpec, ...] = ()
 
     @field_validator("source")

@@ -1,0 +1,221 @@
+"""``liucun purge``: destroy what is due, planned by one person and approved by another."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from errors import UsageError
+from liucun.cli import json_option, print_json, store_option
+
+if TYPE_CHECKING:
+    from liucun.store import OpenStore
+    from retention.purge.plan import Purge
+
+
+@click.command(name="purge", short_help="Destroy what is due: two people, a wait, a certificate.")
+@click.option("--dry-run", is_flag=True, help="Show what may be destroyed today; nothing is changed.")
+@click.option("--plan", "reason", metavar="REASON", help="Plan the destruction of what is due.")
+@click.option("--class", "classes", multiple=True, metavar="CLASS", help="Only this class; repeatable. For a plan.")
+@click.option("--approve", metavar="PURGE", help="Approve a plan as another person; the wait begins.")
+@click.option("--digest", metavar="HEX", help="Digest of the plan that you have seen, for --approve.")
+@click.option("--cancel", metavar="PURGE", help="Take back a purge that has not begun; with --reason.")
+@click.option("--reason", "why", metavar="TEXT", help="Why a purge is taken back.")
+@click.option("--list", "listing", is_flag=True, help="Every purge there ever was.")
+@click.option("--certificate", metavar="PURGE", help="Verify and show a certificate of destruction.")
+@click.option("--reshred", is_flag=True, help="Destroy again the keys that a restored backup brought back.")
+@json_option
+@store_option
+def command(**options: Any) -> None:
+    """Destroy what is due 销毁. Without an option: go on with every approved purge whose wait is over.
+
+    \b
+    liucun purge --dry-run
+    liucun purge --plan "periods over, third quarter"
+    liucun purge --approve P12…          (another person)
+    liucun purge                         (after the wait, or by `liucun worker`)
+
+    Objects are deleted and period keys overwritten, so that no copy can be read. The machine's
+    clock is compared with the archive's record first; no option moves it.
+    """
+    chosen = [name for name in _STEPS if options.get(name) not in (None, False)]
+    if len(chosen) > 1:
+        raise UsageError(f"{' and '.join(chosen)} do not go together.", cure="Give one of them.")
+    if options["classes"] and "reason" not in chosen and "dry_run" not in chosen:
+        raise UsageError("--class is for a plan.", cure="Add --plan REASON or --dry-run.")
+    if (options["why"] is not None) != ("cancel" in chosen):
+        raise UsageError("--cancel and --reason go together.", cure="Give both, or neither.")
+    if options["digest"] and "approve" not in chosen:
+        raise UsageError("--digest is for --approve.", cure="Add --approve PURGE.")
+    from liucun.store import open_store
+
+    with open_store(options["store"]) as opened:
+        _STEPS[chosen[0] if chosen else "go_on"](opened, options)
+
+
+def _dry_run(opened: OpenStore, options: dict[str, Any]) -> None:
+    from retention.policies.periods import shanghai_date
+    from retention.policies.simulate import simulate
+    from retention.purge.plan import due_units
+    from retention.purge.upkeep import bring_up_to_date
+
+    settings, now = opened.settings.retention, datetime.now(UTC)
+    bring_up_to_date(opened, settings)
+    due = due_units(opened, now, settings, options["classes"] or None)
+    with opened.catalogue.read() as connection:
+        forecast = simulate(connection, shanghai_date(now), settings=settings)
+    if options["as_json"]:
+        held = [state.as_json() for state in forecast.units if state.verdict.value == "held"]
+        print_json({"due": [state.as_json() for state in due], "held": held})
+        return
+    for state in due:
+        click.echo(
+            f"{state.record_class} {' '.join(state.periods)}: {state.rows:,} records, {state.bytes_stored:,} bytes, "
+            f"{len(state.segments)} segments, expired {state.expires_on}"
+        )
+        click.echo(f"  {state.policy.label}: {state.policy.basis}")
+    for state in forecast.units:
+        if state.verdict.value == "held":
+            why = "; ".join(f"{reason.code}: {reason.detail}" for reason in state.reasons)
+            click.echo(f"held 保全: {state.record_class} {' '.join(state.periods)}  {why}")
+    click.echo(f"{sum(state.rows for state in due):,} records may be destroyed today. 可销毁。Nothing was changed.")
+
+
+def _plan(opened: OpenStore, options: dict[str, Any]) -> None:
+    from retention.purge.plan import plan
+    from retention.purge.upkeep import bring_up_to_date, witnessed_at
+
+    settings = opened.settings.retention
+    bring_up_to_date(opened, settings)
+    made = plan(
+        opened,
+        reason=options["reason"],
+        actor=opened.actor,
+        now=datetime.now(UTC),
+        settings=settings,
+        classes=options["classes"] or None,
+        witnessed=witnessed_at(opened.store.log),
+    )
+    _show(made, options)
+    if not options["as_json"]:
+        click.echo(f"Another person approves it: liucun purge --approve {made.purge_id} --digest {made.plan_digest}")
+
+
+def _approve(opened: OpenStore, options: dict[str, Any]) -> None:
+    from retention.purge.plan import approve
+
+    made = approve(
+        opened,
+        options["approve"],
+        digest=options["digest"],
+        actor=opened.actor,
+        now=datetime.now(UTC),
+        settings=opened.settings.retention,
+    )
+    _show(made, options)
+
+
+def _cancel(opened: OpenStore, options: dict[str, Any]) -> None:
+    from retention.purge.plan import cancel
+
+    _show(cancel(opened, options["cancel"], reason=options["why"], actor=opened.actor, now=datetime.now(UTC)), options)
+
+
+def _list(opened: OpenStore, options: dict[str, Any]) -> None:
+    from retention.purge.plan import list_purges
+
+    found = list_purges(opened.catalogue)
+    if options["as_json"]:
+        print_json([purge.as_json() for purge in found])
+        return
+    for purge in found:
+        records = sum(unit.rows for unit in purge.units if unit.state != "dropped")
+        click.echo(f"{purge.purge_id} {purge.state}  {records:,} records, planned {purge.planned_at}: {purge.reason}")
+    click.echo(f"{len(found)} purges. 次销毁。")
+
+
+def _certificate(opened: OpenStore, options: dict[str, Any]) -> None:
+    from retention.purge.certificate import check_facts, verify_certificate
+    from retention.purge.plan import read_purge
+
+    purge = read_purge(opened.catalogue, options["certificate"])
+    content = verify_certificate(opened.archive.suite, purge, opened.store.log.verifiers)
+    check_facts(opened, purge.purge_id)
+    if options["as_json"]:
+        print_json({"certificate": content, "note": purge.signature, "state": purge.state})
+        return
+    click.secho(f"Certificate of destruction 销毁证明 {purge.purge_id} ({purge.state})", bold=True)
+    for role, words in (("planned", "planned 计划"), ("approved", "approved 批准")):
+        click.echo(f"  {words}: {content[role]['by']} {content[role]['at']}")
+    done = content["carried_out"]
+    click.echo(f"  carried out 执行: {done['by']} {done['from']} – {done['to']}")
+    for unit in content["destroyed"]:
+        click.echo(
+            f"  {unit['class']} {' '.join(unit['months'])}: {unit['records']:,} records, {unit['bytes']:,} bytes"
+        )
+        click.echo(f"    {unit['policy']}; key {unit['key']}, fingerprint {unit['key_fingerprint']}")
+    for unit in content["not_destroyed"]:
+        click.echo(f"  kept 保留 {unit['class']} {' '.join(unit['months'])}: {unit['why']}")
+    click.echo(f"  final after 最终生效 {content['final_after']}: {content['final_because']}")
+    click.echo("  The signature holds; no object and no key of it is there. 签名有效,事实相符。")
+
+
+def _reshred(opened: OpenStore, options: dict[str, Any]) -> None:
+    from retention.purge.upkeep import reshred
+
+    keys = reshred(opened)
+    if options["as_json"]:
+        print_json({"keys": keys})
+    else:
+        click.echo(f"{len(keys)} keys destroyed again. 已重新销毁。")
+
+
+def _go_on(opened: OpenStore, options: dict[str, Any]) -> None:
+    from retention.purge.upkeep import keep_up, witnessed_at
+
+    done = keep_up(
+        opened,
+        signers=opened.store.log.signers,
+        actor=opened.actor,
+        now=datetime.now(UTC),
+        settings=opened.settings.retention,
+        witnessed=witnessed_at(opened.store.log),
+    )
+    if options["as_json"]:
+        print_json(done.as_json())
+        return
+    for purge_id in done.certified:
+        click.echo(f"{purge_id}: destroyed and certified. 已销毁并出具证明。")
+    for purge_id in done.final:
+        click.echo(f"{purge_id}: its certificate is final. 证明最终生效。")
+    for purge_id, why in done.unfinished.items():
+        click.echo(f"{purge_id}: waits. {why}")
+    if not (done.certified or done.final or done.unfinished):
+        click.echo("No approved purge has waited long enough. 没有可执行的销毁。")
+
+
+def _show(purge: Purge, options: dict[str, Any]) -> None:
+    if options["as_json"]:
+        print_json(purge.as_json())
+        return
+    click.secho(f"{purge.purge_id}: {purge.state}", bold=True)
+    for unit in purge.units:
+        click.echo(f"  {unit.record_class} {unit.periods}: {unit.rows:,} records, {unit.bytes_stored:,} bytes")
+        click.echo(f"    {unit.policy}; expired {unit.expired_on}")
+    click.echo(f"  plan 计划摘要 {purge.plan_digest}")
+    if purge.waits_until and purge.state == "approved":
+        click.echo(f"  waits until 等待至 {purge.waits_until}; until then: liucun purge --cancel {purge.purge_id}")
+
+
+_STEPS = {
+    "dry_run": _dry_run,
+    "reason": _plan,
+    "approve": _approve,
+    "cancel": _cancel,
+    "listing": _list,
+    "certificate": _certificate,
+    "reshred": _reshred,
+    "go_on": _go_on,
+}
