@@ -94,12 +94,32 @@ def _facts(detail: TicketDetail) -> dict[str, str]:
         facts["decision 定性"] = f"{decision.value} {decision.chinese} ({ticket.triaged_by})"
     if ticket.measure:
         measure = Measure(ticket.measure)
-        facts["measure 处置"] = (
-            f"{measure.value} {measure.chinese}, {show_time(ticket.effective_at or ticket.detected_at)}"
+        facts["measure 处置"] = f"{measure.value} {measure.chinese}, " + (
+            show_time(ticket.effective_at) if ticket.effective_at else "waits for the platform 待平台确认"
         )
-    if ticket.receipt:
-        facts["receipt 回执"] = ticket.receipt
+    facts |= detail.details
+    for name, value in (
+        ("subtype 子类", ticket.subtype),
+        ("reach 传播", f"{ticket.reach:,}" if ticket.reach else None),
+        ("blocked 自动拦截", _when(ticket.blocked_at)),
+        ("police 公安报告", _when(ticket.police_due_at)),
+        ("police informed 已报公安", _when(ticket.police_reported_at)),
+        ("authority 主管部门期限", _when(ticket.own_due_at)),
+        ("past its target 超时", _when(ticket.missed_at)),
+        ("waits 待复核", ticket.pending),
+        ("appeal 申诉", _when(ticket.appealed_at)),
+        ("merged 并入", ticket.merged_into),
+        ("report 报告", ticket.report_id),
+        ("correction 更正", "needed 待更正" if ticket.correction_needed else None),
+        ("receipt 回执", ticket.receipt),
+    ):
+        if value:
+            facts[name] = value
     return facts
+
+
+def _when(text: str | None) -> str | None:
+    return show_time(text) if text else None
 
 
 def _highlighted(entry: dict[str, Any], findings: Sequence[dict[str, Any]]) -> Text:
@@ -118,9 +138,10 @@ def _cut(detail: TicketDetail, finding: dict[str, Any]) -> str:
 
 
 def _print_clock(console: Console, ticket: Ticket, calendar: WorkingCalendar) -> None:
-    if not ticket.effective_at or ticket.decision != Decision.ILLEGAL:
+    begun = ticket.effective_at or ticket.ordered_at
+    if not begun or ticket.decision != Decision.ILLEGAL:
         return
-    counted = deadline(TEN_WORKING_DAYS, datetime.fromisoformat(ticket.effective_at), calendar)
+    counted = deadline(TEN_WORKING_DAYS, datetime.fromisoformat(begun), calendar)
     mark = " provisional 暂定" if counted.provisional else ""
     console.print(
         f"\n[bold]Clock 时限[/] ten working days 十个工作日, due 到期 {ticket.due_on}{mark} "

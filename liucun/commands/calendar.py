@@ -12,9 +12,15 @@ import click
 from errors import StorageError, UsageError
 from liucun.calendar_file import FILE_NAME, calendar_of
 from liucun.cli import json_option, print_json, store_option
-from liucun.settings import read_settings
+from liucun.settings import Settings, read_settings
+from liucun.store import acting_account, prepare_tables
+from retention.catalogue.engine import Catalogue
+from retention.catalogue.migrate import migrate
+from retention.places import database_url
 from tickets.calendar.reading import read_calendar
 from tickets.calendar.working_days import WorkingCalendar
+from tickets.queue import Ticket
+from tickets.recount import recount
 
 
 @click.group(name="calendar", short_help="Working days: show, import, status.")
@@ -74,8 +80,11 @@ def status_command(store: Path, as_json: bool) -> None:
 @store_option
 @json_option
 def import_command(file: Path, store: Path, as_json: bool) -> None:
-    """Check a calendar file and make it the store's. It may not reach less far than the present one."""
-    read_settings(store)
+    """Check a calendar file and make it the store's. It may not reach less far than the present one.
+
+    Open deadlines are counted anew, each with a record. Needs no passphrase.
+    """
+    settings = read_settings(store)
     new, old = read_calendar(file), calendar_of(store)
     if new.verified_through < old.verified_through:
         raise UsageError(
@@ -83,10 +92,13 @@ def import_command(file: Path, store: Path, as_json: bool) -> None:
             cure="Import a calendar that reaches at least as far.",
         )
     _replace(store / FILE_NAME, file.read_bytes())
+    changed = _recounted(store, settings, new)
     if as_json:
-        print_json(_status(new, store))
+        print_json({**_status(new, store), "recounted": [ticket.ticket_id for ticket in changed]})
         return
     click.echo(f"The calendar {new.version} is in use, known through {new.verified_through}. 已启用。")
+    if changed:
+        click.echo(f"{len(changed)} due dates were counted anew 已重新计算; each ticket's timeline has both days.")
 
 
 def _status(calendar: WorkingCalendar, store: Path) -> dict[str, object]:
@@ -97,6 +109,17 @@ def _status(calendar: WorkingCalendar, store: Path) -> dict[str, object]:
         "through": calendar.verified_through.isoformat(),
         "provisional_now": calendar.count(date.today(), 10).provisional,  # noqa: DTZ011 - a day for a person here
     }
+
+
+def _recounted(store: Path, settings: Settings, calendar: WorkingCalendar) -> list[Ticket]:
+    """Count the open deadlines by the new calendar; a worker that runs does the same within a minute."""
+    catalogue = Catalogue.open(database_url(store, settings.archive.catalogue))
+    try:
+        migrate(catalogue)
+        prepare_tables(catalogue)
+        return recount(catalogue, calendar, settings.tickets, actor=acting_account())
+    finally:
+        catalogue.close()
 
 
 def _replace(path: Path, data: bytes) -> None:

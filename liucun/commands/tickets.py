@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
 import click
 
-from liucun.calendar_file import calendar_of
 from liucun.cli import json_option, print_json, store_option
-from liucun.store import open_store
+from liucun.commands import _ticket_reports, _ticket_work
+from liucun.commands._ticket_desk import open_desk, show_step
 from liucun.times import read_time
-from tickets.queue import Filters, Ticket, list_tickets, ticket_detail
-from tickets.service import Desk
-from tickets.states import Decision, Measure, State
+from tickets.queue import Filters, list_tickets, ticket_detail
+from tickets.states import Channel, Decision, Measure, Part, State
 
 
 @click.group(name="tickets", short_help="The disposal queue: list, show, triage, dispose, report.")
@@ -24,16 +21,14 @@ def command() -> None:
     """Work the disposal queue 处置工单. What is to be disposed of comes first, then what is to be reported."""
 
 
-@contextmanager
-def _desk(store: Path) -> Iterator[Desk]:
-    with open_store(store) as opened:
-        yield Desk(opened.catalogue, opened.bodies, calendar_of(store), opened.actor)
-
-
 @command.command(name="list")
 @store_option
 @click.option("--state", type=click.Choice([s.value for s in State]), multiple=True, help="Only these states.")
 @click.option("--category", help="Only this category.")
+@click.option("--part", type=click.Choice([p.name.lower() for p in Part]), help="Only this part of the queue.")
+@click.option("--channel", type=click.Choice([c.value for c in Channel]), help="Only what was discovered like this.")
+@click.option("--assignee", help="Only this person's.")
+@click.option("--missed", is_flag=True, help="Only what is past its target of disposal 超过处置时限.")
 @click.option("--content-id", help="Only tickets of this piece of content.")
 @click.option("--due-by", metavar="DATE", help="Only tickets to be reported by this day.")
 @click.option("--limit", type=click.IntRange(1, 1_000_000), default=50, show_default=True, help="How many.")
@@ -42,14 +37,27 @@ def list_command(
     store: Path,
     state: tuple[str, ...],
     category: str | None,
+    part: str | None,
+    channel: str | None,
+    assignee: str | None,
+    missed: bool,
     content_id: str | None,
     due_by: str | None,
     limit: int,
     as_json: bool,
 ) -> None:
     """List tickets in the order in which they want work."""
-    filters = Filters([State(s) for s in state] or None, category, None, content_id, due_by)
-    with _desk(store) as desk, desk.catalogue.read() as connection:
+    filters = Filters(
+        [State(s) for s in state] or None,
+        category,
+        assignee,
+        content_id,
+        due_by,
+        part=Part[part.upper()] if part else None,
+        channel=Channel(channel) if channel else None,
+        missed=missed,
+    )
+    with open_desk(store) as desk, desk.catalogue.read() as connection:
         found = list_tickets(connection, filters, limit=limit)
     if as_json:
         print_json([asdict(ticket) for ticket in found])
@@ -65,7 +73,7 @@ def list_command(
 @json_option
 def show_command(store: Path, ticket: str, as_json: bool) -> None:
     """Show a ticket: the text with its hits and why, the timeline, the clock with its days."""
-    with _desk(store) as desk, desk.catalogue.read() as connection:
+    with open_desk(store) as desk, desk.catalogue.read() as connection:
         detail = ticket_detail(connection, desk.bodies, ticket)
         calendar = desk.calendar
     if as_json:
@@ -76,24 +84,13 @@ def show_command(store: Path, ticket: str, as_json: bool) -> None:
     print_ticket(detail, calendar)
 
 
-def _step(store: Path, as_json: bool, step: Callable[[Desk], Ticket]) -> None:
-    with _desk(store) as desk:
-        ticket = step(desk)
-    if as_json:
-        print_json(asdict(ticket))
-        return
-    state = State(ticket.state)
-    due = f", due 到期 {ticket.due_on}{' provisional 暂定' if ticket.due_provisional else ''}" if ticket.due_on else ""
-    click.echo(f"{ticket.ticket_id}: {state.value} {state.chinese}{due}")
-
-
 @command.command(name="claim")
 @store_option
 @click.argument("ticket")
 @json_option
 def claim_command(store: Path, ticket: str, as_json: bool) -> None:
     """Take a ticket 领取."""
-    _step(store, as_json, lambda desk: desk.claim(ticket))
+    show_step(store, as_json, lambda desk: desk.claim(ticket))
 
 
 @command.command(name="triage")
@@ -110,9 +107,9 @@ def triage_command(store: Path, ticket: str, confirm: str | None, dismiss: bool,
     if bool(confirm) == dismiss:
         raise click.UsageError("Give either --confirm or --dismiss.")
     if confirm:
-        _step(store, as_json, lambda desk: desk.confirm(ticket, Decision(confirm), reason))
+        show_step(store, as_json, lambda desk: desk.confirm(ticket, Decision(confirm), reason))
     else:
-        _step(store, as_json, lambda desk: desk.dismiss(ticket, reason))
+        show_step(store, as_json, lambda desk: desk.dismiss(ticket, reason))
 
 
 @command.command(name="dispose")
@@ -134,7 +131,7 @@ def dispose_command(
 ) -> None:
     """Record the disposal 处置. For what is illegal it starts the ten working days 十个工作日."""
     ordered, effective = _time(ordered_at), _time(effective_at)
-    _step(
+    show_step(
         store,
         as_json,
         lambda desk: desk.dispose(ticket, Measure(measure), reason=reason, ordered_at=ordered, effective_at=effective),
@@ -148,7 +145,7 @@ def dispose_command(
 @json_option
 def report_command(store: Path, ticket: str, receipt: str, as_json: bool) -> None:
     """Record the report to the authority 上报."""
-    _step(store, as_json, lambda desk: desk.report(ticket, receipt))
+    show_step(store, as_json, lambda desk: desk.report(ticket, receipt))
 
 
 @command.command(name="acknowledge")
@@ -158,7 +155,7 @@ def report_command(store: Path, ticket: str, receipt: str, as_json: bool) -> Non
 @json_option
 def acknowledge_command(store: Path, ticket: str, receipt: str, as_json: bool) -> None:
     """Record the authority's receipt 回执."""
-    _step(store, as_json, lambda desk: desk.acknowledge(ticket, receipt))
+    show_step(store, as_json, lambda desk: desk.acknowledge(ticket, receipt))
 
 
 @command.command(name="close")
@@ -167,17 +164,29 @@ def acknowledge_command(store: Path, ticket: str, receipt: str, as_json: bool) -
 @json_option
 def close_command(store: Path, ticket: str, as_json: bool) -> None:
     """Close a ticket 办结."""
-    _step(store, as_json, lambda desk: desk.close(ticket))
+    show_step(store, as_json, lambda desk: desk.close(ticket))
 
 
 @command.command(name="appeal")
 @store_option
 @click.argument("ticket")
-@click.option("--uphold", "reason", required=True, metavar="REASON", help="Why the appeal is right 申诉成立的理由.")
+@click.option("--open", "opened", metavar="REASON", help="Take in an appeal 受理申诉.")
+@click.option("--uphold", metavar="REASON", help="Why the appeal is right 申诉成立的理由.")
+@click.option("--reject", "rejected", metavar="REASON", help="Why it is wrong 申诉不成立的理由.")
 @json_option
-def appeal_command(store: Path, ticket: str, reason: str, as_json: bool) -> None:
-    """Reverse a disposal after an appeal 申诉成立."""
-    _step(store, as_json, lambda desk: desk.reverse(ticket, reason))
+def appeal_command(
+    store: Path, ticket: str, opened: str | None, uphold: str | None, rejected: str | None, as_json: bool
+) -> None:
+    """Take in an appeal 申诉, or decide it: upheld, the disposal is taken back, and corrected where it was reported."""
+    given = [reason for reason in (opened, uphold, rejected) if reason is not None]
+    if len(given) != 1:
+        raise click.UsageError("Give one of --open, --uphold and --reject.")
+    if opened is not None:
+        show_step(store, as_json, lambda desk: desk.appeal(ticket, given[0]))
+    elif uphold is not None:
+        show_step(store, as_json, lambda desk: desk.reverse(ticket, given[0]))
+    else:
+        show_step(store, as_json, lambda desk: desk.reject_appeal(ticket, given[0]))
 
 
 @command.command(name="note")
@@ -186,9 +195,14 @@ def appeal_command(store: Path, ticket: str, reason: str, as_json: bool) -> None
 @click.argument("text")
 def note_command(store: Path, ticket: str, text: str) -> None:
     """Write a note on a ticket 备注; sealed."""
-    with _desk(store) as desk:
+    with open_desk(store) as desk:
         desk.note(ticket, text)
     click.echo(f"{ticket}: noted 已备注")
+
+
+for _more in (_ticket_work.COMMANDS, _ticket_reports.COMMANDS):
+    for _command in _more:
+        command.add_command(_command)
 
 
 def _time(text: str | None) -> datetime | None:

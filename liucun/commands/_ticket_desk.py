@@ -1,0 +1,59 @@
+"""What the commands of the queue share: the desk of a store, and how a step's outcome is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from liucun.calendar_file import calendar_of
+from liucun.cli import print_json
+from liucun.store import open_store
+from tickets.queue import Ticket
+from tickets.reports.filing import ReportBook
+from tickets.reports.templates import SHIPPED
+from tickets.service import Desk
+from tickets.states import State
+
+
+@contextmanager
+def open_desk(store: Path) -> Iterator[Desk]:
+    """The desk of a store, for who runs the command."""
+    with open_store(store) as opened:
+        yield Desk(opened.catalogue, opened.bodies, calendar_of(store), opened.actor, opened.settings.tickets)
+
+
+@contextmanager
+def open_book(store: Path) -> Iterator[ReportBook]:
+    """The reports of a store, for who runs the command."""
+    with open_store(store) as opened:
+        company = opened.settings.company
+        yield ReportBook(
+            opened.catalogue,
+            opened.bodies,
+            calendar_of(store),
+            opened.actor,
+            opened.settings.tickets,
+            company=company,
+            templates=store / company.report_templates if company.report_templates else SHIPPED,
+        )
+
+
+def show_step(store: Path, as_json: bool, step: Callable[[Desk], Ticket]) -> None:
+    """Take a step and show what became of the ticket."""
+    with open_desk(store) as desk:
+        ticket = step(desk)
+    if as_json:
+        print_json(asdict(ticket))
+        return
+    state = State(ticket.state)
+    if ticket.pending:
+        click.echo(
+            f"{ticket.ticket_id}: {state.value} {state.chinese}, waits for a second person 待复核 {ticket.pending}"
+        )
+        return
+    due = f", due 到期 {ticket.due_on}{' provisional 暂定' if ticket.due_provisional else ''}" if ticket.due_on else ""
+    click.echo(f"{ticket.ticket_id}: {state.value} {state.chinese}{due}")
