@@ -18,13 +18,19 @@ from detectors.keywords.layers import read_layers
 from detectors.keywords.rules import State
 from errors import LiucunError
 from liucun.calendar_file import calendar_of
+from liucun.doctor_places import database_facts, storage_promises
+from liucun.key_statements import statements_of
 from liucun.rule_layers import layers_of
 from liucun.rule_layers import today as now_day
 from liucun.store import OpenStore, open_store
 from pipelines.rules_in_force import rules_alarm
 from retention.catalogue.migrate import version as table_version
 from retention.catalogue.tables import batches, partitions, segments
+from retention.crypto.sm2 import implementation as sm2_implementation
 from retention.crypto.suites import suite
+from retention.keys.administration import last_escrow
+from retention.keys.keyring import KeyRing
+from retention.keys.sm2_envelope import Sm2Envelope
 from retention.objects.local import LocalObjects
 from tickets.clocks import SHANGHAI
 
@@ -64,11 +70,12 @@ def _crypto() -> Iterator[Checked]:
     except LiucunError as error:
         yield _failed("crypto 密码", error)
     yield Checked(
-        "certification 认证",
-        "note",
-        "key protection, bulk encryption and signing: uncertified software 密钥保护、数据加密、签名均未取得产品认证",
-        "Where certified products are required (许可证第15(2)条), use a certified key provider.",
+        "certification 认证", "note", "libgcrypt, cryptography, gmssl-pyx: uncertified software 软件密码未取得认证"
     )
+    try:
+        yield Checked("crypto 密码", "ok", f"SM2 by {sm2_implementation()}, self-test passed")
+    except LiucunError as error:
+        yield _failed("crypto 密码", error)
 
 
 def _calendar(root: Path, now: datetime) -> Iterator[Checked]:
@@ -100,6 +107,7 @@ def _store(root: Path, now: datetime) -> Iterator[Checked]:
             yield from _keys(opened)
             yield from _catalogue(opened, now)
             yield from _objects(opened)
+            yield from _places(opened)
             yield from _undeclared(opened)
             yield from _rules(opened)
     except LiucunError as error:
@@ -110,9 +118,35 @@ def _store(root: Path, now: datetime) -> Iterator[Checked]:
 def _keys(opened: OpenStore) -> Iterator[Checked]:
     who = opened.store.provider.description
     living = [key for key in opened.period_keys.list() if key.destroyed_at is None]
-    yield Checked(
-        "keys 密钥", "ok", f"{who.kind}, key {who.key_id}, {who.certification}; {len(living)} living period keys"
-    )
+    yield Checked("keys 密钥", "ok", f"{who.kind}, key {who.key_id}, {who.detail}; {len(living)} living period keys")
+    if not who.can_unwrap:
+        yield Checked("keys 密钥", "note", "only the public key is here: this machine writes and cannot read 只写不读")
+    for statement in statements_of(opened.store):
+        yield Checked(
+            "certification 认证",
+            "ok" if statement.certified else "note",
+            statement.words,
+            "" if statement.certified else "Where certified products are required (许可证第15(2)条), use one for this.",
+        )
+    yield from _escrow(opened)
+
+
+def _escrow(opened: OpenStore) -> Iterator[Checked]:
+    provider = opened.store.provider
+    if not isinstance(provider, KeyRing | Sm2Envelope) or not provider.description.can_unwrap:
+        return
+    last = last_escrow(opened.catalogue)
+    held = last["key_ids"] if last else []
+    missing = sorted(set(provider.key_ids) - set(held if isinstance(held, list) else []))
+    if missing:
+        yield Checked(
+            "escrow 密钥托管",
+            "warning",
+            f"{len(missing)} of {len(provider.key_ids)} provider keys are with no second custodian",
+            "If they are lost, nobody can read the archive again: `liucun keys export-escrow`.",
+        )
+    elif last:
+        yield Checked("escrow 密钥托管", "ok", f"all provider keys, {last['at']}, for {last['recipient']}")
 
 
 def _catalogue(opened: OpenStore, now: datetime) -> Iterator[Checked]:
@@ -155,6 +189,13 @@ def _objects(opened: OpenStore) -> Iterator[Checked]:
         )
     if not missing:
         yield Checked("objects 对象", "ok", f"{len(named):,} of {len(named):,} segments are there")
+
+
+def _places(opened: OpenStore) -> Iterator[Checked]:
+    for level, what, cure in database_facts(opened.catalogue):
+        yield Checked("database 数据库", level, what, cure, 6 if level == "failed" else 0)
+    for level, what, cure in storage_promises(opened.objects):
+        yield Checked("storage 对象存储", level, what, cure, 6 if level == "failed" else 0)
 
 
 def _undeclared(opened: OpenStore) -> Iterator[Checked]:

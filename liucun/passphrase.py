@@ -14,20 +14,22 @@ SHORTEST = 12
 """Characters a new passphrase must have."""
 
 
-def passphrase(*, new: bool = False) -> str:
+def passphrase(*, new: bool = False, variable: str = "LIUCUN_PASSPHRASE", prompt: str = "Passphrase 口令") -> str:
     """Return the passphrase of ``LIUCUN_PASSPHRASE``, of the file ``LIUCUN_PASSPHRASE_FILE``, or typed at the prompt.
+
+    Another ``variable`` is for another secret, in the same three ways.
 
     Raises:
         KeyAccessError: there is none and nobody to ask, the file cannot be read, or a new one is too short.
     """
-    found = _from_environment()
+    found = _from_environment(variable)
     if found is None:
         if not sys.stdin.isatty():
             raise KeyAccessError(
-                "No passphrase was given.",
-                cure="Set LIUCUN_PASSPHRASE_FILE to a file that holds it, or LIUCUN_PASSPHRASE.",
+                f"No passphrase was given ({variable}).",
+                cure=f"Set {variable}_FILE to a file that holds it, or {variable}.",
             )
-        found = click.prompt("Passphrase 口令", hide_input=True, confirmation_prompt=new, err=True)
+        found = click.prompt(prompt, hide_input=True, confirmation_prompt=new, err=True)
     if new and len(found) < SHORTEST:
         raise KeyAccessError(
             f"The passphrase has {len(found)} characters; a new one needs {SHORTEST} or more.",
@@ -36,11 +38,11 @@ def passphrase(*, new: bool = False) -> str:
     return found
 
 
-def _from_environment() -> str | None:
-    given = os.environ.get("LIUCUN_PASSPHRASE")
+def _from_environment(variable: str) -> str | None:
+    given = os.environ.get(variable)
     if given:
         return given
-    file = os.environ.get("LIUCUN_PASSPHRASE_FILE")
+    file = os.environ.get(f"{variable}_FILE")
     if not file:
         return None
     try:
@@ -48,7 +50,7 @@ def _from_environment() -> str | None:
     except (OSError, UnicodeDecodeError) as error:
         raise KeyAccessError(
             f"The passphrase file {file} cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}.",
-            cure="Check LIUCUN_PASSPHRASE_FILE and the file's rights.",
+            cure=f"Check {variable}_FILE and the file's rights.",
         ) from error
     first = text.split("\n", 1)[0].removesuffix("\r")
     if not first:

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from liucun.calendar_file import calendar_of
+from liucun.key_statements import start_line
 from liucun.store import OpenStore
 from liucun.times import SHANGHAI
 from pipelines.rules_in_force import rules_alarm
@@ -59,7 +60,7 @@ def print_run_report(
                 f"[bold]Not scanned 未监测:[/] nobody has declared whether `text` of {spec.name} is public "
                 "(--published or --not-published)."
             )
-    console.print("[bold]Crypto 密码:[/] software implementation, uncertified 未取得商用密码产品认证 (liucun doctor)")
+    console.print(f"[bold]Crypto 密码:[/] {start_line(opened.store)} (liucun doctor)")
     _next(console, opened, summary)
 
 

@@ -25,7 +25,7 @@ from retention.errors import LogForkedError
 from retention.keys.index import IndexKeys
 from retention.keys.opening import Secret, create_provider, open_provider
 from retention.keys.periods import PeriodKeys
-from retention.keys.provider import KeyProvider
+from retention.keys.provider import KeyProvider, close_provider
 from retention.keys.settings import KeySettings
 from retention.objects.base import ObjectStore
 from retention.objects.opening import open_objects
@@ -174,6 +174,7 @@ class Store:
         """Give back connections."""
         self.catalogue.close()
         self.period_keys.close()
+        close_provider(self.provider)
 
     def __enter__(self) -> Store:
         return self

@@ -125,6 +125,7 @@ def _run(names: Sequence[str], options: dict[str, Any]) -> None:
 
 def _audit(name: str, opened: OpenStore, span: Span, options: dict[str, Any]) -> AuditReport:
     from liucun.audit_progress import progress
+    from liucun.key_statements import certification_of
 
     with progress(quiet=options["as_json"]) as show:
         if name == "coverage":
@@ -135,7 +136,7 @@ def _audit(name: str, opened: OpenStore, span: Span, options: dict[str, Any]) ->
             from retention.audits.integrity import audit_integrity
 
             report = audit_integrity(opened, span=span, sample=options["sample"], progress=show)
-    report.certification = opened.store.provider.description.certification
+    report.certification = certification_of(opened.store)
     return report
 
 
@@ -189,8 +190,10 @@ def _print(reports: Sequence[AuditReport], targets: Sequence[Path]) -> None:
     if not all(report.anchored for report in reports):
         click.echo("anchored: false 未锚定 — no second custodian holds a checkpoint: who can write the whole store")
         click.echo("  could rewrite data and record together unseen.")
-    if any(report.certification == "uncertified" for report in reports):
+    if any("uncertified" in report.certification for report in reports):
         click.echo("uncertified 未认证 — software cryptography without a commercial-cryptography product certificate.")
+    for words in sorted({report.certification for report in reports} - {"uncertified"}):
+        click.echo(f"  {words}")
     for path in targets:
         click.echo(f"Written to {path}.")
 

@@ -104,7 +104,7 @@ def _limits(reports: Sequence[AuditReport]) -> list[str]:
             "Not anchored: no second custodian holds a checkpoint, so whoever can write the whole store could "
             "rewrite data and record together unseen.</p>"
         )
-    if any(report.certification == "uncertified" for report in reports):
+    if any("uncertified" in report.certification for report in reports):
         said.append(
             "<p class='loud'><strong>未认证(uncertified)。</strong>密码运算由软件完成,未取得商用密码产品认证。"
             "<br>Cryptography is software without a commercial-cryptography product certificate.</p>"

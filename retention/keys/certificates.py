@@ -45,7 +45,7 @@ class Statement:
 def statements(
     settings: CertificatesSettings, provider: ProviderDescription, suite: Suite, signing: str, *, today: date
 ) -> tuple[Statement, ...]:
-    """The three statements; ``signing`` names the implementation that signs, ``today`` is a day in Shanghai."""
+    """The three statements; ``signing`` names the implementation of SM2, ``today`` is a day in Shanghai."""
     keeper = f"{provider.kind}, {provider.detail}" if provider.detail else provider.kind
     return (
         _statement("key_protection", keeper, settings.key_protection, provider.kind in IN_PRODUCTS, today),
@@ -56,7 +56,7 @@ def statements(
             suite.certification != UNCERTIFIED,
             today,
         ),
-        _statement("signing", f"Ed25519 and SM2 by {signing}", settings.signing, False, today),
+        _statement("signing", f"Ed25519 by cryptography, SM2 by {signing}", settings.signing, False, today),
     )
 
 

@@ -232,9 +232,13 @@ class PeriodKeys:
             BusyError: another process made a key meanwhile; nothing was changed.
         """
         count = rewrap_all(self._database, self._provider, provider)
-        self._provider = provider
+        self.use(provider)
         self.empty_journal()
         return count
+
+    def use(self, provider: KeyProvider) -> None:
+        """Unwrap and wrap by ``provider`` from now on; what is stored is not touched."""
+        self._provider = provider
 
     def empty_journal(self) -> None:
         """Move SQLite's journal into the database file and cut it, so that no old page lies in it.

@@ -7,11 +7,14 @@ token's own PKCS#11 module offers of SM4 is vendor's business and not used.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import re
 import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,14 +45,31 @@ _TAMPERED: Final = (
 )
 
 
+@dataclass(slots=True)
+class _Login:
+    """A process logs in to a token once (PKCS#11 v2.40, 5.6): whoever opens it again shares the session."""
+
+    token: Any
+    session: Any
+    salt: bytes
+    pin: bytes
+    users: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+_logins: dict[tuple[str, str], _Login] = {}
+_opening = threading.Lock()
+
+
 class Pkcs11Token:
     """A ``KeyProvider``. Safe for threads: a token's session does one thing at a time."""
 
-    def __init__(self, settings: Pkcs11Settings, token: Any, session: Any) -> None:
+    def __init__(self, settings: Pkcs11Settings, login: _Login) -> None:
         self._settings = settings
-        self._token = token
-        self._session = session
-        self._lock = threading.Lock()
+        self._login: _Login | None = login
+        self._token = login.token
+        self._session = login.session
+        self._lock = login.lock
         self._keys: dict[int, Any] = {}
 
     def __repr__(self) -> str:
@@ -70,17 +90,10 @@ class Pkcs11Token:
                     f"The PKCS#11 library {settings.library} is not there.",
                     cure="Install the token's module, or correct [keys.pkcs11] library.",
                 )
-            library = pkcs11.lib(settings.library)
-            # A token plugged in after the library was loaded is seen only by a library that starts anew.
-            tokens = [t for t in library.get_tokens() if t.label.strip() == settings.token]
-            if len(tokens) != 1:
-                raise KeyProviderError(
-                    f"{len(tokens)} tokens are labelled {settings.token!r}; exactly one is needed.",
-                    cure="Connect the token, or correct [keys.pkcs11] token.",
-                )
-            session = tokens[0].open(user_pin=pin, rw=True)
-            opened = cls(settings, tokens[0], session)
-            opened._find()
+            with _opening:
+                opened = cls(settings, _logged_in(settings, pin))
+            with opened._lock:
+                opened._find()
         if not opened._keys:
             if not create:
                 opened.close()
@@ -114,6 +127,7 @@ class Pkcs11Token:
         """See ``KeyProvider``."""
         wrapped = Wrapped.from_bytes(blob, kind=KIND)
         number = self._number(wrapped.key_id)
+        self._check_open()
         if number not in self._keys:
             raise KeyRefusedError(
                 f"A key was wrapped by {wrapped.key_id!r}, which is not on the token {self._settings.token!r}.",
@@ -142,6 +156,7 @@ class Pkcs11Token:
 
     def rotate(self) -> str:
         """Make another key on the token and use it from now on; returns its label."""
+        self._check_open()
         with self._lock, _translated(self._settings):
             number = max(self._keys, default=0) + 1
             self._keys[number] = self._session.generate_key(
@@ -177,9 +192,17 @@ class Pkcs11Token:
             del self._keys[number]
 
     def close(self) -> None:
-        """Log out."""
-        with self._lock, _translated(self._settings):
-            self._session.close()
+        """Give back the session; the last one to do so logs out."""
+        with _opening:
+            login, self._login = self._login, None
+            self._keys.clear()
+            if login is None:
+                return
+            login.users -= 1
+            if not login.users:
+                _logins.pop((self._settings.library, self._settings.token), None)
+                with login.lock, _translated(self._settings):
+                    login.session.close()
 
     def _find(self) -> None:
         for key in self._session.get_objects(
@@ -195,7 +218,14 @@ class Pkcs11Token:
                 self._keys[number] = key
 
     def _current(self) -> int:
+        self._check_open()
         return max(self._keys)
+
+    def _check_open(self) -> None:
+        if self._login is None:
+            raise KeyProviderError(
+                f"The token {self._settings.token!r} was closed.", cure="This is a fault of the program: report it."
+            )
 
     def _label(self, number: int) -> str:
         return f"{self._settings.key}-{number}"
@@ -203,6 +233,30 @@ class Pkcs11Token:
     def _number(self, label: str) -> int:
         found = re.fullmatch(re.escape(self._settings.key) + r"-([1-9][0-9]{0,5})", label)
         return int(found[1]) if found else 0
+
+
+def _logged_in(settings: Pkcs11Settings, pin: str) -> _Login:
+    place = settings.library, settings.token
+    login = _logins.get(place)
+    if login is None:
+        # A token plugged in after the library was loaded is seen only by a library that starts anew.
+        tokens = [t for t in pkcs11.lib(settings.library).get_tokens() if t.label.strip() == settings.token]
+        if len(tokens) != 1:
+            raise KeyProviderError(
+                f"{len(tokens)} tokens are labelled {settings.token!r}; exactly one is needed.",
+                cure="Connect the token, or correct [keys.pkcs11] token.",
+            )
+        salt = secrets.token_bytes(16)
+        login = _Login(tokens[0], tokens[0].open(user_pin=pin, rw=True), salt, _digest(pin, salt))
+        _logins[place] = login
+    elif not hmac.compare_digest(login.pin, _digest(pin, login.salt)):
+        raise refusals.PinIncorrect
+    login.users += 1
+    return login
+
+
+def _digest(pin: str, salt: bytes) -> bytes:
+    return hashlib.sha256(salt + pin.encode("utf-8", "surrogatepass")).digest()
 
 
 @contextmanager

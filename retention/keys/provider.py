@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 UNCERTIFIED: Final = "uncertified"
 """The certification statement of everything that is no approved commercial-cryptography product."""
@@ -51,3 +51,18 @@ class KeyProvider(Protocol):
             KeyProviderError: the device or service did not do it.
         """
         ...
+
+
+@runtime_checkable
+class Closes(Protocol):
+    """A provider with a session or connections."""
+
+    def close(self) -> None:
+        """Give them back."""
+        ...
+
+
+def close_provider(provider: KeyProvider) -> None:
+    """Give back what a provider holds, if it holds anything."""
+    if isinstance(provider, Closes):
+        provider.close()

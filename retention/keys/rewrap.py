@@ -9,6 +9,7 @@ from retention.catalogue.engine import Catalogue
 from retention.keys.contexts import period_context, signing_context
 from retention.keys.provider import KeyProvider
 from retention.keys.tables import period_keys, signing_keys
+from retention.keys.wrapped import kind_of
 
 
 def rewrap_all(database: Catalogue, old: KeyProvider, new: KeyProvider) -> int:
@@ -61,3 +62,13 @@ def rewrap_all(database: Catalogue, old: KeyProvider, new: KeyProvider) -> int:
 
 def _renew(wrapped: bytes, context: bytes, old: KeyProvider, new: KeyProvider) -> bytes:
     return new.wrap(old.unwrap(wrapped, context), context)
+
+
+def wrapped_kinds(database: Catalogue) -> set[str]:
+    """Kinds of the providers that wrapped the living keys."""
+    with database.read() as connection:
+        blobs = [
+            *connection.execute(sa.select(period_keys.c.wrapped).where(period_keys.c.wrapped.is_not(None))).scalars(),
+            *connection.execute(sa.select(signing_keys.c.wrapped)).scalars(),
+        ]
+    return {kind_of(bytes(blob)) for blob in blobs}

@@ -61,3 +61,9 @@ class Wrapped:
             return cls(blob[2:first].decode("ascii"), blob[first + 1 : second].decode("ascii"), blob[second:])
         except UnicodeDecodeError:
             return None
+
+
+def kind_of(blob: bytes) -> str:
+    """Which kind of provider wrapped a key; empty where the blob is malformed."""
+    found = Wrapped._parse(blob)
+    return found.kind if found else ""

@@ -27,6 +27,7 @@ KEY, CONTEXT = bytes(range(32)), b"context"
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pkcs11Settings]:
     library = softhsm.library()
     monkeypatch.setenv("SOFTHSM2_CONF", "")
+    monkeypatch.setattr("retention.keys.pkcs11_token._logins", {})
     pkcs11.unload(library)
     softhsm.make_token(tmp_path, "archive")
     yield Pkcs11Settings(library=library, token="archive")
@@ -112,9 +113,26 @@ def test_a_token_that_goes_away_is_a_typed_error(settings: Pkcs11Settings, tmp_p
 
 def test_a_closed_session_is_a_typed_error(settings: Pkcs11Settings) -> None:
     token = made(settings)
+    blob = token.wrap(KEY, CONTEXT)
     token.close()
-    with pytest.raises(KeyProviderError):
-        token.wrap(KEY, CONTEXT)
+    token.close()
+    for use in (lambda: token.wrap(KEY, CONTEXT), lambda: token.unwrap(blob, CONTEXT), token.rotate):
+        with pytest.raises(KeyProviderError):
+            use()
+
+
+def test_a_process_logs_in_once_and_out_with_the_last(settings: Pkcs11Settings) -> None:
+    first = made(settings)
+    second = Pkcs11Token.open(settings, softhsm.PIN)
+    with pytest.raises(WrongPassphraseError):
+        Pkcs11Token.open(settings, "000000")
+    blob = first.wrap(KEY, CONTEXT)
+    first.close()
+    assert second.unwrap(blob, CONTEXT) == KEY
+    second.close()
+    with pytest.raises(WrongPassphraseError):
+        Pkcs11Token.open(settings, "000000")
+    assert Pkcs11Token.open(settings, softhsm.PIN).unwrap(blob, CONTEXT) == KEY
 
 
 def test_two_keys_of_one_label_are_refused(settings: Pkcs11Settings) -> None:
