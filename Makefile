@@ -59,6 +59,10 @@ test-services: $(STAMP)
 softhsm:
 	@bash deploy/softhsm.sh
 
+# Let every write, sync, rename, link and deletion of a run fail in turn (EVERY=K: every Kth).
+faults: $(STAMP)
+	$(BIN)/python -m tests.faults.sweep --every $(or $(EVERY),1)
+
 lock: $(STAMP)
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes --no-emit-index-url \
