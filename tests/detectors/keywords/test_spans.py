@@ -1,0 +1,84 @@
+"""Whatever the text, findings cut exactly what they say out of the original; disguises keep a hit."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import pyarrow as pa
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from detectors.default import PACKS
+from detectors.keywords.engine import KeywordDetector
+from detectors.keywords.packset import PackSet, load_packs
+from detectors.keywords.rules import Rule
+
+WORDS = ("代开发票", "加微信", "赌场", "冰毒", "包赚", "源码", "VX", "妈的")
+PIECES = st.one_of(
+    st.sampled_from(WORDS),
+    st.sampled_from(
+        ["氵原码", "女马的", "代·开·发·票", "ＶＸ", "赌\u200b场", "加薇信", "加v", "①②③", "👍🏽", "👨‍👩‍👧", "🇨🇳"]
+    ),
+    st.characters(exclude_categories=("Cs",)),
+    st.sampled_from(["\U0001f600", "\ufe0f", "\u200d", "\x00", "\n", "。", "𠮷", "é"]),
+)
+TEXTS = st.lists(PIECES, max_size=30).map("".join)
+
+
+@lru_cache(maxsize=1)
+def shipped() -> KeywordDetector:
+    return KeywordDetector(load_packs(PACKS))
+
+
+@lru_cache(maxsize=1)
+def plain() -> KeywordDetector:
+    """Rules of every form that speak at once: words alone, near, pattern, sound."""
+    rules = [Rule(f"w{n}", "fraud", "", (word,), weight=1.0) for n, word in enumerate(WORDS)]
+    rules.append(Rule("near", "fraud", "", ("代开",), near=(("票", "微信"),), within=20, weight=1.0))
+    rules.append(Rule("pattern", "fraud", "", ("加", "赌"), pattern="加.{0,3}信|赌.", weight=1.0))
+    rules.append(Rule("sound", "fraud", "", ("加微信",), sound=True, weight=1.0))
+    return KeywordDetector(PackSet.of(rules))
+
+
+@given(st.lists(TEXTS | st.none(), max_size=8))
+@example(["👨‍👩‍👧代\ufe0f开\u200b发👍🏽票", None, "", "\U0001f600加\U0001f600微\U0001f600信\U0001f600"])
+@settings(max_examples=300, deadline=None)
+def test_every_span_cuts_what_it_matched_out_of_the_original(texts: list[str | None]) -> None:
+    column = pa.array(texts, pa.string())
+    for detector in (plain(), shipped()):
+        found = detector.evidence(column).to_pylist()
+        for finding in found:
+            text = texts[finding["row"]]
+            assert text is not None
+            assert 0 <= finding["start"] < finding["end"] <= len(text)
+            assert text[finding["start"] : finding["end"]] == finding["matched"]
+        assert [(f["row"], f["start"]) for f in found] == sorted((f["row"], f["start"]) for f in found)
+
+
+@given(TEXTS, TEXTS, st.sampled_from(WORDS), st.data())
+@settings(max_examples=200, deadline=None)
+def test_a_row_s_findings_do_not_depend_on_the_rows_beside_it(
+    left: str, right: str, word: str, data: st.DataObject
+) -> None:
+    text = data.draw(TEXTS)
+    alone = plain().evidence(pa.array([text])).to_pylist()
+    among = plain().evidence(pa.array([left + word[:2], text, word[2:] + right])).to_pylist()
+    assert [{**f, "row": 1} for f in alone] == [f for f in among if f["row"] == 1]
+
+
+@given(
+    st.sampled_from(WORDS), st.lists(st.sampled_from(["\u200b", "\u200d", "\ufe0f", "·", "*", "_", "~"]), max_size=3)
+)
+@settings(max_examples=150, deadline=None)
+def test_signs_between_characters_keep_the_hit(word: str, signs: list[str]) -> None:
+    text = "看" + "".join(signs).join(word) + "了"
+    wanted = f"w{WORDS.index(word)}"
+    found = [f for f in plain().evidence(pa.array([text])).to_pylist() if f["rule"] == wanted]
+    assert [(f["start"], f["end"]) for f in found] == [(1, len(text) - 1)]
+
+
+@given(st.sampled_from(WORDS))
+def test_width_keeps_the_hit(word: str) -> None:
+    wide = "".join(chr(ord(c) + 0xFEE0) if 0x21 <= ord(c) <= 0x7E else c for c in word)
+    found = plain().evidence(pa.array([wide])).column("rule").to_pylist()
+    assert f"w{WORDS.index(word)}" in found
