@@ -18,6 +18,7 @@ Disguise = Callable[[str, Random, float], str]
 
 DEFAULT_RATE: Final = 0.4
 _SIGNS: Final = (*".·*-_ |/~^、。❤☆✨丨︿【】#,", "\u200b")
+_INVISIBLE: Final = "\u200b\u200c\u200d\u2060\ufeff\u00ad\ufe0f\u180e"
 _ROUND: Final = {
     **{str(n): chr(0x245F + n) for n in range(1, 10)},
     "0": "⓪",
@@ -69,6 +70,17 @@ def pinyin(text: str, rng: Random, rate: float = DEFAULT_RATE) -> str:
     """Spell characters in Latin letters: 微信 as wei信."""
     syllable_of, _ = _readings()
     return "".join(syllable_of[c] if c in syllable_of and rng.random() < rate else c for c in text)
+
+
+def initials(text: str, rng: Random, rate: float = DEFAULT_RATE) -> str:
+    """Put the first letter of the reading for characters: 微信 as wx."""
+    syllable_of, _ = _readings()
+    return "".join(syllable_of[c][0] if c in syllable_of and rng.random() < rate * 0.6 else c for c in text)
+
+
+def zero_width(text: str, rng: Random, rate: float = DEFAULT_RATE) -> str:
+    """Put characters between others that are not to be seen."""
+    return "".join(c + rng.choice(_INVISIBLE) if rng.random() < rate else c for c in text)
 
 
 def split(text: str, rng: Random, rate: float = DEFAULT_RATE) -> str:
@@ -134,11 +146,13 @@ def repeated(text: str, rng: Random, rate: float = DEFAULT_RATE) -> str:
 DISGUISES: Final[dict[str, Disguise]] = {
     "homophone": homophone,
     "pinyin": pinyin,
+    "initials": initials,
     "split": split,
     "emoji": emoji,
     "width": width,
     "symbols": symbols,
     "traditional": traditional,
+    "zero_width": zero_width,
     "repeated": repeated,
 }
 """All disguises by name, in the order in which they are reported."""

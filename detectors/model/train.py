@@ -71,6 +71,7 @@ def train(
     *,
     groups: npt.NDArray[Any] | None = None,
     copy: npt.NDArray[np.bool_] | None = None,
+    ordinary: npt.NDArray[np.bool_] | None = None,
 ) -> Trained:
     """Train a model on ``n`` texts and their labels.
 
@@ -80,6 +81,7 @@ def train(
         options: how.
         groups: rows of one group (author, template family) never fall on both sides of a fold.
         copy: rows that are perturbed copies of others; they train, but calibrate nothing.
+        ordinary: rows like those that the model will see; of the harmless ones only these set thresholds.
 
     Raises:
         TrainingDataError: fewer than two labels, or a label with too few texts.
@@ -97,7 +99,8 @@ def train(
         margins[outside] = fitted.margins(counts[outside])
     calibration = _calibrate(margins[plain], truth[plain])
     probabilities = softmax(margins[plain], calibration)
-    thresholds = _thresholds(probabilities, truth[plain], [str(n) for n in names], none_label, options)
+    seen = np.ones(int(plain.sum()), np.bool_) if ordinary is None else ordinary[plain]
+    thresholds = _thresholds(probabilities[seen], truth[plain][seen], [str(n) for n in names], none_label, options)
     final = _fit(counts, truth, len(names), options)
     weights, scale = final.quantised()
     model = LinearModel(
