@@ -45,7 +45,8 @@ def export_escrow(store: Path, file: Path, recipient: Path | None, as_json: bool
         words = None if public else passphrase(new=True, variable=ESCROW_PASSPHRASE, prompt=PROMPT)
         body = {"provider": opened.store.provider.description.kind}
         with administration.recorded(opened.catalogue, "keys.escrow", opened.actor, body) as done:
-            copy = escrow.export(file, opened.store.provider, recipient=public, passphrase=words)
+            index = opened.root / opened.settings.keys.index
+            copy = escrow.export(file, opened.store.provider, recipient=public, passphrase=words, index=index)
             done.update({"key_ids": list(copy.key_ids), "recipient": copy.recipient, "digest": copy.digest})
     if as_json:
         print_json({"file": str(file), "recipient": copy.recipient, "key_ids": copy.key_ids, "digest": copy.digest})

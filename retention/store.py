@@ -21,7 +21,7 @@ from retention.catalogue.engine import Catalogue
 from retention.catalogue.migrate import migrate
 from retention.crypto.bodies import BodyCipher
 from retention.crypto.suites import suite
-from retention.errors import LogForkedError
+from retention.errors import KeyRingMissingError, LogForkedError
 from retention.keys.index import IndexKeys
 from retention.keys.opening import Secret, create_provider, open_provider
 from retention.keys.periods import PeriodKeys
@@ -140,6 +140,11 @@ class Store:
                 )
         provider = open_provider(root, settings.keys, _asking(passphrase))
         index = IndexKeys.read(root / settings.keys.index)
+        if index is None and settings.keys.provider == "sm2":
+            raise KeyRingMissingError(
+                f"The index keys {settings.keys.index!r} are not in {root}: look-ups would compute other hashes.",
+                cure="Copy the file from another machine of this store, or from its escrow copy.",
+            )
         period_keys = PeriodKeys.open(database_url(root, settings.keys.periods), provider, index=index)
         return cls._assemble(root, settings, provider, period_keys)
 

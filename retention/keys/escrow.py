@@ -2,7 +2,8 @@
 
 The copy is a JSON file that says in the clear which keys it holds and for whom, and whose secret
 opens either with the custodian's SM2 private key or with a passphrase that only the custodian
-knows. Keys inside a token, a device or a service cannot be exported; their vendors' backups serve.
+knows. The store's index keys go along. Keys inside a token, a device or a service cannot be
+exported; their vendors' backups serve.
 An escrow copy does not undo a destruction: it holds provider keys, never period keys.
 """
 
@@ -50,9 +51,12 @@ def export(
     *,
     recipient: bytes | None = None,
     passphrase: str | None = None,
+    index: Path | None = None,
     cost: Cost = DEFAULT_COST,
 ) -> EscrowCopy:
     """Write an escrow copy to a new file, for an SM2 public key or under a passphrase.
+
+    ``index`` is the store's file of index keys, which is put in where it exists.
 
     Raises:
         UsageError: the provider's keys cannot leave it, not exactly one recipient, or the file exists.
@@ -74,7 +78,8 @@ def export(
         "recipient": key_id_of(recipient) if recipient else "passphrase",
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    secret = provider.export_secret()
+    shared = read_small(index, _LIMIT) if index else None
+    secret = canonical({"provider": text(provider.export_secret()), "index": text(shared) if shared else None})
     if passphrase is not None:
         data = seal_file(PASSPHRASE_FORMAT, clear, secret, passphrase, cost=cost)
     else:
@@ -127,7 +132,7 @@ def restore(
         KeyAccessError: the copy is damaged, or does not open.
     """
     copy = describe(path)
-    secret = _open(path, passphrase, private_keys or {})
+    secret, index = _parts(path, _open(path, passphrase, private_keys or {}))
     if copy.kind == "keyring":
         target = root / settings.keyring
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -137,6 +142,8 @@ def restore(
         Sm2Envelope.restore(root, settings.sm2 or Sm2Settings(), pairs, new_passphrase, cost=cost)
     else:
         raise _damaged(path, f"keys of kind {copy.kind!r} cannot be restored")
+    if index is not None and not (root / settings.index).exists():
+        write_private(root / settings.index, index, create=True)
     return copy
 
 
@@ -157,6 +164,15 @@ def _open(path: Path, passphrase: Callable[[], str], private_keys: dict[str, Sm2
         raise _damaged(path, "its sealed part is no base64") from error
     context = canonical({name: body[name] for name in ("format", "version", "clear")})
     return open_with(pair, sealed, purpose=_PURPOSE, context=context)
+
+
+def _parts(path: Path, secret: bytes) -> tuple[bytes, bytes | None]:
+    try:
+        body = json.loads(secret)
+        index = base64.b64decode(body["index"], validate=True) if body["index"] else None
+        return base64.b64decode(body["provider"], validate=True), index
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(path, f"what was sealed in it makes no sense ({error})") from error
 
 
 def _read(path: Path) -> tuple[bytes, dict[str, Any]]:

@@ -193,6 +193,13 @@ def test_a_move_to_sm2_and_collectors_that_cannot_read(store: Path, tmp_path: Pa
     assert "cannot read" in refused.stderr
     assert "只写不读" in liucun("doctor", *words, LIUCUN_PASSPHRASE=None).stdout
 
+    index = store / "keys" / "index.json"
+    index.rename(tmp_path / "index.json")
+    without = liucun("run", *source, *words, LIUCUN_PASSPHRASE=None)
+    assert without.returncode == 4
+    assert "index keys" in without.stderr
+    (tmp_path / "index.json").rename(index)
+
     away.rename(private)
     assert rows(store, **home) == 25
     audit = liucun("audit", "all", *words, **home)
@@ -226,6 +233,12 @@ def test_a_move_to_a_token_and_its_wrong_pin(
     done("keys", "rewrap", "--to", "pkcs11", *words, LIUCUN_NEW_PASSPHRASE=softhsm.PIN)
     pin = {"LIUCUN_PASSPHRASE": softhsm.PIN}
     assert rows(store, **pin) == 20
+    before = digests(store / "objects")
+    (tmp_path / "b.ndjson").write_text('{"text":"never in the clear"}\n')
+    source = ["--source", f"content:ndjson:{tmp_path}/b.ndjson", "--published"]
+    for bad in ("000000", None):
+        assert liucun("run", *source, *words, LIUCUN_PASSPHRASE=bad).returncode == 4
+    assert digests(store / "objects") == before
     assert done("keys", "rotate", "--forget-old", *words, **pin)["key_id"] == "liucun-2"
     listed = done("keys", "list", *words, **pin)
     assert [c["certified"] for c in listed["certificates"]] == [True, False, False]

@@ -18,6 +18,7 @@ from retention.errors import (
     WrongPassphraseError,
 )
 from retention.keys import escrow
+from retention.keys.index import IndexKeys
 from retention.keys.keyring import KeyRing
 from retention.keys.periods import PeriodKeys
 from retention.keys.settings import KeySettings, Sm2Settings
@@ -129,9 +130,12 @@ def test_lost_private_keys_come_back(tmp_path: Path) -> None:
     provider = Sm2Envelope.create(tmp_path, Sm2Settings(), "p", cost=CHEAP)
     blob = provider.wrap(bytes(32), b"context")
     provider.rotate()
-    escrow.export(tmp_path / "copy.json", provider, recipient=CUSTODIAN.public)
-    (tmp_path / Sm2Settings().private_key).unlink()
     settings = KeySettings(provider="sm2")
+    index = tmp_path / settings.index
+    shared = IndexKeys.create(index).key("system:bodies")
+    escrow.export(tmp_path / "copy.json", provider, recipient=CUSTODIAN.public, index=index)
+    (tmp_path / Sm2Settings().private_key).unlink()
+    index.unlink()
     escrow.restore(
         tmp_path,
         settings,
@@ -144,6 +148,9 @@ def test_lost_private_keys_come_back(tmp_path: Path) -> None:
     back = Sm2Envelope.open(tmp_path, Sm2Settings(), lambda: "q")
     assert back.unwrap(blob, b"context") == bytes(32)
     assert back.description.key_id == provider.description.key_id
+    restored = IndexKeys.read(index)
+    assert restored is not None
+    assert restored.key("system:bodies") == shared
 
 
 def test_a_copy_opens_for_its_custodian_alone(tmp_path: Path) -> None:
