@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO ?= demo
 
-.PHONY: softhsm services services-down test-services model kills run test test-slow lint lock clean help
+.PHONY: faults softhsm services services-down test-services model kills run test test-slow lint lock clean help
 
 help:
 	@sed -n 's/^# //p' Makefile
