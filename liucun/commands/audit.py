@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from errors import IntegrityError, StorageError, UsageError
+from errors import IntegrityError, LiucunError, StorageError, UsageError
 from liucun.cli import json_option, print_json, store_option
 
 if TYPE_CHECKING:
@@ -80,6 +80,40 @@ def integrity(**options: Any) -> None:
     _run(("integrity",), options)
 
 
+@command.command(name="retention", short_help="Nothing went early, nothing stays late, class by class.")
+@_options
+def retention_command(**options: Any) -> None:
+    """Retention 留存期限: nothing went before its floor or without a certificate, nothing stays late unexplained.
+
+    What was destroyed is judged anew from its manifest and the floors of the law. Names policies under
+    a floor, silent orders, purges that wait, and requests of persons past their day. It looks at all of it,
+    whatever --since and --until say.
+    """
+    _run(("retention",), options)
+
+
+@command.command(short_help="Every key lives as long as it must, and no longer.")
+@_options
+def keys(**options: Any) -> None:
+    """Keys 密钥: each lives as long as what it seals must be read, and no longer.
+
+    Names keys past their period, destroyed without a certificate, lost or brought back by a backup. It
+    looks at all of them, whatever --since and --until say.
+    """
+    _run(("keys",), options)
+
+
+@command.command(short_help="Who asked what, why, and how many rows.")
+@_options
+def access(**options: Any) -> None:
+    """Access 访问: who asked the archive what, why, how many rows; --since and --until by the time of the query.
+
+    Names queries without a purpose or a legal ground, answers that were not recorded first, and, as notices,
+    large results, work at night, bursts.
+    """
+    _run(("access",), options)
+
+
 @command.command(name="all", short_help="All audits in one report.")
 @_SAMPLE
 @_options
@@ -89,7 +123,7 @@ def everything(**options: Any) -> None:
     \b
     liucun audit all --html audit.html --report audit.json
     """
-    _run(("coverage", "integrity"), options)
+    _run(("coverage", "integrity", "retention", "keys", "access"), options)
 
 
 def _run(names: Sequence[str], options: dict[str, Any]) -> None:
@@ -132,11 +166,35 @@ def _audit(name: str, opened: OpenStore, span: Span, options: dict[str, Any]) ->
             from retention.audits.coverage import audit_coverage
 
             report = audit_coverage(opened, span=span, progress=show)
+        elif name in ("retention", "keys"):
+            report = _of_periods(name, opened, show)
+        elif name == "access":
+            from retention.audits.access import audit_access
+
+            report = audit_access(opened, span=span, progress=show)
         else:
             from retention.audits.integrity import audit_integrity
 
             report = audit_integrity(opened, span=span, sample=options["sample"], progress=show)
     report.certification = certification_of(opened.store)
+    return report
+
+
+def _of_periods(name: str, opened: OpenStore, show: Callable[[str, int, int], None]) -> AuditReport:
+    """The audits that judge by periods; what cannot be read is a finding, and keeps its class."""
+    from retention.audits.keys import audit_keys
+    from retention.audits.retention import audit_retention
+    from retention.purge.upkeep import bring_up_to_date
+
+    unread: LiucunError | None = None
+    try:
+        bring_up_to_date(opened, opened.settings.retention)
+    except LiucunError as error:
+        unread = error
+    made = audit_retention if name == "retention" else audit_keys
+    report = made(opened, settings=opened.settings.retention, progress=show)
+    if unread is not None:
+        report.add("unread", "archive", f"{unread.what} {unread.cure}")
     return report
 
 

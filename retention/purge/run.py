@@ -159,9 +159,14 @@ def _claim(parts: Parts, purge_id: str, unit_id: int, actor: str, now: datetime,
         events.append_many(connection, sealed, kind=DESTROYED, actor=actor, at=now)
         connection.execute(meta.insert().values(key=f"{RETIRED_PREFIX}{key_id}", value=purge_id))
         _set(connection, purge_id, unit_id, state=CLAIMED, key_fingerprint=fingerprint)
-        body = {"key": key_id, "fingerprint": fingerprint, "segments": len(state.segments), "records": state.rows}
+        claimed: dict[str, object] = {
+            "key": key_id,
+            "fingerprint": fingerprint,
+            "segments": len(state.segments),
+            "records": state.rows,
+        }
         for subject in (f"shredding:{key_id}", f"purge:{purge_id}"):
-            events.append(connection, kind="purge.unit_claimed", actor=actor, subject=subject, body=body, at=now)
+            events.append(connection, kind="purge.unit_claimed", actor=actor, subject=subject, body=claimed, at=now)
     return CLAIMED
 
 

@@ -1,0 +1,204 @@
+"""Access: who asked the archive what, why, and how many rows; queries without a purpose, and what is unusual.
+
+A query leaves two records, one before anything is decrypted and one with its outcome. Purposes stand sealed in the
+first; here they are opened and required.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Protocol
+
+import sqlalchemy as sa
+
+from errors import LiucunError
+from retention.audits.report import AuditReport, Severity, Span
+from retention.audits.subject import Progress, Subject, no_progress, within
+from retention.catalogue.tables import events
+from retention.crypto.bodies import BodyCipher
+from retention.policies.periods import SHANGHAI
+from retention.query.run import open_words
+
+MANY_ROWS: Final = 10_000
+"""A result is not called large below so many rows."""
+LARGER: Final = 20
+"""So many times its account's median makes a result unusual."""
+BURST: Final = 60
+"""Queries of one account within an hour."""
+NIGHT: Final = (22, 6)
+"""Hours in China from and to which work is unusual."""
+UNFINISHED: Final = timedelta(hours=24)
+
+
+class ReadableSubject(Subject, Protocol):
+    """An open store whose sealed words can be opened."""
+
+    @property
+    def bodies(self) -> BodyCipher:
+        """Opens the words of queries."""
+        ...
+
+
+@dataclass(slots=True)
+class _Query:
+    at: datetime
+    actor: str
+    purpose: str | None = None
+    restricted: bool = False
+    outcome: str | None = None
+    rows: int = 0
+    segments: int = 0
+
+
+@dataclass(slots=True)
+class _Account:
+    queries: int = 0
+    rows: int = 0
+    restricted: int = 0
+    purposes: Counter[str] = field(default_factory=Counter)
+    sizes: list[int] = field(default_factory=list)
+    times: list[datetime] = field(default_factory=list)
+
+
+def audit_access(
+    subject: ReadableSubject,
+    *,
+    span: Span | None = None,
+    now: datetime | None = None,
+    progress: Progress = no_progress,
+) -> AuditReport:
+    """Go through every query of a span (by the time it was asked)."""
+    moment = now or datetime.now(UTC)
+    report = AuditReport("access", moment, span or Span())
+    with subject.catalogue.read() as connection:
+        rows = connection.execute(
+            sa.select(events.c.kind, events.c.at, events.c.actor, events.c.subject, events.c.body)
+            .where(events.c.kind.like("query.%"), within(report.span, events.c.at))
+            .order_by(events.c.id)
+        ).all()
+        exports = connection.execute(
+            sa.select(sa.func.count()).where(events.c.kind == "request.exported", within(report.span, events.c.at))
+        ).scalar_one()
+    queries = _queries(subject, report, rows, progress)
+    accounts = _accounts(queries)
+    _outcomes(report, queries, moment)
+    for actor, account in sorted(accounts.items()):
+        _unusual(report, actor, account)
+        most = "; ".join(purpose for purpose, _ in account.purposes.most_common(3))
+        report.checked[f"account {actor}"] = f"{account.queries:,} queries, {account.rows:,} rows: {most}"[:300]
+    report.checked.update(
+        queries=len(queries),
+        answered=sum(1 for query in queries.values() if query.outcome == "query.answered"),
+        failed=sum(1 for query in queries.values() if query.outcome == "query.failed"),
+        accounts=len(accounts),
+        rows_returned=sum(account.rows for account in accounts.values()),
+        restricted_queries=sum(account.restricted for account in accounts.values()),
+        exports=int(exports),
+    )
+    return report
+
+
+def _queries(
+    subject: ReadableSubject, report: AuditReport, rows: Sequence[Any], progress: Progress
+) -> dict[str, _Query]:
+    found: dict[str, _Query] = {}
+    for number, row in enumerate(rows, 1):
+        try:
+            body = json.loads(row.body)
+        except ValueError:
+            report.add("record_changed", row.subject, "The record of this query cannot be read.")
+            continue
+        if row.kind == "query.started":
+            query = _Query(datetime.fromisoformat(row.at), row.actor, restricted=bool(body.get("restricted")))
+            found[row.subject] = query
+            _words(subject, report, row.subject, query, body)
+        elif row.subject in found:
+            query = found[row.subject]
+            query.outcome = row.kind
+            query.rows, query.segments = int(body.get("rows", 0)), int(body.get("segments", 0))
+        elif report.span.since is None:
+            report.add(
+                "not_announced", row.subject, f"{row.actor} got an answer to a query that was not recorded first."
+            )
+        progress("queries", number, len(rows))
+    return found
+
+
+def _words(subject: ReadableSubject, report: AuditReport, name: str, query: _Query, body: dict[str, Any]) -> None:
+    """The purpose and, where restricted records were asked for, the legal ground."""
+    when = query.at.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M")
+    sealed = body.get("sealed")
+    if not sealed:
+        report.add("no_purpose", name, f"{query.actor} asked on {when} without a purpose on record.")
+        return
+    try:
+        words = open_words(subject.bodies, name.removeprefix("query:"), sealed)
+    except (LiucunError, ValueError):
+        report.add("record_changed", name, f"The words of the query of {query.actor} on {when} do not authenticate.")
+        return
+    query.purpose = str(words.get("purpose", "")).strip()
+    if not query.purpose:
+        report.add("no_purpose", name, f"{query.actor} asked on {when} without a purpose.")
+    if query.restricted and not str(words.get("basis", "")).strip():
+        report.add("no_ground", name, f"{query.actor} saw restricted records on {when} without a legal ground.")
+
+
+def _accounts(queries: dict[str, _Query]) -> dict[str, _Account]:
+    found: dict[str, _Account] = defaultdict(_Account)
+    for query in queries.values():
+        account = found[query.actor]
+        account.queries += 1
+        account.rows += query.rows
+        account.restricted += query.restricted
+        account.times.append(query.at)
+        if query.purpose:
+            account.purposes[query.purpose] += 1
+        if query.outcome == "query.answered":
+            account.sizes.append(query.rows)
+    return dict(found)
+
+
+def _outcomes(report: AuditReport, queries: dict[str, _Query], now: datetime) -> None:
+    lost = [name for name, query in queries.items() if query.outcome is None and now - query.at > UNFINISHED]
+    for name in sorted(lost):
+        report.add("no_outcome", name, f"{queries[name].actor}'s query has no outcome on record.", Severity.NOTICE)
+
+
+def _unusual(report: AuditReport, actor: str, account: _Account) -> None:
+    def note(kind: str, detail: str) -> None:
+        report.add(kind, f"account:{actor}", detail, Severity.NOTICE)
+
+    typical = statistics.median(account.sizes) if account.sizes else 0
+    large = [size for size in account.sizes if size >= MANY_ROWS and size > LARGER * max(typical, 1)]
+    if large:
+        note(
+            "many_rows", f"{len(large)} results of up to {max(large):,} rows; half of its results have {typical:,.0f}."
+        )
+    hours = [time.astimezone(SHANGHAI).hour for time in account.times]
+    night = sum(1 for hour in hours if hour >= NIGHT[0] or hour < NIGHT[1])
+    if night:
+        note("at_night", f"{night} of {account.queries} queries between {NIGHT[0]}:00 and {NIGHT[1]}:00.")
+    times = sorted(account.times)
+    burst = max(
+        (end - begin + 1 for begin, end in _windows(times)),
+        default=0,
+    )
+    if burst > BURST:
+        note("burst", f"{burst} queries within one hour.")
+    if account.restricted:
+        note("restricted_seen", f"{account.restricted} queries of restricted records, each with its ground on record.")
+
+
+def _windows(times: list[datetime]) -> list[tuple[int, int]]:
+    """For each query the first one within the hour before it."""
+    found, begin = [], 0
+    for end, time in enumerate(times):
+        while time - times[begin] > timedelta(hours=1):
+            begin += 1
+        found.append((begin, end))
+    return found

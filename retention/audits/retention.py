@@ -1,0 +1,228 @@
+"""Retention: nothing went before its floor or without a certificate, and nothing stays past its ceiling unexplained.
+
+What was destroyed is judged anew here, from its manifest and the floors of the law, not from what the plan said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from errors import LiucunError
+from retention.audits.report import AuditReport, Severity, Span
+from retention.audits.subject import Progress, Subject, no_progress
+from retention.catalogue.tables import log_leaves, retired_segments, segments, timestamp
+from retention.keys.signing import load_verifiers
+from retention.manifest import SegmentManifest
+from retention.persons.tables import person_requests
+from retention.policies.book import in_force
+from retention.policies.decisions import silent
+from retention.policies.judge import UnitState, Verdict, judge
+from retention.policies.model import shipped_matrix
+from retention.policies.periods import last_day_of, may_go_on, shanghai_date, stored_date
+from retention.policies.settings import RetentionSettings
+from retention.purge.certificate import verify_certificate
+from retention.purge.plan import APPROVED, CERTIFIED, FINAL, RUNNING, list_purges
+from retention.purge.tables import purge_segments, purge_units, purges
+
+PREFIX = "segments/"
+
+
+def audit_retention(
+    subject: Subject,
+    *,
+    settings: RetentionSettings | None = None,
+    now: datetime | None = None,
+    progress: Progress = no_progress,
+) -> AuditReport:
+    """Judge everything that is kept and everything that went, class by class, as of now."""
+    settings = settings or RetentionSettings()
+    moment = now or datetime.now(UTC)
+    today = shanghai_date(moment)
+    report = AuditReport("retention", moment, Span())
+    with subject.catalogue.read() as connection:
+        _policies(connection, report, today)
+        states = judge(connection, today, settings=settings)
+        _kept(report, states, today)
+        _destroyed(connection, report, progress)
+        _vanished(connection, report)
+        _waiting(connection, report, moment, settings)
+        known = connection.execute(sa.select(segments.c.object_name, segments.c.segment_id)).all()
+    _objects(subject, {row[0]: row[1] for row in known}, report)
+    _certificates(subject, report)
+    return report
+
+
+def _policies(connection: sa.Connection, report: AuditReport, today: date) -> None:
+    """No policy in force goes under a floor, whatever wrote it."""
+    for name, policy in sorted(in_force(connection, today).items()):
+        try:
+            shipped_matrix().check(policy)
+        except LiucunError as error:
+            report.add("policy_under_floor", f"policy:{policy.label}", error.what)
+        report.checked[f"{name}: policy"] = f"{policy.floor} from {policy.counted_from.value}, v{policy.version}"
+
+
+def _kept(report: AuditReport, states: list[UnitState], today: date) -> None:
+    for name in sorted({state.record_class for state in states}):
+        mine = [state for state in states if state.record_class == name]
+        for verdict in Verdict:
+            amount = sum(state.rows for state in mine if state.verdict is verdict)
+            if amount:
+                report.checked[f"{name}: {verdict.value}"] = amount
+    for state in states:
+        if state.ceiling_on is None or state.ceiling_on > today:
+            continue
+        where = f"unit:{state.key_id}"
+        why = "; ".join(f"{reason.code}: {reason.detail}" for reason in state.reasons)
+        if state.verdict is Verdict.DUE:
+            report.add(
+                "late",
+                where,
+                f"{state.rows} records of {state.record_class} {' '.join(state.periods)} should have been gone by "
+                f"{state.ceiling_on}; plan a purge.",
+            )
+        elif not any(reason.code == "floor" for reason in state.reasons):
+            report.add(
+                "kept_past_ceiling", where, f"Past {state.ceiling_on}, kept for a reason: {why}.", Severity.NOTICE
+            )
+
+
+def _destroyed(connection: sa.Connection, report: AuditReport, progress: Progress) -> None:
+    """Every destroyed segment has its purge, and its last record's floor was over on the day it went."""
+    r, s = retired_segments.c, purge_segments.c
+    u, p = purge_units.c, purges.c
+    unit = purge_units.join(purges, p.purge_id == u.purge_id)
+    joined = retired_segments.outerjoin(purge_segments, s.segment_id == r.segment_id).outerjoin(
+        unit, sa.and_(u.purge_id == s.purge_id, u.unit_id == s.unit_id)
+    )
+    rows = connection.execute(
+        sa.select(
+            r.segment_id, r.record_class, r.rows, r.manifest, r.retired_at, s.purge_id, u.expired_on, p.approved_by,
+            p.planned_by,
+        )
+        .select_from(joined)
+        .where(r.state == "destroyed")
+        .order_by(r.segment_id)
+    ).all()  # fmt: skip
+    floors = shipped_matrix()
+    for number, row in enumerate(rows, 1):
+        where = f"segment:{row.segment_id}"
+        went = stored_date(row.retired_at)
+        if row.purge_id is None:
+            report.add(
+                "destroyed_without_purge", where, "It was taken out without a plan, an approval or a certificate."
+            )
+        elif row.approved_by is None or row.approved_by == row.planned_by:
+            report.add("one_person", where, f"The purge {row.purge_id} had no second person.")
+        elif went.isoformat() < row.expired_on:
+            report.add("early", where, f"It went on {went}; its plan says {row.expired_on}.")
+        for floor in floors.floors_of(row.record_class):
+            may = may_go_on(_latest(row), floor.period)
+            if went < may:
+                report.add("early", where, f"It went on {went}; {floor.name} kept it to {may} at least.")
+        progress("destroyed segments", number, len(rows))
+    report.checked["destroyed_segments"] = len(rows)
+    report.checked["destroyed_records"] = sum(row.rows for row in rows)
+
+
+def _latest(row: Any) -> date:
+    """The latest day that a record of a destroyed segment can count from, as its manifest tells."""
+    manifest = SegmentManifest.from_bytes(row.manifest)
+    last = last_day_of(manifest.period)
+    if manifest.event_time_max is None:
+        return last
+    # Event times that were not plausible do not count: the month does.
+    return min(stored_date(manifest.event_time_max), last)
+
+
+def _vanished(connection: sa.Connection, report: AuditReport) -> None:
+    """What the log knows as a segment is in the archive, was merged, or was destroyed on record."""
+    leaf, g, r = log_leaves.c, segments.c, retired_segments.c
+    joined = log_leaves.outerjoin(segments, g.segment_id == leaf.ref).outerjoin(
+        retired_segments, r.segment_id == leaf.ref
+    )
+    rows = connection.execute(
+        sa.select(leaf.ref)
+        .select_from(joined)
+        .where(leaf.type == "segment", g.segment_id.is_(None), r.segment_id.is_(None))
+        .order_by(leaf.index)
+    )
+    for name in rows.scalars():
+        report.add("vanished", f"segment:{name}", "The log has it; the catalogue neither keeps nor destroyed it.")
+
+
+def _objects(subject: Subject, known: dict[str, str], report: AuditReport) -> None:
+    found = set(subject.objects.list(PREFIX))
+    for name in sorted(known.keys() - found):
+        report.add("early", f"segment:{known[name]}", f"Its object {name} is gone without a certificate.")
+    living = {record.key_id for record in subject.archive.period_keys.list() if record.destroyed_at is None}
+    with subject.catalogue.read() as connection:
+        for name, key_id in _keys(connection):
+            if key_id not in living:
+                report.add("early", f"segment:{name}", f"Its key {key_id} is destroyed or missing: it cannot be read.")
+
+
+def _keys(connection: sa.Connection) -> Iterator[tuple[str, str]]:
+    rows = connection.execution_options(yield_per=500).execute(
+        sa.select(segments.c.segment_id, segments.c.manifest).order_by(segments.c.segment_id)
+    )
+    for row in rows:
+        yield row.segment_id, SegmentManifest.from_bytes(row.manifest).key_id
+
+
+def _waiting(connection: sa.Connection, report: AuditReport, now: datetime, settings: RetentionSettings) -> None:
+    """What waits for people: silent orders, purges that do not go on, requests past their day."""
+    today = shanghai_date(now)
+    quiet = silent(connection, today, settings.silent_order_days, limit=100_000)
+    report.checked["silent_orders"] = len(quiet)
+    if quiet:
+        report.add(
+            "silent_orders",
+            "retention",
+            f"{len(quiet)} open orders without news for {settings.silent_order_days} days, since {quiet[0].news_on} at "
+            "the earliest: `liucun retention silent`.",
+            Severity.NOTICE,
+        )
+    c = purges.c
+    stuck = sa.or_(c.state == RUNNING, sa.and_(c.state == APPROVED, c.waits_until <= timestamp(now)))
+    for row in connection.execute(sa.select(c.purge_id, c.state).where(stuck).order_by(c.purge_id)):
+        report.add(
+            "purge_waits",
+            f"purge:{row.purge_id}",
+            f"It is {row.state}: `liucun purge` goes on with it.",
+            Severity.NOTICE,
+        )
+    q = person_requests.c
+    late = sa.and_(q.state == "open", q.due_on < today.isoformat())
+    for asked in connection.execute(sa.select(q.request_id, q.kind, q.due_on).where(late).order_by(q.due_on)):
+        where = f"request:{asked.request_id}"
+        report.add("request_overdue", where, f"{asked.kind}, due on {asked.due_on}, is not answered.")
+
+
+def _certificates(subject: Subject, report: AuditReport) -> None:
+    """Each certificate is signed and says what the tables say."""
+    verifiers = load_verifiers(subject.archive.period_keys)
+    made = 0
+    for purge in list_purges(subject.catalogue):
+        if purge.state not in (CERTIFIED, FINAL):
+            continue
+        made += 1
+        where = f"purge:{purge.purge_id}"
+        try:
+            content = verify_certificate(subject.archive.suite, purge, verifiers)
+        except LiucunError as error:
+            report.add("certificate_refused", where, error.what)
+            continue
+        with subject.catalogue.read() as connection:
+            rows = connection.execute(
+                sa.select(sa.func.coalesce(sa.func.sum(purge_segments.c.rows), 0)).where(
+                    purge_segments.c.purge_id == purge.purge_id
+                )
+            ).scalar_one()
+        if content["records"] != int(rows):
+            report.add("certificate_differs", where, f"It names {content['records']} records; {rows} were destroyed.")
+    report.checked["certificates"] = made

@@ -1,0 +1,249 @@
+"""Each audit finds its planted fault, and nothing where nothing is wrong."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import sqlalchemy as sa
+
+from retention.audits.access import audit_access
+from retention.audits.keys import audit_keys
+from retention.audits.report import AuditReport, Severity, Span
+from retention.audits.retention import audit_retention
+from retention.catalogue.tables import events, log_leaves, retired_segments, segment_places, segments
+from retention.errors import KeyDestroyedError
+from retention.holds import place
+from retention.holds.place import Matter
+from retention.persons.requests import Kind, receive
+from retention.policies.tables import policy_versions
+from retention.purge.tables import purges
+from retention.query.render import renderer
+from retention.query.run import run_query, seal_words
+from tests.retention.policies.world import World, at, logs, order
+from tests.retention.purge.destroying import approved, run
+
+
+def found(report: AuditReport) -> dict[str, list[str]]:
+    kinds: dict[str, list[str]] = {}
+    for finding in report.findings:
+        if finding.severity is Severity.FAULT:
+            kinds.setdefault(finding.kind, []).append(finding.where)
+    return kinds
+
+
+def notices(report: AuditReport) -> set[str]:
+    return {finding.kind for finding in report.findings if finding.severity is Severity.NOTICE}
+
+
+def retention(world: World, on: str) -> AuditReport:
+    world.follow()
+    return audit_retention(world.store, settings=world.settings, now=at(on))
+
+
+def keys(world: World, on: str) -> AuditReport:
+    world.follow()
+    return audit_keys(world.store, settings=world.settings, now=at(on))
+
+
+@pytest.fixture
+def lawful(world: World) -> World:
+    """One month destroyed as it should be, one kept."""
+    world.ingest(logs("2024-02-01"))
+    world.ingest(logs("2025-02-05"))
+    made = approved(world, "2025-03-01")
+    run(world, made.purge_id, "2025-03-08")
+    return world
+
+
+def test_nothing_is_wrong(lawful: World) -> None:
+    report = retention(lawful, "2025-03-09")
+    assert found(report) == {}
+    assert report.checked["destroyed_records"] == 1
+    assert report.checked["user_log: kept"] == 1
+    assert report.checked["certificates"] == 1
+    assert found(keys(lawful, "2025-03-09")) == {}
+    assert notices(keys(lawful, "2025-03-09")) == {"backup_may_hold_key"}
+
+
+def test_an_early_deletion_of_an_object(lawful: World) -> None:
+    with lawful.catalogue.read() as connection:
+        row = connection.execute(sa.select(segments.c.segment_id, segments.c.object_name)).one()
+    lawful.store.objects.delete(row.object_name)
+    assert found(retention(lawful, "2025-03-09")) == {"early": [f"segment:{row.segment_id}"]}
+
+
+def test_an_early_destruction_by_the_book(lawful: World) -> None:
+    """Certificate and all, but before the law's floor: the plan is not believed."""
+    lawful.execute(retired_segments.update().values(retired_at="2025-01-20T00:00:00.000000Z"))
+    assert set(found(retention(lawful, "2025-03-09"))) == {"early"}
+
+
+def test_an_early_destruction_of_a_key(lawful: World) -> None:
+    with lawful.catalogue.read() as connection:
+        name = connection.execute(sa.select(segments.c.segment_id)).scalar_one()
+    (living,) = [r for r in lawful.store.period_keys.list() if r.destroyed_at is None and r.record_class == "user_log"]
+    lawful.store.period_keys.destroy(living.key_id)
+    assert found(retention(lawful, "2025-03-09")) == {"early": [f"segment:{name}"]}
+    assert found(keys(lawful, "2025-03-09")) == {
+        "key_lost": [f"key:{living.key_id}"],
+        "key_destroyed_unrecorded": [f"key:{living.key_id}"],
+    }
+    with pytest.raises(KeyDestroyedError):
+        lawful.store.period_keys.get(living.key_id)
+
+
+def test_segments_taken_out_without_a_purge_or_without_a_trace(lawful: World) -> None:
+    with lawful.catalogue.write() as connection:
+        row = connection.execute(sa.select(segments)).one()
+        connection.execute(segment_places.delete())
+        connection.execute(segments.delete())
+        connection.execute(log_leaves.insert().values(index=0, type="segment", ref=row.segment_id, hash=b"x"))
+    assert found(retention(lawful, "2025-03-09")) == {"vanished": [f"segment:{row.segment_id}"]}
+    with lawful.catalogue.write() as connection:
+        values = {c.name: getattr(row, c.name) for c in segments.c if c.name in retired_segments.c}
+        connection.execute(
+            retired_segments.insert().values(**values, state="destroyed", retired_at="2030-01-01T00:00:00.000000Z")
+        )
+    assert found(retention(lawful, "2030-03-09")) == {"destroyed_without_purge": [f"segment:{row.segment_id}"]}
+
+
+def test_a_late_deletion(world: World) -> None:
+    (manifest,) = world.ingest(logs("2024-02-01"))
+    assert found(retention(world, "2025-05-29")) == {}
+    assert found(retention(world, "2025-05-30")) == {"late": [f"unit:{manifest.key_id}"]}
+    assert found(keys(world, "2025-05-30")) == {"key_past_period": [f"key:{manifest.key_id}"]}
+    place.hold_segments_named(
+        world.store, Matter("case", "x"), [manifest.segment_id], actor="ann", now=at("2025-05-30")
+    )
+    assert found(retention(world, "2025-05-30")) == {}
+    assert notices(retention(world, "2025-05-30")) == {"kept_past_ceiling"}
+    assert found(keys(world, "2025-05-30")) == {}
+
+
+def test_a_late_order_and_a_silent_one(world: World) -> None:
+    world.ingest([order("A", "completed", "2022-01-05")], "transaction")
+    world.ingest([order("B", "paid", "2022-02-05")], "transaction")
+    report = retention(world, "2025-06-01")
+    assert set(found(report)) == {"late"}
+    assert "silent_orders" in notices(report)
+    assert report.checked["silent_orders"] == 1
+
+
+def test_a_key_that_seals_nothing(world: World) -> None:
+    key = world.store.period_keys.current("user_log", "2020-05")
+    with world.store.period_keys.database.write() as connection:
+        connection.execute(sa.text("UPDATE period_keys SET created_at = '2020-05-02T00:00:00.000000Z'"))
+    world.ingest(logs("2025-05-05"))
+    assert found(keys(world, "2025-06-01")) == {"key_past_period": [f"key:{key.key_id}"]}
+
+
+def test_a_key_brought_back(lawful: World) -> None:
+    with lawful.store.period_keys.database.write() as connection:
+        connection.execute(sa.text("UPDATE period_keys SET wrapped = x'00', destroyed_at = NULL WHERE wrapped IS NULL"))
+    assert set(found(keys(lawful, "2025-03-09"))) == {"key_returned"}
+
+
+def test_a_key_that_is_unknown(world: World) -> None:
+    (manifest,) = world.ingest(logs("2025-05-05"))
+    world.follow()
+    with world.store.period_keys.database.write() as connection:
+        connection.execute(sa.text("DELETE FROM period_keys WHERE key_id = :k"), {"k": manifest.key_id})
+    assert found(audit_keys(world.store, now=at("2025-06-01"))) == {"key_unknown": [f"key:{manifest.key_id}"]}
+
+
+def test_a_policy_under_the_floor_that_was_written_past_the_program(world: World) -> None:
+    world.execute(
+        policy_versions.insert().values(
+            record_class="transaction", version=9, floor="P1Y", ceiling="P1Y", counted_from="transaction_completion",
+            basis="x", rank="design", state="approved", proposed_by="x", proposed_at="x", in_force_from="2020-01-01",
+        )
+    )  # fmt: skip
+    assert set(found(retention(world, "2025-06-01"))) == {"policy_under_floor"}
+
+
+def test_one_person_and_a_changed_certificate(lawful: World) -> None:
+    lawful.execute(purges.update().values(approved_by=purges.c.planned_by))
+    assert set(found(retention(lawful, "2025-03-09"))) == {"one_person"}
+    lawful.execute(purges.update().values(certificate="{}"))
+    assert set(found(retention(lawful, "2025-03-09"))) == {"one_person", "certificate_refused"}
+
+
+def test_a_request_past_its_day_and_a_purge_that_waits(world: World) -> None:
+    world.ingest(logs("2024-02-01"))
+    receive(world.store, Kind.ACCESS, "u0", text="x", actor="ann", now=at("2025-02-01"), settings=world.settings)
+    approved(world, "2025-03-01")
+    report = retention(world, "2025-03-20")
+    assert set(found(report)) == {"request_overdue"}
+    assert "purge_waits" in notices(report)
+
+
+def ask(world: World, actor: str = "ann", purpose: str = "weekly check", basis: str | None = None) -> None:
+    run_query(
+        world.store,
+        "SELECT * FROM user_logs",
+        purpose=purpose,
+        actor=actor,
+        render=renderer("json", "UTC"),
+        basis=basis,
+    )
+
+
+def record(world: World, kind: str, name: str, body: dict[str, object], on: str = "2025-03-03", hour: int = 12) -> None:
+    with world.catalogue.write() as connection:
+        from retention.catalogue.events import append
+
+        append(connection, kind=kind, actor="eve", subject=f"query:{name}", body=body, at=at(on, hour))
+
+
+def test_access_in_order(world: World) -> None:
+    world.ingest(logs("2025-02-01", "2025-02-02"))
+    ask(world)
+    ask(world, "ben", basis="case 12")
+    report = audit_access(world.store)
+    assert found(report) == {}
+    assert (report.checked["queries"], report.checked["rows_returned"], report.checked["answered"]) == (2, 4, 2)
+    assert "weekly check" in str(report.checked["account ann"])
+    assert "restricted_seen" in notices(report)
+    assert audit_access(world.store, span=Span(until=at("2020-01-01"))).checked["queries"] == 0
+
+
+@pytest.mark.parametrize(
+    ("purpose", "basis", "restricted", "kind"),
+    [("", None, False, "no_purpose"), (" ", None, False, "no_purpose"), ("x", None, True, "no_ground")],
+)
+def test_a_query_without_a_purpose_or_ground(
+    world: World, purpose: str, basis: str | None, restricted: bool, kind: str
+) -> None:
+    sealed = seal_words(world.store.bodies, "q1", "SELECT 1", purpose, basis)
+    record(world, "query.started", "q1", {"sealed": sealed, "restricted": restricted})
+    record(world, "query.answered", "q1", {"rows": 1})
+    assert found(audit_access(world.store)) == {kind: ["query:q1"]}
+
+
+def test_records_of_access_that_were_tampered_with(world: World) -> None:
+    record(world, "query.started", "bare", {})
+    sealed = seal_words(world.store.bodies, "other", "SELECT 1", "x")
+    record(world, "query.started", "moved", {"sealed": sealed})
+    record(world, "query.started", "junk", {"sealed": "AAAA"})
+    record(world, "query.answered", "alone", {"rows": 3})
+    world.ingest(logs("2025-02-01"))
+    world.execute(events.update().where(events.c.subject == "query:junk").values(body="{"))
+    report = audit_access(world.store, now=at("2025-03-03", 13))
+    assert found(report) == {
+        "no_purpose": ["query:bare"],
+        "record_changed": ["query:moved", "query:junk"],
+        "not_announced": ["query:alone"],
+    }
+    assert "no_outcome" in notices(audit_access(world.store, now=at("2025-03-09")))
+
+
+def test_unusual_access(world: World) -> None:
+    for number in range(70):
+        sealed = seal_words(world.store.bodies, f"q{number}", "SELECT 1", "x")
+        record(world, "query.started", f"q{number}", {"sealed": sealed}, hour=23)
+        record(world, "query.answered", f"q{number}", {"rows": 500_000 if number == 3 else 10}, hour=23)
+    report = audit_access(world.store)
+    assert found(report) == {}
+    assert notices(report) == {"many_rows", "at_night", "burst"}
+    assert json.dumps(report.as_json())
