@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO ?= demo
 
-.PHONY: faults softhsm services services-down test-services model kills run test test-slow lint lock clean help
+.PHONY: fuzz faults softhsm services services-down test-services model kills run test test-slow lint lock clean help
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -62,6 +62,10 @@ softhsm:
 # Let every write, sync, rename, link and deletion of a run fail in turn (EVERY=K: every Kth).
 faults: $(STAMP)
 	$(BIN)/python -m tests.faults.sweep --every $(or $(EVERY),1)
+
+# Fuzz what parses files, for SECONDS.
+fuzz: $(STAMP)
+	$(BIN)/python -m tests.faults.fuzz --seconds $(or $(SECONDS),600)
 
 lock: $(STAMP)
 	$(BIN)/python -m pip install --quiet uv
