@@ -13,6 +13,6 @@ def test_seeds_are_well_formed_and_every_cut_of_them_is_refused(target: str) -> 
     call, begin = seeds(target)
     for data in begin:
         call(data)
-        for length in range(0, min(len(data), 400), 7):
+        for length in range(0, min(len(data), 100), 3):
             with pytest.raises(LiucunError):
                 call(data[:length])
