@@ -95,6 +95,23 @@ flink_java() {
         "-Dlog4j.configurationFile=$FOLDER/conf/log4j.properties" -cp "$FOLDER/python/pyflink/lib/*" "$@" --configDir "$FOLDER/conf"
 }
 
+# Workers open the store themselves: its passphrase (of stores for tests: made here) and the S3 server's credentials.
+worker_settings() {
+    if [ -z "${LIUCUN_PASSPHRASE:-}${LIUCUN_PASSPHRASE_FILE:-}" ]; then
+        secret passphrase >/dev/null
+        export LIUCUN_PASSPHRASE_FILE="$FOLDER/passphrase"
+    fi
+    if [ -z "${AWS_ACCESS_KEY_ID:-}" ] && [ -s "$SERVICES/s3/env" ]; then
+        . "$SERVICES/s3/env"
+        export AWS_ACCESS_KEY_ID=${LIUCUN_TEST_S3_ACCESS_KEY:-} AWS_SECRET_ACCESS_KEY=${LIUCUN_TEST_S3_SECRET_KEY:-}
+        export AWS_EC2_METADATA_DISABLED=true
+    fi
+    if [ -z "${LIUCUN_TEST_KAFKA_PASSWORD:-}" ] && [ -s "$SERVICES/kafka/env" ]; then
+        . "$SERVICES/kafka/env"
+        export LIUCUN_TEST_KAFKA_PASSWORD
+    fi
+}
+
 start_part() {
     running "$1" >/dev/null && return 0
     case "$1" in
@@ -107,7 +124,7 @@ start_part() {
             --artifact-port "$(free_port artifact-port)" --expansion-port "$(free_port expansion-port)" \
             --artifacts-dir "$FOLDER/artifacts"
         ;;
-    workers) launch workers "$PYTHON" -m pipelines.runners.worker_pool --port "$(free_port workers-port)" ;;
+    workers) (cd "$PROJECT" && worker_settings && launch workers "$PYTHON" -m pipelines.runners.worker_pool --port "$(free_port workers-port)") ;;
     *) fail "there is no part \"$1\"; parts: ${PARTS[*]}" ;;
     esac
 }
@@ -120,7 +137,7 @@ start_server() {
     for part in "${PARTS[@]}"; do start_part "$part"; done
     publish "LIUCUN_TEST_FLINK=127.0.0.1:$(cat "$FOLDER/port")" \
         "LIUCUN_TEST_FLINK_JOB_SERVER=127.0.0.1:$(cat "$FOLDER/jobserver-port")" \
-        "LIUCUN_TEST_FLINK_WORKERS=127.0.0.1:$(cat "$FOLDER/workers-port")" "LIUCUN_TEST_FLINK_SCRIPT=$HERE/flink.sh"
+        "LIUCUN_TEST_FLINK_WORKERS=127.0.0.1:$(cat "$FOLDER/workers-port")" "LIUCUN_TEST_FLINK_PASSPHRASE_FILE=$FOLDER/passphrase"
 }
 
 # The cluster has its slots, and the job server and the pool listen.

@@ -43,13 +43,17 @@ class Cluster:
         """
         return int(self._get("/overview")["slots-total"])
 
-    def job(self, name: str) -> ClusterJob | None:
-        """The newest job of this name, None when the job manager knows none. Raises as ``slots``."""
-        found = [
+    def jobs(self, prefix: str = "") -> list[ClusterJob]:
+        """Jobs whose names begin so, ended ones included. Raises as ``slots``."""
+        return [
             ClusterJob(item["jid"], item["name"], item["state"], int(item["start-time"]))
             for item in self._get("/jobs/overview")["jobs"]
-            if item["name"] == name
+            if item["name"].startswith(prefix)
         ]
+
+    def job(self, name: str) -> ClusterJob | None:
+        """The newest job of this name, None when the job manager knows none. Raises as ``slots``."""
+        found = [job for job in self.jobs(name) if job.name == name]
         return max(found, key=lambda job: (job.alive, job.began), default=None)
 
     def root_cause(self, job: ClusterJob) -> str | None:

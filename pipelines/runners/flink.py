@@ -6,6 +6,7 @@ availability, an upgrade or a changed parallelism need no savepoint: whatever st
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import socket
 import threading
@@ -37,6 +38,8 @@ LOST_SECONDS: Final = 5.0
 START_SECONDS: Final = 120.0
 """How long the first submission may take until the job runs."""
 
+END_SECONDS: Final = 30.0
+
 _QUIET = ("apache_beam", "apache_beam.options.pipeline_options", "apache_beam.runners.portability.portable_runner")
 _LOG = logging.getLogger(__name__)
 
@@ -63,7 +66,9 @@ class FlinkJob:
             )
         self.summary = RunSummary()
         self.problems: list[str] = []
-        self.submissions = 0
+        self._names: list[str] = []
+        whose = "\n".join([str(store.root.resolve()), *sorted(spec.name for spec in specs)])
+        self._prefix = f"liucun-{hashlib.sha256(whose.encode()).hexdigest()[:10]}-"
         self._store = store
         self._specs = {spec.name: spec for spec in specs}
         self._flink = flink
@@ -90,12 +95,13 @@ class FlinkJob:
         self._began = datetime.now(UTC)
         # An archive whose history was changed takes nothing in: its cursors may be wrong too.
         self._store.log.keep()
+        self._end(self._cluster.jobs(self._prefix))
         self._check_parts()
-        name = self._submit()
+        self._submit()
         try:
-            self._watch(name, progress)
+            self._watch(progress)
         finally:
-            self._end(name)
+            self._end(self._ours())
             self._count()
             self._cluster.close()
             self._lag.close()
@@ -120,9 +126,9 @@ class FlinkJob:
                     cure="Start it, or correct its address in [flink]; docs/deploy-flink.md shows the parts.",
                 ) from error
 
-    def _submit(self) -> str:
+    def _submit(self) -> None:
         job = uuid.uuid4().hex[:12]
-        name = f"liucun-{job}"
+        name = f"{self._prefix}{job}"
         register_coders()
         for logger in _QUIET:
             logging.getLogger(logger).setLevel(logging.ERROR)
@@ -138,8 +144,7 @@ class FlinkJob:
                 f"The job could not be submitted through {self._flink.job_server}: {error}",
                 cure="Look into the job server's log; its Flink version must be the cluster's.",
             ) from error
-        self.submissions += 1
-        return name
+        self._names.append(name)
 
     def _options(self, name: str) -> Any:
         flink = self._flink
@@ -160,24 +165,27 @@ class FlinkJob:
 
     # Watching
 
-    def _watch(self, name: str, progress: Callable[[RunSummary, int], None] | None) -> None:
-        reported, missing, ran = 0.0, None, False
-        started = time.monotonic()
+    def _watch(self, progress: Callable[[RunSummary, int], None] | None) -> None:
+        reported, missing, ever, seen = 0.0, None, False, False
+        submitted = time.monotonic()
         while not self._over():
             self._stop.wait(POLL_SECONDS)
-            if time.monotonic() - reported < REPORT_SECONDS:
+            now = time.monotonic()
+            if now - reported < REPORT_SECONDS:
                 continue
-            reported = time.monotonic()
+            reported = now
             self._store.log.keep(ending=False)
-            job = self._look(name)
+            job = self._look(self._names[-1])
             if job is not None and job.alive:
-                ran, missing = ran or job.state == "RUNNING", None
-            elif not ran and time.monotonic() - started > START_SECONDS:
+                seen, missing = True, None
+                ever = ever or job.state == "RUNNING"
+            elif not ever and (job is not None or now - submitted > START_SECONDS):
                 raise self._failed(job)
             else:
-                missing = missing or time.monotonic()
-                if ran and time.monotonic() - missing >= LOST_SECONDS:
-                    name, missing = self._again(name), None
+                missing = missing or now
+                # The cluster shows a job some seconds after its submission.
+                if now - missing >= (LOST_SECONDS if seen or job is not None else START_SECONDS):
+                    missing, seen = None, seen and not self._again()
             waiting = self._waiting()
             if progress:
                 self._count()
@@ -193,17 +201,18 @@ class FlinkJob:
             self._problem(error.what)
             return None
 
-    def _again(self, name: str) -> str:
-        """Submit the job anew once the whole cluster answers; the old name until then."""
+    def _again(self) -> bool:
+        """Submit the job anew if the whole cluster answers and does not know it; says whether it did."""
         try:
             self._check_parts()
-            if (job := self._cluster.job(name)) is not None and job.alive:
-                return name
-            self._problem(f"the cluster lost the job {name}; it was submitted anew")
-            return self._submit()
+            if (job := self._cluster.job(self._names[-1])) is not None and job.alive:
+                return False
+            self._submit()
         except LiucunError as error:
             self._problem(error.what)
-            return name
+            return False
+        self._problem(f"the cluster lost the job {self._names[-2]}; it was submitted anew")
+        return True
 
     def _failed(self, job: ClusterJob | None) -> LiucunError:
         cause = self._cluster.root_cause(job) if job is not None else None
@@ -220,16 +229,29 @@ class FlinkJob:
             self._problem(error.what)
             return None
 
-    def _end(self, name: str) -> None:
-        """Cancel the job: every batch is committed or not at all, so there is nothing to wait for."""
-        job = self._look(name)
-        if job is not None and job.alive:
-            if cause := self._cluster.root_cause(job):
-                self._problem(f"the job restarted at least once: {cause}")
-            self._cluster.cancel(job)
-            deadline = time.monotonic() + 30.0
-            while (job := self._look(name)) is not None and job.alive and time.monotonic() < deadline:
-                time.sleep(POLL_SECONDS)
+    def _ours(self) -> list[ClusterJob]:
+        return [job for name in self._names if (job := self._look(name)) is not None]
+
+    def _end(self, jobs: list[ClusterJob]) -> None:
+        """Cancel jobs: every batch is committed or not at all, so there is nothing to wait for.
+
+        One that an earlier run of the same sources left behind would do the same work beside this one, to no harm but
+        in its way.
+        """
+        found = [job for job in jobs if job.alive]
+        for job in found:
+            try:
+                if cause := self._cluster.root_cause(job):
+                    self._problem(f"the job restarted at least once: {cause}")
+                self._cluster.cancel(job)
+            except LiucunError as error:
+                self._problem(f"the job {job.name} may still run: {error.what}")
+        until = time.monotonic() + END_SECONDS
+        while any((now := self._look(old.name)) is not None and now.alive for old in found):
+            if time.monotonic() > until:
+                self._problem(f"the cluster has not ended the job after {END_SECONDS:.0f} s; look at its job manager")
+                return
+            time.sleep(POLL_SECONDS)
 
     def _problem(self, what: str) -> None:
         if what not in self.problems:

@@ -26,6 +26,7 @@ from pipelines.sources.kafka_settings import KafkaSettings, client_config, consu
 
 ANSWER_SECONDS: Final = 10.0
 """How long a question to the brokers may take."""
+IDENTITY_SECONDS: Final = 3.0
 _MOST_MESSAGES: Final = 10_000
 _STEP_SECONDS: Final = 0.05
 _REFUSED: Final = {
@@ -73,6 +74,7 @@ class KafkaReader:
         self._topics = settings.topics
         self._open: dict[Key, _Open] = {}
         self._failure: KafkaError | None = None
+        self._tells_ids = True
         quiet = {"error_cb": self._failed, "logger": _SILENT}
         self._consumer = Consumer(consumer_config(settings, queued_bytes=2 * batch_bytes) | quiet)
         self._admin = AdminClient(client_config(settings) | quiet)
@@ -247,19 +249,19 @@ class KafkaReader:
         )
 
     def _topic_ids(self, topics: list[str]) -> dict[str, str]:
-        """Ids of topics; brokers before 2.8, and some services, tell none."""
-        if not topics:
+        """Ids of topics; brokers before 2.8, and some services, tell none: they are asked once only."""
+        if not topics or not self._tells_ids:
             return {}
         found: dict[str, str] = {}
-        for topic, future in self._admin.describe_topics(
-            TopicCollection(topics), request_timeout=ANSWER_SECONDS
-        ).items():
+        asked = self._admin.describe_topics(TopicCollection(topics), request_timeout=IDENTITY_SECONDS)
+        for topic, future in asked.items():
             try:
                 shown = str(future.result(ANSWER_SECONDS).topic_id)
             except (KafkaException, TimeoutError):
                 continue
             if shown.strip("A=") and shown != "None":
                 found[topic] = shown
+        self._tells_ids = bool(found)
         return found
 
 

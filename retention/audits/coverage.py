@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from errors import IntegrityError
+from retention.audits.losses import Loss, covers, known_losses, report_losses
 from retention.audits.report import AuditReport, Severity, Span
 from retention.audits.subject import Progress, Subject, no_progress, within
 from retention.catalogue.tables import batches, partitions, ranges, retired_segments, segment_places, segments
@@ -28,8 +29,10 @@ def audit_coverage(subject: Subject, *, span: Span | None = None, progress: Prog
     report = AuditReport("coverage", datetime.now(UTC), span or Span())
     with subject.catalogue.read() as connection:
         _count(connection, report)
-        _contiguity(connection, report)
-        _cursors(connection, report)
+        losses = known_losses(connection)
+        report_losses(losses, report)
+        _contiguity(connection, report, losses)
+        _cursors(connection, report, losses)
         _batch_counts(connection, report)
         _segment_counts(connection, report)
         _open_ranges(connection, report)
@@ -67,7 +70,7 @@ def _count(connection: sa.Connection, report: AuditReport) -> None:
     )
 
 
-def _contiguity(connection: sa.Connection, report: AuditReport) -> None:
+def _contiguity(connection: sa.Connection, report: AuditReport, losses: list[Loss]) -> None:
     """Each batch begins where the one before it ended; the first at 0."""
     b = batches.c
     before = sa.func.lag(b.end).over(partition_by=(b.source, b.partition), order_by=b.start)
@@ -79,6 +82,8 @@ def _contiguity(connection: sa.Connection, report: AuditReport) -> None:
         sa.or_(f.start != f.expected, f.end <= f.start), within(report.span, f.committed_at)
     )
     for row in connection.execute(broken.order_by(f.source, f.partition, f.start)):
+        if row.start > row.expected and covers(losses, row.source, row.partition, row.expected, row.start):
+            continue
         if row.start > row.expected:
             where = _where(row.source, row.partition, row.expected, row.start)
             report.add("gap", where, f"{row.start - row.expected} offsets were never committed.")
@@ -89,7 +94,7 @@ def _contiguity(connection: sa.Connection, report: AuditReport) -> None:
             report.add("batch_empty", _where(row.source, row.partition, row.start, row.end), "The range is empty.")
 
 
-def _cursors(connection: sa.Connection, report: AuditReport) -> None:
+def _cursors(connection: sa.Connection, report: AuditReport, losses: list[Loss]) -> None:
     """A partition's cursor stands where its last batch ended, and every batch has its partition."""
     p, b = partitions.c, batches.c
     last = sa.select(b.source, b.partition, sa.func.max(b.end).label("end")).group_by(b.source, b.partition).subquery()
@@ -101,6 +106,8 @@ def _cursors(connection: sa.Connection, report: AuditReport) -> None:
         .where(p.cursor != reached)
     )
     for row in connection.execute(astray.order_by(p.source, p.partition)):
+        if row.cursor > row.end and covers(losses, row.source, row.partition, row.end, row.cursor):
+            continue
         report.add(
             "cursor_astray",
             _where(row.source, row.partition),

@@ -19,11 +19,13 @@ import tempfile
 import threading
 import time
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
+from pipelines.runners.cluster import Cluster as FlinkCluster
 from tests.services import servers
 
 ILLEGAL_EVERY = 100
@@ -119,7 +121,13 @@ class Trial:
         return json.loads(done.stdout)
 
     def create(self) -> None:
-        """Make the store, with its source and its cluster."""
+        """Make the store, with its source and its cluster; end what other tests left on the cluster."""
+        cluster = FlinkCluster(self.cluster.flink)
+        for job in cluster.jobs("liucun-"):
+            if job.alive:
+                cluster.cancel(job)
+        servers.wait_until("the end of other jobs", lambda: not any(job.alive for job in cluster.jobs("liucun-")), 60)
+        cluster.close()
         command = [sys.executable, "-m", "liucun", "init", "--store", str(self.store)]
         subprocess.run(command, env=self.env, check=True, capture_output=True)
         self.declare()
@@ -176,6 +184,19 @@ checkpoint_seconds = 2
         self.log += [line for line in err.splitlines() if line.startswith("liucun:")]
         return dict(json.loads(out))
 
+    def __enter__(self) -> Trial:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave no run behind, whatever happened: it would hold its place on the cluster for good."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.communicate(timeout=60)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.communicate()
+
     def stop(self) -> dict[str, Any]:
         """End a following run by signal."""
         assert self.process is not None
@@ -219,32 +240,56 @@ checkpoint_seconds = 2
         assert coverage["ok"], coverage
         return {"archive": archive, "tickets": tickets[0]["n"], "coverage": coverage["checked"]}
 
-    def recovery(self, seconds: float = 120) -> float:
-        """Seconds until something is committed again."""
-        began, before = time.monotonic(), self.committed()
-        self.wait(before + 1, seconds)
-        return time.monotonic() - began
+
+@dataclass
+class Watch:
+    """Samples how much is committed, to tell how long nothing was."""
+
+    trial: Trial
+    samples: list[tuple[float, int]] = field(default_factory=list)
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        while not self._stop.wait(0.2):
+            self.samples.append((time.monotonic(), self.trial.committed()))
+
+    def __enter__(self) -> Watch:
+        self._thread = threading.Thread(target=self.run)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def standstill(self, begin: float, end: float) -> float:
+        """The longest time between two commits of a span, in seconds."""
+        moves = [begin]
+        for (_, before), (at, now) in pairwise(self.samples):
+            if begin <= at <= end and now > before:
+                moves.append(at)
+        return max(b - a for a, b in pairwise([*moves, end]))
 
 
-def disturb(trial: Trial, kills: dict[str, int], kafka_restarts: int, pause: float, seed: int) -> list[str]:
-    """Kill and start parts in random order; every part is given time to come back."""
+def disturb(trial: Trial, watch: Watch, kills: dict[str, int], kafka_restarts: int, pause: float, seed: int) -> None:
+    """Kill and start parts in random order; each is given time to come back before the next."""
     rng = random.Random(seed)
     plan = [part for part, count in kills.items() for _ in range(count)] + ["kafka"] * kafka_restarts
     rng.shuffle(plan)
-    said = []
     for part in plan:
-        time.sleep(rng.uniform(0.5, 1.0) * pause)
-        before = trial.committed()
+        time.sleep(rng.uniform(0, 3))
+        before, at = trial.committed(), time.monotonic()
         if part == "kafka":
             servers.control("kafka", "restart")
         else:
             flink(part, "kill")
             time.sleep(rng.uniform(0.1, 2.0))
             flink(part, "start")
-        took = trial.recovery()
-        said.append(f"{part:12} at {before:>9,} records; committing again {took:5.1f} s after its start")
-        print(said[-1], flush=True)
-    return said
+        time.sleep(pause)
+        trial.wait(trial.committed() + 1)
+        still = watch.standstill(at, time.monotonic())
+        name = {"main": "job manager"}.get(part, part)
+        print(f"{name:12} at {before:>9,} records; the longest time without a commit {still:5.1f} s", flush=True)
 
 
 def main() -> None:
@@ -256,27 +301,33 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=10_000, help="records a second that are written to Kafka")
     parser.add_argument("--kill", action="append", default=[], metavar="PART=TIMES")
     parser.add_argument("--kafka-restarts", type=int, default=0)
-    parser.add_argument("--pause", type=float, default=6.0)
+    parser.add_argument("--pause", type=float, default=30.0, help="seconds that a part is given to come back")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     cluster = Cluster.running()
     topic = create_topic(cluster.kafka, given.partitions)
     kills = {part: int(count) for part, _, count in (item.partition("=") for item in given.kill)}
-    with tempfile.TemporaryDirectory() as folder:
-        trial = Trial(cluster, Path(folder) / "store", topic, given.parallelism)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Trial(cluster, Path(folder) / "store", topic, given.parallelism) as trial,
+    ):
         trial.create()
         numbers = range(given.records)
+        head = numbers[: len(numbers) // 100]
+        produce(cluster.kafka, topic, head, partitions=given.partitions)
+        began = time.monotonic()
+        trial.start("--follow")
+        trial.wait(len(head))
+        print(f"the first {len(head):,} committed after {time.monotonic() - began:.1f} s", flush=True)
+        began = time.monotonic()
         writer = threading.Thread(
             target=produce,
-            args=(cluster.kafka, topic, numbers),
+            args=(cluster.kafka, topic, numbers[len(head) :]),
             kwargs={"partitions": given.partitions, "rate": given.rate},
         )
         writer.start()
-        began = time.monotonic()
-        trial.start("--follow")
-        trial.wait(1)
-        print(f"first commit after {time.monotonic() - began:.1f} s", flush=True)
-        disturb(trial, kills, given.kafka_restarts, given.pause, given.seed)
+        with Watch(trial) as watch:
+            disturb(trial, watch, kills, given.kafka_restarts, given.pause, given.seed)
         writer.join()
         written = time.monotonic()
         trial.wait(given.records)
