@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -29,6 +29,7 @@ from tickets.weights import weight_of
 
 _LOOK_UP = 500
 ACTOR = "system:detect"
+_HIT_COLUMNS = ("rule", "category", "subtype", "severity", "start", "end", "score", "version")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +108,15 @@ def prepare(
     ``disposal_minutes`` is the target from detection to disposal.
     """
     at = _Moment(timestamp(now), timestamp(now + timedelta(minutes=disposal_minutes)))
-    sketcher = Sketcher(bodies)
     grouped: dict[str, list[ContentFinding]] = {}
     for content in contents:
         grouped.setdefault(_key(bodies, content), []).append(content)
-    return PreparedFindings(
-        tuple(_prepared(bodies, sketcher, key, group, at) for key, group in grouped.items()), bodies, at.now
+    sketches = Sketcher(bodies).sketches([group[0].text for group in grouped.values()])
+    ready = (
+        _prepared(bodies, sketch, key, group, at)
+        for sketch, (key, group) in zip(sketches, grouped.items(), strict=True)
     )
+    return PreparedFindings(tuple(ready), bodies, at.now)
 
 
 def open_or_extend(connection: sa.Connection, prepared: PreparedFindings) -> OpenedCounts:
@@ -190,7 +193,9 @@ def _key(bodies: Bodies, content: ContentFinding) -> str:
     return bodies.blind(json.dumps([content.source, *place]), "ticket content")
 
 
-def _prepared(bodies: Bodies, sketcher: Sketcher, key: str, group: Sequence[ContentFinding], at: _Moment) -> _Content:
+def _prepared(
+    bodies: Bodies, sketch: Sketch | None, key: str, group: Sequence[ContentFinding], at: _Moment
+) -> _Content:
     first = group[0]
     hits = [hit for content in group for hit in content.findings]
     worst = max(hits, key=lambda hit: (hit.severity, hit.score))
@@ -234,7 +239,7 @@ def _prepared(bodies: Bodies, sketcher: Sketcher, key: str, group: Sequence[Cont
     }
     rows = tuple(
         {
-            **{name: value for name, value in asdict(hit).items() if name != "matched"},
+            **{name: getattr(hit, name) for name in _HIT_COLUMNS},
             "partition": content.partition,
             "offset": content.offset,
             "field": content.field,
@@ -246,7 +251,7 @@ def _prepared(bodies: Bodies, sketcher: Sketcher, key: str, group: Sequence[Cont
         (blind, hit.rule, hit.version) for blind, content in zip(blinds, group, strict=True) for hit in content.findings
     )
     sealed = bodies.seal(body, ticket_context(_number(key, 1)))
-    return _Content(key, row, body, sealed, rows, reasons, sketcher.sketch(first.text))
+    return _Content(key, row, body, sealed, rows, reasons, sketch)
 
 
 def channel_of(rule: str) -> Channel:

@@ -27,6 +27,8 @@ SHORTEST: Final = 8
 LONGEST: Final = 20_000
 ALIKE: Final = 0.65
 """Share of equal values from which two texts count as near-identical."""
+_TOGETHER: Final = 8_192
+"""Characters computed at once: bounds the memory of a step at about 12 MB."""
 
 _U64 = npt.NDArray[np.uint64]
 
@@ -53,18 +55,44 @@ class Sketcher:
 
     def sketch(self, text: str) -> Sketch | None:
         """The sketch of a text; None when it is too short to be compared."""
-        points = np.frombuffer(normalised(text).encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.uint64)
-        if len(points) < SHORTEST:
-            return None
-        pairs = np.unique((points[:-1] << np.uint64(32)) | points[1:])
+        return self.sketches([text])[0]
+
+    def sketches(self, texts: Sequence[str]) -> list[Sketch | None]:
+        """The sketches of texts, computed together; None for each that is too short."""
+        points = [_points(text) for text in texts]
+        found: list[Sketch | None] = [None] * len(texts)
+        part: list[int] = []
+        size = 0
+        for number, own in enumerate(points):
+            if len(own) < SHORTEST:
+                continue
+            part.append(number)
+            size += len(own)
+            if size >= _TOGETHER:
+                self._fill(found, points, part)
+                part, size = [], 0
+        if part:
+            self._fill(found, points, part)
+        return found
+
+    def _fill(self, found: list[Sketch | None], points: Sequence[_U64], part: Sequence[int]) -> None:
+        """Sketch some texts: every pair of characters under 64 functions, the least value of each a text."""
+        pairs = np.concatenate([(points[number][:-1] << np.uint64(32)) | points[number][1:] for number in part])
+        lengths = np.array([len(points[number]) - 1 for number in part])
+        begins = np.concatenate([[0], np.cumsum(lengths)[:-1]])
         factors, added = self._functions
-        values = _mixed(pairs[:, None] * factors[None, :] + added[None, :]).min(axis=0)
-        chosen = values[: BANDS * ROWS].reshape(BANDS, ROWS)
-        folded: _U64 = np.arange(1, BANDS + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        least = np.minimum.reduceat(_mixed(pairs[:, None] * factors[None, :] + added[None, :]), begins, axis=0)
+        chosen = least[:, : BANDS * ROWS].reshape(len(part), BANDS, ROWS)
+        folded: _U64 = np.tile(np.arange(1, BANDS + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15), (len(part), 1))
         for row in range(ROWS):
-            folded = _mixed(folded ^ chosen[:, row])
-        signature = (values & np.uint64(0xFFFF)).astype("<u2").tobytes()
-        return Sketch(signature, tuple(folded.view(np.int64).tolist()))
+            folded = _mixed(folded ^ chosen[:, :, row])
+        signatures = (least & np.uint64(0xFFFF)).astype("<u2")
+        for place, number in enumerate(part):
+            found[number] = Sketch(signatures[place].tobytes(), tuple(folded[place].view(np.int64).tolist()))
+
+
+def _points(text: str) -> _U64:
+    return np.frombuffer(normalised(text).encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.uint64)
 
 
 def likeness(one: bytes, others: Sequence[bytes]) -> list[float]:

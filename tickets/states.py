@@ -116,9 +116,10 @@ TRANSITIONS: Final[dict[State, frozenset[State]]] = {
     State.ACKNOWLEDGED: frozenset({State.CLOSED, State.REVERSED}),
     State.CLOSED: frozenset({State.REVERSED}),
     State.REVERSED: frozenset(),
-    State.MERGED: frozenset(),
+    State.MERGED: frozenset({State.DISMISSED, State.CLOSED, State.REVERSED}),
 }
-"""From a state to the states that may follow. A rejected report goes back to ``disposed`` with its original date."""
+"""From a state to the states that may follow. A rejected report goes back to ``disposed`` with its original date;
+what was merged ends as the ticket that took it in does."""
 
 TO_DISPOSE: Final = (State.DETECTED, State.TRIAGE, State.CONFIRMED)
 """First part of the queue: nothing was done yet about the content."""

@@ -54,3 +54,28 @@ def detect_command(records: int, words: int, as_json: bool) -> None:
         return
     for name, value in figures.items():
         click.echo(f"{name:>36}  {value}")
+
+
+@command.command(name="tickets")
+@click.option(
+    "--tickets", type=click.IntRange(2_000, 2_000_000), default=200_000, show_default=True, help="How many tickets."
+)
+@click.option("--url", help="PostgreSQL to measure on, in a schema of its own. [default: SQLite in a temporary file]")
+@json_option
+def tickets_command(tickets: int, url: str | None, as_json: bool) -> None:
+    """The disposal queue at size: first page, filters, bulk steps on 1,000, and fifty claims of one ticket.
+
+    Medians in milliseconds; exit 1 when a target is missed.
+    """
+    import sys
+
+    from benchmarks.tickets import measure
+
+    figures = measure(tickets, url, progress=lambda text: click.echo(f"\r{text}", nl=False, err=True))
+    click.echo("", err=True)
+    if as_json:
+        print_json(figures)
+    else:
+        for name, value in figures.items():
+            click.echo(f"{name:>34}  {value}")
+    sys.exit(0 if figures["ok"] else 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -25,6 +25,7 @@ from tickets.tables import notes as note_table
 from tickets.tables import tickets as table
 
 MAX_NOTE: Final = 10_000
+ENDS: Final = (State.DISMISSED, State.CLOSED, State.REVERSED)
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,28 @@ class Steps:
                 f"The ticket {ticket.ticket_id} is {now.value} ({now.chinese}): it cannot become {state.value}.",
                 cure=f"From here it can become {', '.join(sorted(TRANSITIONS[now])) or 'nothing more'}.",
             )
+        if state in ENDS:
+            self._end_merged(connection, [ticket.ticket_id], state, kind)
         moved = {**values, "state": state.value, "part": int(part_of(state))}
         return self._write(
             connection, ticket, kind, moved, {"from": now.value, "to": state.value, **values, **(said or {})}
         )
+
+    def _end_merged(self, connection: sa.Connection, ids: Sequence[str], state: State, kind: str) -> None:
+        """What was merged into tickets ends as they do, and what was merged into that."""
+        parts = list(ids)
+        while parts:
+            c = table.c
+            chosen = sa.select(c.ticket_id).where(c.merged_into.in_(parts[:500]), c.state == State.MERGED.value)
+            found = list(connection.execute(chosen).scalars())
+            parts = parts[500:] + found
+            if not found:
+                continue
+            values = {"state": state.value, "closed_at": timestamp(), "version": c.version + 1}
+            connection.execute(table.update().where(c.ticket_id.in_(found)).values(**values))
+            body = {"from": State.MERGED.value, "to": state.value}
+            rows = [(f"ticket:{number}", body) for number in found]
+            events.append_many(connection, rows, kind=kind, actor=self.who.name)
 
     def _change(
         self,

@@ -19,7 +19,7 @@ from tickets.bodies import note_context
 from tickets.categories import below, default_decision
 from tickets.errors import TransitionError
 from tickets.queue import Filters, Ticket, list_tickets, tickets_by_id
-from tickets.recall import forget
+from tickets.recall import Reason, forget
 from tickets.states import OPEN, TRANSITIONS, Decision, State, part_of
 from tickets.steps.dating import police_columns
 from tickets.steps.reporting import ReportingSteps
@@ -117,6 +117,8 @@ class BulkSteps(ReportingSteps):
             token = self._new_id("B")
             self._write_all(connection, changes, _KINDS[action])
             done = tuple(ticket.ticket_id for ticket, _ in changes)
+            if action is BulkAction.DISMISS:
+                self._end_merged(connection, done, State.DISMISSED, _KINDS[action])
             chosen = set(done)
             if written := [note for note in notes if note["ticket_id"] in chosen]:
                 connection.execute(note_table.insert(), written)
@@ -171,13 +173,12 @@ class BulkSteps(ReportingSteps):
 
     def _prepared(
         self, action: BulkAction, ids: Sequence[str], reason: str
-    ) -> tuple[dict[str, list[tuple[str, str, str]]], list[dict[str, object]]]:
+    ) -> tuple[dict[str, list[Reason]], list[dict[str, object]]]:
         """What needs the keys, done before the transaction: blinded reasons of dismissals, sealed notes."""
-        reasons: dict[str, list[tuple[str, str, str]]] = {}
+        reasons: dict[str, list[Reason]] = {}
         if action is BulkAction.DISMISS and self.settings.dismissal_days:
             with self.catalogue.read() as connection:
-                known = [ticket.ticket_id for ticket in tickets_by_id(connection, ids)]
-                reasons = {number: reasons_of(connection, self.bodies, number) for number in known}
+                reasons = reasons_of(connection, self.bodies, ids)
         at = timestamp()
         text = reason.encode("utf-8", "replace")
         notes: list[dict[str, object]] = [

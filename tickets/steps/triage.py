@@ -11,17 +11,20 @@ import sqlalchemy as sa
 from errors import NotPermittedError, UsageError
 from retention.catalogue.tables import timestamp
 from tickets.actors import Right
-from tickets.bodies import Bodies
+from tickets.bodies import Bodies, ticket_context
 from tickets.categories import below, default_decision
 from tickets.errors import TransitionError
-from tickets.queue import Ticket, get_ticket, ticket_detail
-from tickets.recall import forget, remember
+from tickets.queue import Ticket, get_ticket
+from tickets.recall import Reason, forget, remember
 from tickets.states import OPEN, TO_DISPOSE, Decision, Measure, State
 from tickets.steps.base import Steps, as_time
 from tickets.steps.dating import due_columns, police_columns
+from tickets.tables import findings as finding_table
+from tickets.tables import tickets as table
 from tickets.tables_work import approvals
 from tickets.weights import weight_of
 
+_CHUNK = 500
 _LOOSE = (State.DETECTED, State.DISMISSED)
 
 
@@ -84,11 +87,11 @@ class TriageSteps(Steps):
         self.who.require(Right.TRIAGE)
         self._require(reason)
         with self.catalogue.read() as connection:
-            reasons = reasons_of(connection, self.bodies, ticket_id)
+            reasons = reasons_of(connection, self.bodies, [ticket_id])
         with self.catalogue.write() as connection:
             ticket = get_ticket(connection, ticket_id)
             self._note(connection, ticket_id, reason)
-            self._remember(connection, {ticket_id: reasons})
+            self._remember(connection, reasons)
             values = {**self._decided(connection, ticket), "decision": None}
             return self._move(connection, ticket, State.DISMISSED, "ticket.dismissed", values)
 
@@ -211,7 +214,7 @@ class TriageSteps(Steps):
         }
         return self._move(connection, confirmed, State.DISPOSED, "ticket.disposed", disposal)
 
-    def _remember(self, connection: sa.Connection, reasons: Mapping[str, Sequence[tuple[str, str, str]]]) -> None:
+    def _remember(self, connection: sa.Connection, reasons: Mapping[str, Sequence[Reason]]) -> None:
         if not self.settings.dismissal_days:
             return
         until = timestamp(datetime.now(UTC) + timedelta(days=self.settings.dismissal_days))
@@ -227,14 +230,20 @@ OPENED_BY_HAND = ("human:", "complaint:", "authority:", "engine:")
 """Rules of what no text detector found; their dismissals are never remembered."""
 
 
-def reasons_of(connection: sa.Connection, bodies: Bodies, ticket_id: str) -> list[tuple[str, str, str]]:
-    """(blinded text, rule, version) of every hit of a ticket that a detector found."""
-    detail = ticket_detail(connection, bodies, ticket_id)
-    texts = {(entry["field"], entry["offset"]): str(entry["text"]) for entry in detail.texts}
-    blinds = {place: bodies.blind(text, "text") for place, text in texts.items()}
-    found = {
-        (blinds[finding["field"], finding["offset"]], finding["rule"], finding["version"])
-        for finding in detail.findings
-        if (finding["field"], finding["offset"]) in blinds and not finding["rule"].startswith(OPENED_BY_HAND)
-    }
-    return sorted(found)
+def reasons_of(connection: sa.Connection, bodies: Bodies, ids: Sequence[str]) -> dict[str, list[Reason]]:
+    """Of tickets, (blinded text, rule, version) of every hit that a detector found."""
+    f = finding_table.c
+    found: dict[str, set[Reason]] = {}
+    for begin in range(0, len(ids), _CHUNK):
+        part = ids[begin : begin + _CHUNK]
+        chosen = sa.select(table.c.ticket_id, table.c.body).where(table.c.ticket_id.in_(part))
+        blinds: dict[tuple[str, str, int], str] = {}
+        for number, sealed in connection.execute(chosen):
+            for entry in json.loads(bodies.open(sealed, ticket_context(number)))["texts"]:
+                blinds[number, entry["field"], entry["offset"]] = bodies.blind(str(entry["text"]), "text")
+        hits = sa.select(f.ticket_id, f.field, f.offset, f.rule, f.version).where(f.ticket_id.in_(part))
+        for number, field, offset, rule, version in connection.execute(hits):
+            blind = blinds.get((number, field, offset))
+            if blind is not None and not rule.startswith(OPENED_BY_HAND):
+                found.setdefault(number, set()).add((blind, rule, version))
+    return {number: sorted(reasons) for number, reasons in found.items()}
