@@ -7,8 +7,14 @@ from typing import Final
 
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.migrate import migrate
+from retention.holds import tables as holds
+from retention.persons import tables as persons
+from retention.policies import tables as policies
+from retention.purge import tables as purge
 
 _SCRIPTS: Final = Path(__file__).parent / "migrations"
+TABLES: Final = (policies.metadata, holds.metadata, purge.metadata, persons.metadata)
+"""Importing them also registers which rows their events carry into the log."""
 
 
 def prepare_policies(catalogue: Catalogue) -> None:
