@@ -209,6 +209,29 @@ def test_a_move_to_sm2_and_collectors_that_cannot_read(store: Path, tmp_path: Pa
     assert rows(store) == 25
 
 
+def test_a_collector_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    """It shares objects, catalogue and period keys with the home, and has of the keys what may lie there."""
+    home, collector = tmp_path / "home", tmp_path / "collector"
+    done("init", "--store", str(home), "--key-provider", "sm2")
+    (collector / "keys").mkdir(parents=True)
+    for name in ("sm2-public.pem", "index.json"):
+        (collector / "keys" / name).write_bytes((home / "keys" / name).read_bytes())
+    (collector / "liucun.toml").write_text(
+        f'format = 1\n[archive]\nobjects = "{home}/objects"\ncatalogue = "{home}/catalogue.db"\n'
+        f'[keys]\nprovider = "sm2"\nperiods = "{home}/keys/periods.db"\n'
+    )
+    (tmp_path / "a.ndjson").write_text("".join(f'{{"text":"一条评论 {n}"}}\n' for n in range(7)))
+    source = ["--source", f"content:ndjson:{tmp_path}/a.ndjson", "--published"]
+    summary = done("run", *source, "--store", str(collector), LIUCUN_PASSPHRASE=None)
+    assert summary["records_in"] == 7
+    again = done("run", *source, "--store", str(collector), LIUCUN_PASSPHRASE=None)
+    assert again["records_in"] == 0
+    assert liucun("keys", "rotate", "--store", str(collector), LIUCUN_PASSPHRASE=None).returncode in {2, 4}
+    assert rows(home) == 7
+    audit = liucun("audit", "all", "--store", str(home))
+    assert audit.returncode == 0, audit.stdout + audit.stderr
+
+
 def test_a_move_to_a_token_and_its_wrong_pin(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
