@@ -58,6 +58,10 @@ class Steps:
     ) -> Ticket:
         """Take a ticket to another state, with its event, which says the columns and what else is ``said``."""
         now = State(ticket.state)
+        if now is State.MERGED:
+            raise TransitionError(
+                f"The ticket {ticket.ticket_id} is part of {ticket.merged_into}.", cure="Work on that one."
+            )
         if state not in TRANSITIONS[now]:
             raise TransitionError(
                 f"The ticket {ticket.ticket_id} is {now.value} ({now.chinese}): it cannot become {state.value}.",
