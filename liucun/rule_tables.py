@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 from rich.table import Table
 
+from detectors.keywords.backtest import Found, Totals
 from detectors.keywords.rules import Rule
 
 CHINESE = {"live": "启用", "shadow": "试运行", "draft": "草稿"}
@@ -45,6 +46,38 @@ def print_rules(rules: Sequence[Rule], written: Mapping[str, Rule], version: str
         category = f"{rule.category}/{rule.subtype}" if rule.subtype else rule.category
         table.add_row(rule.id, category, str(rule.severity), state, rule.version, f"{rule.file}:{rule.line}")
     wide(table)
+
+
+def print_backtest(found: Sequence[Found], totals: Totals, candidate: str, today: str) -> None:
+    """Print what a backtest found: totals, then rules, then examples."""
+    said = totals.as_json()
+    table = Table(title="Backtest 回测", title_justify="left", box=None, show_header=False, padding=(0, 2, 0, 0))
+    for name, key in (
+        ("texts read 回测文本", "texts"),
+        (f"found by the candidate 待测规则命中 ({candidate})", "candidate"),
+        (f"found by today's rules 现行规则命中 ({today})", "today"),
+        ("only by the candidate 仅待测命中", "only_candidate"),
+        ("only by today's 仅现行命中", "only_today"),
+    ):
+        table.add_row(name, f"{said[key]:,}")
+    wide(table)
+    rules = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("rule", "category", "state", "candidate", "today", "new"):
+        rules.add_column(name, no_wrap=True, justify="right" if name in ("candidate", "today", "new") else "left")
+    for one in found:
+        rules.add_row(
+            one.rule.id,
+            one.rule.category,
+            one.rule.state.value,
+            f"{one.candidate:,}",
+            f"{one.today:,}",
+            f"{one.new:,}",
+        )
+    if found:
+        wide(rules)
+    for one in found:
+        for example in one.examples:
+            Console(highlight=False, markup=False, soft_wrap=True).print(f"{one.rule.id}: {example}")
 
 
 def wide(table: Table) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from random import Random
@@ -42,6 +43,11 @@ def everyday_texts() -> pa.StringArray:
             rng = Random(f"harmless:{family.name}")
             texts.extend(dict.fromkeys(writer.write(family.template, rng) for _ in range(PER_FAMILY)))
     return pa.array(texts, pa.string())
+
+
+def samples(names: Iterable[str]) -> dict[str, pa.StringArray]:
+    """The built-in sample, and one for each ``FILE[:COLUMN]``; errors as of ``read_harmless``."""
+    return {"the built-in sample": everyday_texts(), **{name: read_harmless(name) for name in names}}
 
 
 def read_harmless(name: str) -> pa.StringArray:

@@ -148,11 +148,11 @@ def _failed(example: Example) -> Problem:
 def _words(rules: list[Rule]) -> Iterator[Problem]:
     """Words of which nothing is left, words of one character, and words that another rule has in another spelling."""
     groups = [(rule, group, group is rule.words) for rule in rules for group in _groups(rule)]
-    folded = iter(_folded([word for _, group, _ in groups for word in group]))
+    forms = iter(folded([word for _, group, _ in groups for word in group]))
     seen: dict[tuple[object, ...], tuple[Rule, str]] = {}
     for rule, group, own in groups:
         for word in group:
-            form = next(folded)
+            form = next(forms)
             if not form:
                 what = f"Nothing is left of {_short(word)} when it is normalised."
                 yield _at(rule, what, "Write it in letters.", fatal=rule.state is not State.DRAFT)
@@ -173,7 +173,8 @@ def _groups(rule: Rule) -> tuple[tuple[str, ...], ...]:
     return (rule.words, *rule.near, rule.unless, rule.allow)
 
 
-def _folded(words: list[str]) -> list[str]:
+def folded(words: list[str]) -> list[str]:
+    """Words as they are looked for: width, case, look-alikes and signs undone. Empty where nothing is left."""
     if not words:
         return []
     seen = view(*code_points(pa.array(words, pa.string())), fold_table(ALL_STEPS), repeats=False)

@@ -9,10 +9,10 @@ import click
 
 from errors import UsageError
 from liucun.cli import json_option, print_json, store_option
+from liucun.commands._rules_backtest import backtest_command
+from liucun.commands._rules_import import import_command
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from detectors.keywords.layers import Layered
 
 STATES = ("live", "shadow", "draft")
@@ -72,6 +72,9 @@ def list_command(state: str | None, category: str | None, store: Path, as_json: 
         print_json({"version": read.running.version, "rules": rules, "packs": packs})
     else:
         print_rules(shown, written, read.running.version)
+        for name, meta in sorted(read.meta.items()):
+            if meta:
+                click.echo(f"{name}: " + ", ".join(f"{key} {value}" for key, value in meta.items()))
     for problem in read.problems:
         click.echo(f"liucun: {problem}", err=True)
     refuse_faulty(read.problems)
@@ -95,18 +98,19 @@ def lint_command(paths: tuple[Path, ...], benign: tuple[str, ...], max_rate: flo
     alone: 2 %). Exit 1 when there is anything to cure.
     """
     from detectors.errors import PackLintError
+    from detectors.keywords.harmless import samples
     from detectors.keywords.lint import lint_rules
 
     read = _read(paths, store)
-    samples = _samples(benign)
+    harmless = samples(benign)
     rules = list(read.written)
-    problems = sorted({*read.problems, *lint_rules(rules, samples, max_rate)}, key=lambda p: (p.file, p.line))
+    problems = sorted({*read.problems, *lint_rules(rules, harmless, max_rate)}, key=lambda p: (p.file, p.line))
     if as_json:
         print_json(
             {
                 "ok": not problems,
                 "rules": len(rules),
-                "harmless": {name: len(texts) for name, texts in samples.items()},
+                "harmless": {name: len(texts) for name, texts in harmless.items()},
                 "max_rate": max_rate,
                 "findings": [
                     {"file": p.file, "line": p.line, "what": p.what, "cure": p.cure, "fatal": p.fatal} for p in problems
@@ -116,7 +120,7 @@ def lint_command(paths: tuple[Path, ...], benign: tuple[str, ...], max_rate: flo
     else:
         for problem in problems:
             click.echo(f"{problem.file}:{problem.line}: {problem.what}\n    {problem.cure}")
-        texts = ", ".join(f"{len(texts):,} of {name}" for name, texts in samples.items())
+        texts = ", ".join(f"{len(texts):,} of {name}" for name, texts in harmless.items())
         click.echo(f"{len(rules):,} rules, {len(problems):,} problems. Harmless texts: {texts}.")
     if problems:
         raise PackLintError(f"{len(problems):,} problems in the packs.", cure="Cure what is named above.")
@@ -177,15 +181,13 @@ def test_command(paths: tuple[Path, ...], only: str | None, store: Path, as_json
         )
 
 
+command.add_command(backtest_command)
+command.add_command(import_command)
+
+
 def _read(paths: tuple[Path, ...], store: Path) -> Layered:
     """The packs that are named, else all of the store."""
     from detectors.keywords.layers import Layers, read_layers
     from liucun.rule_layers import layers_at
 
     return read_layers(Layers(paths) if paths else layers_at(store))
-
-
-def _samples(benign: tuple[str, ...]) -> dict[str, pa.StringArray]:
-    from detectors.keywords.harmless import everyday_texts, read_harmless
-
-    return {"the built-in sample": everyday_texts(), **{name: read_harmless(name) for name in benign}}
