@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
+from pyarrow.fs import LocalFileSystem
 
 from benchmarks import traffic
 from pipelines.batches import Place, RawBatch
@@ -84,12 +85,12 @@ def sealing(archive: Archive, table: pa.Table, folder: Path) -> Comparison:
     numbers = iter(range(10_000))
 
     def bare() -> None:
-        plaintext = memoryview(encode(batch))
+        plaintext = memoryview(encode(batch)).cast("B")
         sealed = bytearray(len(plaintext) + TAG_BYTES * max(1, -(-len(plaintext) // CHUNK_BYTES)))
         cipher.seal_chunks(bytes(12), 0, plaintext, memoryview(sealed))
         archive.suite.hash(plaintext)
         archive.suite.hash(sealed)
-        LocalObjects(folder / "bare").put(f"object-{next(numbers)}", sealed)
+        LocalObjects(folder / f"bare-{archive.suite.name}").put(f"object-{next(numbers)}", sealed)
 
     return compare(
         f"seal {BATCH:,} records",
@@ -106,7 +107,7 @@ def scanning(archive: Archive, manifest: SegmentManifest, plain: Path) -> list[C
         return _table(open_segment(archive, manifest).fragment(), columns)
 
     def unsealed(columns: list[str] | None) -> pa.Table:
-        return _table(ds.ParquetFileFormat().make_fragment(str(plain)), columns)
+        return _table(ds.ParquetFileFormat().make_fragment(str(plain), LocalFileSystem()), columns)
 
     return [
         compare("scan all columns", lambda: unsealed(None), lambda: sealed(None)),
@@ -129,7 +130,7 @@ def looking_up(archive: Archive, manifest: SegmentManifest, plain: Path, table: 
     return [
         compare(
             "look up one row",
-            lambda: whole(ds.ParquetFileFormat().make_fragment(str(plain))),
+            lambda: whole(ds.ParquetFileFormat().make_fragment(str(plain), LocalFileSystem())),
             lambda: whole(open_segment(archive, manifest).fragment()),
         ),
         compare(
@@ -157,46 +158,87 @@ def chunk_sizes(chosen: Suite) -> dict[int, float]:
     return rates
 
 
-def measure(folder: Path) -> dict[str, list[Comparison]]:
-    """All comparisons of both suites, printing as they come."""
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What was measured of one suite."""
+
+    suite: str
+    implementation: str
+    comparisons: list[Comparison]
+    verify_mb_s: float
+    aead_mb_s: dict[int, float]
+
+    @property
+    def missed(self) -> list[str]:
+        """Targets that were missed, in words."""
+        scan, look_up = TARGETS[self.suite]
+        found = {item.name: item.ratio for item in self.comparisons}
+        wanted = {"scan all columns": scan, "look up one row": look_up}
+        return [f"{name}: {found[name]:.2f} x, target {limit}" for name, limit in wanted.items() if found[name] > limit]
+
+    def as_json(self) -> dict[str, object]:
+        """The figures as ``bench archive --json`` prints them."""
+        return {
+            "suite": self.suite,
+            "implementation": self.implementation,
+            "comparisons": [
+                {"name": c.name, "bare_ms": c.bare * 1e3, "sealed_ms": c.ours * 1e3, "ratio": c.ratio}
+                for c in self.comparisons
+            ],
+            "verify_mb_s": self.verify_mb_s,
+            "aead_mb_s": {str(size): rate for size, rate in self.aead_mb_s.items()},
+            "missed": self.missed,
+        }
+
+    def lines(self) -> list[str]:
+        """The figures for a reader."""
+        rows = [f"{self.suite} by {self.implementation}"]
+        for item in self.comparisons:
+            rows.append(
+                f"  {item.name:<22}{item.bare * 1e3:8.1f} ms bare{item.ours * 1e3:8.1f} ms sealed{item.ratio:7.2f} x"
+            )
+        rows.append(f"  verify in full        {self.verify_mb_s:8.0f} MB/s")
+        sizes = ", ".join(f"{size // 1024} KiB {rate:,.0f}" for size, rate in self.aead_mb_s.items())
+        rows.append(f"  AEAD by piece, MB/s   {sizes}")
+        scan, look_up = TARGETS[self.suite]
+        verdict = "; ".join(self.missed) or "met"
+        rows.append(f"  targets: scan {scan} x, look-up {look_up} x: {verdict}")
+        return rows
+
+
+def measure() -> list[Figures]:
+    """All comparisons of both suites."""
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
     table = records(ROWS)
-    plain = folder / "plain.parquet"
-    plain.write_bytes(encode(table))
-    print(f"{ROWS:,} records, {plain.stat().st_size / ROWS:.0f} bytes each as Parquet, one thread")
-    keys = PeriodKeys.open(f"sqlite:///{folder / 'periods.db'}", KeyRing.create(folder / "ring.json", "p"), create=True)
-    found = {}
-    for name in NAMES:
-        archive = Archive(LocalObjects(folder / name), keys, suite(name))
-        manifest = write_segment(
-            archive, table, record_class="content", period="2026-10", places=(SegmentPlace("b", "b", 0, 1, ROWS),)
-        )
-        found[name] = [
-            sealing(archive, table, folder),
-            *scanning(archive, manifest, plain),
-            *looking_up(archive, manifest, plain, table),
-        ]
-        print(f"\n{name} by {archive.suite.implementation}")
-        for item in found[name]:
-            print(f"  {item.name:<22}{item.bare * 1e3:8.1f} ms bare{item.ours * 1e3:8.1f} ms sealed{item.ratio:7.2f} x")
-        print(f"  verify in full        {verifying(archive, manifest):8.0f} MB/s")
-        sizes = ", ".join(f"{size // 1024} KiB {rate:,.0f}" for size, rate in chunk_sizes(archive.suite).items())
-        print(f"  AEAD by piece, MB/s   {sizes}")
-    keys.close()
+    found = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        plain = folder / "plain.parquet"
+        plain.write_bytes(encode(table))
+        ring = KeyRing.create(folder / "ring.json", "p")
+        keys = PeriodKeys.open(f"sqlite:///{folder / 'periods.db'}", ring, create=True)
+        for suite_name in NAMES:
+            archive = Archive(LocalObjects(folder / suite_name), keys, suite(suite_name))
+            manifest = write_segment(
+                archive, table, record_class="content", period="2026-10", places=(SegmentPlace("b", "b", 0, 1, ROWS),)
+            )
+            comparisons = [
+                sealing(archive, table, folder),
+                *scanning(archive, manifest, plain),
+                *looking_up(archive, manifest, plain, table),
+            ]
+            found.append(
+                Figures(
+                    suite_name,
+                    archive.suite.implementation,
+                    comparisons,
+                    verifying(archive, manifest),
+                    chunk_sizes(archive.suite),
+                )
+            )
+        keys.close()
     return found
-
-
-def main() -> None:
-    """Print the comparisons and whether they meet the targets."""
-    with tempfile.TemporaryDirectory() as folder:
-        found = measure(Path(folder))
-    for name, (scan, look_up) in TARGETS.items():
-        by_name = {item.name: item.ratio for item in found[name]}
-        print(
-            f"\n{name}: scan {by_name['scan all columns']:.2f} x (target {scan}), "
-            f"look-up {by_name['look up one row']:.2f} x (target {look_up})"
-        )
 
 
 def _table(fragment: ds.Fragment, columns: list[str] | None) -> pa.Table:
@@ -207,7 +249,3 @@ def _seconds(action: Callable[[], object]) -> float:
     start = time.perf_counter()
     action()
     return time.perf_counter() - start
-
-
-if __name__ == "__main__":
-    main()

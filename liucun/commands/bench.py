@@ -32,6 +32,27 @@ def ingest_command(records: int, as_json: bool) -> None:
         click.echo(f"{name:>26}  {value}")
 
 
+@command.command(name="archive")
+@json_option
+def archive_command(as_json: bool) -> None:
+    """The sealed archive against the same Parquet file unencrypted, on one thread.
+
+    Sealing, scanning, and looking up one row, for both suites; exit 1 when a target is missed.
+    """
+    import sys
+
+    from benchmarks.archive import measure
+
+    found = measure()
+    if as_json:
+        print_json([figures.as_json() for figures in found])
+    else:
+        for figures in found:
+            click.echo("\n".join(figures.lines()))
+    if any(figures.missed for figures in found):
+        sys.exit(1)
+
+
 @command.command(name="detect")
 @click.option(
     "--records", type=click.IntRange(10_000, 5_000_000), default=200_000, show_default=True, help="How many texts."
