@@ -43,7 +43,7 @@ def list_keys(store: Path, everything: bool, as_json: bool) -> None:
     with open_store(store) as opened:
         provider = opened.store.provider
         who = provider.description
-        ids = list(provider.key_ids) if isinstance(provider, HoldsKeys) else [who.key_id]
+        ids = list(provider.key_ids) if isinstance(provider, HoldsKeys) and who.can_unwrap else [who.key_id]
         rows = [key for key in opened.period_keys.list() if everything or key.destroyed_at is None]
         escrow = last_escrow(opened.catalogue)
         stated = statements_of(opened.store)

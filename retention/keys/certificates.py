@@ -46,9 +46,8 @@ def statements(
     settings: CertificatesSettings, provider: ProviderDescription, suite: Suite, signing: str, *, today: date
 ) -> tuple[Statement, ...]:
     """The three statements; ``signing`` names the implementation of SM2, ``today`` is a day in Shanghai."""
-    keeper = f"{provider.kind}, {provider.detail}" if provider.detail else provider.kind
     return (
-        _statement("key_protection", keeper, settings.key_protection, provider.kind in IN_PRODUCTS, today),
+        key_protection(settings, provider, today=today),
         _statement(
             "bulk_encryption",
             f"{suite.name} by {suite.implementation}",
@@ -58,6 +57,12 @@ def statements(
         ),
         _statement("signing", f"Ed25519 by cryptography, SM2 by {signing}", settings.signing, False, today),
     )
+
+
+def key_protection(settings: CertificatesSettings, provider: ProviderDescription, *, today: date) -> Statement:
+    """The statement about who keeps the top key."""
+    keeper = f"{provider.kind}, {provider.detail}" if provider.detail else provider.kind
+    return _statement("key_protection", keeper, settings.key_protection, provider.kind in IN_PRODUCTS, today)
 
 
 def uncertified(found: tuple[Statement, ...]) -> tuple[Statement, ...]:

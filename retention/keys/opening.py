@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from errors import SettingsError
+from retention.keys.certificates import key_protection
 from retention.keys.keyring import KeyRing
-from retention.keys.provider import KeyProvider
+from retention.keys.provider import UNCERTIFIED, Certifiable, KeyProvider
 from retention.keys.settings import KeySettings, ProviderKind, Sm2Settings
 
 Secret = Callable[[], str]
@@ -23,7 +26,10 @@ def open_provider(
         SettingsError: the provider's section is missing.
         KeyAccessError: the provider's key, device, service or secret is missing or wrong.
     """
-    chosen = kind or settings.provider
+    return _certified(_open(root, settings, secret, kind or settings.provider), settings)
+
+
+def _open(root: Path, settings: KeySettings, secret: Secret, chosen: ProviderKind) -> KeyProvider:
     if chosen == "keyring":
         return KeyRing.open(root / settings.keyring, secret())
     if chosen == "sm2":
@@ -76,5 +82,14 @@ def create_provider(
     if chosen == "pkcs11" and settings.pkcs11:
         from retention.keys.pkcs11_token import Pkcs11Token
 
-        return Pkcs11Token.open(settings.pkcs11, secret(), create=True)
+        return _certified(Pkcs11Token.open(settings.pkcs11, secret(), create=True), settings)
     return open_provider(root, settings, secret, kind=chosen)
+
+
+def _certified(provider: KeyProvider, settings: KeySettings) -> KeyProvider:
+    """Let a provider say what the settings state of its product, if that counts today."""
+    if isinstance(provider, Certifiable):
+        today = datetime.now(ZoneInfo("Asia/Shanghai")).date()
+        found = key_protection(settings.certificates, provider.description, today=today)
+        provider.certification = found.certificate if found.certified else UNCERTIFIED
+    return provider

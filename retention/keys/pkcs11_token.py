@@ -24,7 +24,7 @@ from pkcs11 import exceptions as refusals
 
 from errors import UsageError
 from retention.errors import KeyProviderError, KeyRefusedError, WrongPassphraseError
-from retention.keys.provider import ProviderDescription
+from retention.keys.provider import UNCERTIFIED, ProviderDescription
 from retention.keys.settings import Pkcs11Settings
 from retention.keys.wrapped import Wrapped
 
@@ -65,6 +65,7 @@ class Pkcs11Token:
     """A ``KeyProvider``. Safe for threads: a token's session does one thing at a time."""
 
     def __init__(self, settings: Pkcs11Settings, login: _Login) -> None:
+        self.certification = UNCERTIFIED
         self._settings = settings
         self._login: _Login | None = login
         self._token = login.token
@@ -110,6 +111,7 @@ class Pkcs11Token:
         made = f"{_words(self._token.manufacturer_id)} {_words(self._token.model)}, serial {_words(self._token.serial)}"
         return ProviderDescription(
             kind=KIND,
+            certification=self.certification,
             key_id=self._label(self._current()),
             detail=f"token {self._settings.token} ({made.strip()}), AES-256-GCM on the token",
         )

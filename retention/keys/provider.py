@@ -66,3 +66,10 @@ def close_provider(provider: KeyProvider) -> None:
     """Give back what a provider holds, if it holds anything."""
     if isinstance(provider, Closes):
         provider.close()
+
+
+@runtime_checkable
+class Certifiable(Protocol):
+    """A provider whose keys lie in somebody else's product, which may be an approved one."""
+
+    certification: str

@@ -16,7 +16,7 @@ from typing import Final
 
 from retention.crypto.suites import suite
 from retention.errors import KeyRefusedError
-from retention.keys.provider import ProviderDescription
+from retention.keys.provider import UNCERTIFIED, ProviderDescription
 from retention.keys.sdf_library import BLOCK, REFUSED, SdfError, SdfLibrary, SdfSession
 from retention.keys.settings import SdfSettings
 from retention.keys.wrapped import Wrapped
@@ -28,6 +28,7 @@ class SdfDevice:
     """A ``KeyProvider``. The key-encryption key is made with the device's own tools; rotation means another index."""
 
     def __init__(self, settings: SdfSettings, library: SdfLibrary) -> None:
+        self.certification = UNCERTIFIED
         self._settings = settings
         self._library = library
         self._lock = threading.Lock()
@@ -54,6 +55,7 @@ class SdfDevice:
         info = self._info
         return ProviderDescription(
             kind=KIND,
+            certification=self.certification,
             key_id=self._key_id,
             detail=f"GM/T 0018 device {info.name} of {info.issuer}, serial {info.serial}, SM4 in the device",
         )

@@ -22,7 +22,7 @@ from tencentcloud.kms.v20190118.kms_client import KmsClient
 
 from retention.crypto.suites import suite
 from retention.errors import KeyProviderError, KeyRefusedError
-from retention.keys.provider import ProviderDescription
+from retention.keys.provider import UNCERTIFIED, ProviderDescription
 from retention.keys.settings import TencentKmsSettings
 from retention.keys.wrapped import Wrapped
 
@@ -51,6 +51,7 @@ class TencentKms:
     """A ``KeyProvider``. The key is made in the KMS console, and rotated there."""
 
     def __init__(self, settings: TencentKmsSettings, client: KmsClient) -> None:
+        self.certification = UNCERTIFIED
         self._settings = settings
         self._client = client
 
@@ -86,6 +87,7 @@ class TencentKms:
         """See ``KeyProvider``."""
         return ProviderDescription(
             kind=KIND,
+            certification=self.certification,
             key_id=self._settings.key_id,
             detail=f"Tencent Cloud KMS, {self._settings.region}, {urlsplit(self._settings.endpoint).netloc}",
         )

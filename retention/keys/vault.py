@@ -16,7 +16,7 @@ from typing import Any, Final
 import httpx
 
 from retention.errors import KeyProviderError, KeyRefusedError
-from retention.keys.provider import ProviderDescription
+from retention.keys.provider import UNCERTIFIED, ProviderDescription
 from retention.keys.settings import VaultSettings
 from retention.keys.wrapped import Wrapped
 
@@ -30,6 +30,7 @@ class VaultTransit:
     """A ``KeyProvider``. The key is made by Vault's administrator."""
 
     def __init__(self, settings: VaultSettings, client: httpx.Client) -> None:
+        self.certification = UNCERTIFIED
         self._settings = settings
         self._client = client
 
@@ -67,6 +68,7 @@ class VaultTransit:
         """See ``KeyProvider``."""
         return ProviderDescription(
             kind=KIND,
+            certification=self.certification,
             key_id=self._settings.key,
             detail=f"transit engine {self._settings.mount} at {self._settings.address}",
         )
