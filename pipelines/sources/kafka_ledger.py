@@ -88,7 +88,8 @@ class Ledger:
             if same and newest.cursor <= high:
                 self.seen(newest.partition, place.topic_id or known_id, high)
                 return Position(place, newest.partition, newest.cursor), None
-            loss = self._replaced(newest, seen)
+            why = "the topic now ends before the cursor" if same else "the topic was deleted and made anew"
+            loss = self._replaced(newest, seen, why)
         generation = 1 if newest is None else newest.generation + 1
         return self._enter(place, generation, low, high), loss
 
@@ -151,10 +152,10 @@ class Ledger:
         except BatchGapError:
             return
 
-    def _replaced(self, old: progress.Partition, seen: int) -> Loss | None:
+    def _replaced(self, old: progress.Partition, seen: int, why: str) -> Loss | None:
         p = partition_table.c
         end = seen if seen > old.cursor else None
-        loss = Loss(old.partition, old.cursor, end, "the topic was deleted and made anew")
+        loss = Loss(old.partition, old.cursor, end, why)
         with self._catalogue.write() as connection:
             finished = connection.execute(
                 partition_table.update()

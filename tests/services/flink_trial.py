@@ -230,7 +230,7 @@ checkpoint_seconds = 2
         )
         (archive,) = self.call("query", sql, "--purpose", "test")
         tickets = self.call(
-            "query", "SELECT count(*) AS n, count(DISTINCT offset) AS d FROM tickets", "--purpose", "test"
+            "query", "SELECT count(*) AS n, count(DISTINCT content_id) AS d FROM tickets", "--purpose", "test"
         )
         coverage = self.call("audit", "coverage")
         expected = {"rows": len(numbers), "contents": len(numbers), "total": str(sum(numbers)), "places": len(numbers)}

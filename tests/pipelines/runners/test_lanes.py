@@ -1,0 +1,37 @@
+"""Lanes: every partition has one, and their keys spread over a cluster's subtasks."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from pipelines.runners.keygroups import key_groups, subtask_of
+from pipelines.runners.lanes import Lane
+from pipelines.sources.kafka_ledger import TopicPartition
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 3, 7])
+def test_every_partition_belongs_to_exactly_one_lane(lanes: int) -> None:
+    all_lanes = [Lane("job", "s", number, lanes) for number in range(lanes)]
+    places = [TopicPartition(topic, number) for topic in ("a", "b") for number in range(12)]
+    takers = [[lane.number for lane in all_lanes if lane.takes(place)] for place in places]
+    assert all(len(found) == 1 for found in takers)
+    spread = Counter(found[0] for found in takers)
+    assert max(spread.values()) - min(spread.values()) <= 2
+
+
+def test_a_lane_is_the_same_after_its_way_through_the_runner() -> None:
+    lane = Lane("job", "a.b-c_d", 3, 8).on(1, 2)
+    assert Lane.of_key(lane.key()) == lane
+
+
+@pytest.mark.parametrize("parallelism", [1, 2, 5, 64, 200])
+def test_a_lane_s_key_falls_to_the_subtask_that_was_asked_for(parallelism: int) -> None:
+    for subtask in range(parallelism):
+        assert subtask_of(Lane("job", "s", subtask, parallelism).on(subtask, parallelism).key(), parallelism) == subtask
+
+
+@pytest.mark.parametrize(("parallelism", "groups"), [(1, 128), (85, 128), (86, 256), (1000, 2048), (30_000, 32_768)])
+def test_key_groups_grow_as_flink_s_do(parallelism: int, groups: int) -> None:
+    assert key_groups(parallelism) == groups

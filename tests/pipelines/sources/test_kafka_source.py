@@ -1,0 +1,372 @@
+"""The Kafka source in the embedded run, against librdkafka's mock brokers: a real peer of the protocol, in memory."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from confluent_kafka import Producer
+
+from errors import LiucunError, SettingsError, UnreachableError
+from liucun.store import prepare_tables
+from pipelines.job import Job, JobOptions
+from pipelines.sources import kafka_reading
+from pipelines.sources.kafka import KafkaLag, KafkaSource
+from pipelines.sources.kafka_ledger import Ledger, TopicPartition
+from pipelines.sources.kafka_settings import KafkaSettings, client_config, consumer_config
+from pipelines.sources.spec import SourceSpec
+from pipelines.summary import RunSummary
+from retention.audits.coverage import audit_coverage
+from retention.catalogue.tables import batches, events, partitions
+from retention.store import Store, StoreSettings
+
+PASSPHRASE = "a passphrase for tests"
+TOPIC = "posts"
+PARTITIONS = 4
+"""What the mock brokers give a topic that they make."""
+
+
+class Brokers:
+    """Mock brokers and a producer; messages are numbered from 0 on."""
+
+    def __init__(self) -> None:
+        self.producer = Producer({"test.mock.num.brokers": 1, "log_level": 0})
+        known = self.producer.list_topics(timeout=10).brokers.values()
+        self.address = ",".join(f"{broker.host}:{broker.port}" for broker in known)
+        self.written = 0
+
+    def write(self, count: int, topic: str = TOPIC) -> None:
+        for number in range(self.written, self.written + count):
+            value = json.dumps({"content_id": f"c{number}", "text": f"text {number}"}).encode()
+            self.producer.produce(topic, value, partition=number % PARTITIONS)
+        assert self.producer.flush(30) == 0
+        self.written += count
+
+
+@pytest.fixture
+def brokers(monkeypatch: pytest.MonkeyPatch) -> Brokers:
+    # The mock knows no topic ids, and says so by silence.
+    monkeypatch.setattr(kafka_reading, "IDENTITY_SECONDS", 0.2)
+    return Brokers()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    root = tmp_path / "store"
+    Store.create(root, StoreSettings(), PASSPHRASE)
+    with Store.open(root, StoreSettings(), PASSPHRASE) as opened:
+        prepare_tables(opened.catalogue)
+        yield opened
+
+
+def spec(address: str, *topics: str) -> SourceSpec:
+    return SourceSpec.model_validate(
+        {
+            "name": "k",
+            "kind": "kafka",
+            "record_class": "content",
+            "format": "ndjson",
+            "kafka": {"brokers": address.split(","), "topics": topics or (TOPIC,)},
+        }
+    )
+
+
+def run(store: Store, brokers: Brokers, *topics: str, **options: int) -> RunSummary:
+    job = Job(store, [spec(brokers.address, *topics)], JobOptions(**options))
+    return job.run()
+
+
+def offsets(store: Store) -> dict[str, int]:
+    with store.catalogue.read() as connection:
+        rows = connection.execute(sa.select(partitions.c.partition, partitions.c.cursor))
+        return {row.partition: row.cursor for row in rows}
+
+
+def kinds(store: Store) -> list[str]:
+    with store.catalogue.read() as connection:
+        return list(connection.execute(sa.select(events.c.kind).order_by(events.c.id)).scalars())
+
+
+def faults(store: Store) -> list[tuple[str, str]]:
+    return [(finding.kind, finding.where) for finding in audit_coverage(store).findings]
+
+
+def test_everything_is_archived_once_and_a_second_run_goes_on_from_there(store: Store, brokers: Brokers) -> None:
+    brokers.write(1000)
+    assert run(store, brokers).records_in == 1000
+    assert run(store, brokers).records_in == 0
+    brokers.write(10)
+    assert run(store, brokers).records_in == 10
+    assert faults(store) == []
+    assert sum(offsets(store).values()) == 1010
+    assert set(offsets(store)) == {f"{TOPIC}/{number}#1" for number in range(PARTITIONS)}
+
+
+def test_small_batches_and_rounds_make_no_difference(store: Store, brokers: Brokers) -> None:
+    brokers.write(500)
+    summary = run(store, brokers, batch_bytes=600, round_bytes=3000)
+    assert summary.records_in == 500
+    assert summary.batches > 20
+    assert faults(store) == []
+
+
+def test_a_run_that_follows_takes_up_what_comes_later(store: Store, brokers: Brokers) -> None:
+    brokers.write(4)
+    job = Job(store, [spec(brokers.address)], JobOptions(follow=True, max_seconds=60))
+    seen: list[int] = []
+
+    def progress(summary: RunSummary, _waiting: int) -> None:
+        if not seen and summary.records_in == 4:
+            brokers.write(40)
+            seen.append(4)
+        elif summary.records_in == 44:
+            job.stop()
+
+    assert job.run(progress).records_in == 44
+    assert faults(store) == []
+
+
+def test_a_batch_that_failed_is_read_again_by_the_next_run(
+    store: Store, brokers: Brokers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brokers.write(400)
+    from pipelines.stages import seal
+
+    sealed, fail = seal.commit_batch, threading.Event()
+
+    def sometimes(*args: object, **kwargs: object) -> object:
+        if fail.is_set():
+            raise UnreachableError("The database is away.", cure="Wait.")
+        fail.set()
+        return sealed(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(seal, "commit_batch", sometimes)
+    with pytest.raises(UnreachableError):
+        run(store, brokers)
+    monkeypatch.setattr(seal, "commit_batch", sealed)
+    assert 0 < sum(offsets(store).values()) < 400
+    assert run(store, brokers).records_in + 100 == 400
+    assert [kind for kind, _ in faults(store) if kind != "orphan"] == []
+
+
+def test_two_collectors_of_one_topic_archive_everything_once(store: Store, brokers: Brokers) -> None:
+    brokers.write(2000)
+    jobs = [Job(store, [spec(brokers.address)], JobOptions(batch_bytes=size)) for size in (3_000, 4_700)]
+    ended: list[RunSummary | LiucunError] = []
+
+    def work(job: Job) -> None:
+        try:
+            ended.append(job.run())
+        except LiucunError as error:
+            ended.append(error)
+
+    threads = [threading.Thread(target=work, args=(job,)) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(s.records_in for s in ended if isinstance(s, RunSummary)) == 2000, ended
+    assert sum(offsets(store).values()) == 2000
+    assert [kind for kind, _ in faults(store) if kind != "orphan"] == []
+
+
+def test_a_topic_that_is_not_there_is_said_and_the_others_are_read(store: Store, brokers: Brokers) -> None:
+    brokers.write(8)
+    source = KafkaSource(spec(brokers.address), store.catalogue)
+    source.plan(1 << 20)
+    source.close()
+    assert source.problems == []
+
+
+def test_brokers_that_do_not_answer_are_a_typed_error(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka_reading, "ANSWER_SECONDS", 0.5)
+    source = KafkaSource(spec("127.0.0.1:1"), store.catalogue)
+    with pytest.raises(UnreachableError, match="do not answer"):
+        source.plan(1 << 20)
+    source.close()
+
+
+def test_lanes_share_the_partitions_without_overlap(store: Store, brokers: Brokers) -> None:
+    brokers.write(400)
+    taken: list[str] = []
+    for number in range(3):
+        source = KafkaSource(
+            spec(brokers.address), store.catalogue, follow=True, mine=lambda place, n=number: place.number % 3 == n
+        )
+        while batch := source.read(1 << 20, 0.5):
+            taken += [raw.place.partition for raw in batch]
+        source.close()
+    assert sorted(set(taken)) == [f"{TOPIC}/{number}#1" for number in range(PARTITIONS)]
+
+
+def test_the_lag_is_what_the_cursors_have_not_reached(store: Store, brokers: Brokers) -> None:
+    brokers.write(400)
+    lag = KafkaLag([spec(brokers.address)], store.catalogue)
+    assert sum(lag.messages().values()) == 400
+    run(store, brokers)
+    assert sum(lag.messages().values()) == 0
+    brokers.write(4)
+    assert lag.bytes() > 0
+    lag.close()
+
+
+# What the ledger puts on record
+
+
+@pytest.fixture
+def ledger(store: Store) -> Ledger:
+    return Ledger("k", store.catalogue)
+
+
+def commit(store: Store, partition: str, start: int, end: int) -> None:
+    with store.catalogue.write() as connection:
+        connection.execute(partitions.update().where(partitions.c.partition == partition).values(cursor=end))
+        connection.execute(
+            batches.insert().values(
+                source="k",
+                partition=partition,
+                start=start,
+                end=end,
+                records=0,
+                headers=0,
+                blanks=0,
+                committed_at="2026",
+            )
+        )
+
+
+def test_what_was_gone_before_the_first_look_is_the_beginning_not_a_loss(store: Store, ledger: Ledger) -> None:
+    position, loss = ledger.take_up(TopicPartition("t", 0, "id"), 50, 80)
+    assert (position.cursor, loss) == (50, None)
+    assert "source.begins" in kinds(store)
+    assert faults(store) == []
+
+
+def test_retention_that_overtakes_the_cursor_is_a_fault_for_good(store: Store, ledger: Ledger) -> None:
+    position, _ = ledger.take_up(TopicPartition("t", 0, "id"), 0, 80)
+    commit(store, position.partition, 0, 10)
+    behind, _ = ledger.take_up(TopicPartition("t", 0, "id"), 30, 80)
+    assert behind.cursor == 10
+    loss = ledger.overtaken(behind, 30)
+    assert loss is not None
+    assert (loss.start, loss.end) == (10, 30)
+    assert ledger.overtaken(behind, 30) is None, "it is recorded once, whoever else sees it"
+    assert faults(store) == [("source_lost", "k:t/0#1 [10, 30)")]
+    commit(store, position.partition, 30, 40)
+    assert faults(store) == [("source_lost", "k:t/0#1 [10, 30)")]
+
+
+def test_a_hole_that_nobody_recorded_stays_a_gap(store: Store, ledger: Ledger) -> None:
+    position, _ = ledger.take_up(TopicPartition("t", 0, "id"), 0, 80)
+    commit(store, position.partition, 0, 10)
+    commit(store, position.partition, 30, 40)
+    assert faults(store) == [("gap", "k:t/0#1 [10, 30)")]
+
+
+@pytest.mark.parametrize(
+    ("topic_id", "high", "lost"),
+    [("other", 500, [("source_lost", "k:t/0#1 [10, 80)")]), ("id", 4, [("source_lost", "k:t/0#1 [10, 80)")])],
+)
+def test_a_topic_made_anew_is_a_new_generation(
+    store: Store, ledger: Ledger, topic_id: str, high: int, lost: list[tuple[str, str]]
+) -> None:
+    first, _ = ledger.take_up(TopicPartition("t", 0, "id"), 0, 80)
+    commit(store, first.partition, 0, 10)
+    second, loss = ledger.take_up(TopicPartition("t", 0, topic_id), 0, high)
+    assert loss is not None
+    assert (second.partition, second.cursor) == ("t/0#2", 0)
+    again, loss = ledger.take_up(TopicPartition("t", 0, topic_id), 0, high)
+    assert (again.partition, loss) == ("t/0#2", None)
+    assert faults(store) == lost
+
+
+def test_a_topic_made_anew_after_all_of_it_was_archived_says_so_without_a_count(store: Store, ledger: Ledger) -> None:
+    first, _ = ledger.take_up(TopicPartition("t", 0, "id"), 0, 80)
+    commit(store, first.partition, 0, 80)
+    _, loss = ledger.take_up(TopicPartition("t", 0, "other"), 0, 5)
+    assert loss is not None
+    assert loss.end is None
+
+
+def test_two_who_see_a_new_partition_at_once_enter_it_once(store: Store) -> None:
+    ledgers = [Ledger("k", store.catalogue) for _ in range(2)]
+    found = [None, None]
+
+    def look(number: int) -> None:
+        found[number] = ledgers[number].take_up(TopicPartition("t", 0, "id"), 7, 9)[0].cursor  # type: ignore[call-overload]
+
+    threads = [threading.Thread(target=look, args=(n,)) for n in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [7, 7]
+    assert faults(store) == []
+
+
+# Settings
+
+
+def settings(**given: object) -> KafkaSettings:
+    return KafkaSettings.model_validate({"brokers": ["h:9092"], "topics": ["t"], **given})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"topics": []},
+        {"topics": ["a", "a"]},
+        {"topics": ["bad topic"]},
+        {"topics": [".."]},
+        {"brokers": ["h"]},
+        {"security": "sasl_tls"},
+        {"security": "sasl_tls", "username": "u"},
+        {"security": "sasl_tls", "username": "u", "password_env": "A", "password_file": "b"},
+        {"username": "u", "password_env": "A"},
+        {"ca_file": "ca.pem"},
+        {"security": "tls", "certificate_file": "c.pem"},
+        {"password": "secret"},
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(given: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"validation error"):
+        settings(**given)
+
+
+def test_a_password_comes_from_where_the_settings_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "password"
+    file.write_text("from the file\n", encoding="utf-8")
+    by_file = settings(security="sasl_tls", username="u", password_file=str(file))
+    assert client_config(by_file)["sasl.password"] == "from the file"
+    by_env = settings(security="sasl_tls", username="u", password_env="KAFKA_PASSWORD_OF_TESTS")
+    with pytest.raises(SettingsError, match="KAFKA_PASSWORD_OF_TESTS"):
+        client_config(by_env)
+    monkeypatch.setenv("KAFKA_PASSWORD_OF_TESTS", "from the environment")
+    assert client_config(by_env)["sasl.password"] == "from the environment"
+    with pytest.raises(SettingsError, match="nowhere"):
+        client_config(settings(security="sasl_tls", username="u", password_file=str(tmp_path / "nowhere")))
+
+
+def test_a_reader_never_resets_never_commits_and_reads_committed_messages_only() -> None:
+    config = consumer_config(settings(), queued_bytes=1 << 20)
+    assert config["auto.offset.reset"] == "error"
+    assert config["enable.auto.commit"] is False
+    assert config["isolation.level"] == "read_committed"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"kind": "kafka"},
+        {"kind": "kafka", "paths": ["x"], "kafka": {"brokers": ["h:1"], "topics": ["t"]}},
+        {"kind": "files", "paths": ["x"], "kafka": {"brokers": ["h:1"], "topics": ["t"]}},
+        {"kind": "kafka", "format": "csv", "kafka": {"brokers": ["h:1"], "topics": ["t"]}},
+    ],
+)
+def test_sources_are_of_one_kind(fields: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"validation error"):
+        SourceSpec.model_validate({"name": "k", "record_class": "content", "format": "ndjson", **fields})
