@@ -178,6 +178,8 @@ EVENTS: Final = {
     "report.withdrawn": _("撤回报告"),
     "duty.added": _("登记义务事项"),
     "duty.evidence_added": _("添加证据"),
+    "duty.file_read": _("下载义务事项证据"),
+    "report.exported": _("导出报告文件"),
     "duty.completed": _("办结义务事项"),
     "personal.revealed": _("查看未脱敏信息"),
     "content.read": _("说明用途后查看内容"),
@@ -205,6 +207,29 @@ EVENTS: Final = {
     "view.saved": _("保存视图"),
     "view.dropped": _("删除视图"),
     "setup.link_made": _("生成初始化链接"),
+}
+
+RULE_STATES: Final = {"live": _("生效"), "shadow": _("试运行"), "draft": _("停用")}
+
+CHECKED: Final = {
+    "sources": _("来源"),
+    "partitions": _("分区"),
+    "batches": _("批次"),
+    "records": _("记录"),
+    "skipped_lines": _("表头与空行"),
+    "source_bytes": _("来源字节"),
+    "segments": _("封存段"),
+    "objects": _("存储对象"),
+    "verified": _("已验证"),
+    "rows": _("行"),
+    "bytes": _("密文字节"),
+    "of": _("总数"),
+    "sample": _("随机抽样"),
+    "log_entries": _("透明日志条目"),
+    "log_unsequenced": _("未编号条目"),
+    "log_checkpoints": _("检查点"),
+    "log_witnessed": _("第二保管人已见"),
+    "imaged_rows": _("已核对的行"),
 }
 
 AUDITS: Final = {

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from console.settings import ConsoleSettings
 from errors import SettingsError
 from pipelines.runners.settings import FlinkSettings
 from pipelines.sources.spec import SourceSpec
@@ -59,6 +60,7 @@ class Settings(BaseModel):
     detect: DetectSettings = DetectSettings()
     tickets: TicketSettings = TicketSettings()
     company: CompanySettings = CompanySettings()
+    console: ConsoleSettings = ConsoleSettings()
     retention: RetentionSettings = RetentionSettings()
     source: tuple[SourceSpec, ...] = ()
 

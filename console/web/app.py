@@ -14,15 +14,19 @@ from starlette.staticfiles import StaticFiles
 
 from console import labels
 from console.access.limits import Limiter
+from console.access.single_sign_on import Provider
 from console.errors import PageUnknownError, SignInRequiredError
-from console.parts import LOOPBACK, Parts
+from console.parts import Parts
+from console.reading.audits import AuditRunner
+from console.reading.rules import Counts
+from console.settings import LOOPBACK
 from console.web import headers
 from console.web.pages import ROUTERS
 from console.web.pages.sign_in import sso_title
 from console.web.render import STATIC, page, say
 from console.web.status import status_of
 from console.web.visit import Visit, visit_of
-from errors import LiucunError, UsageError
+from errors import LiucunError, SettingsError, UsageError
 
 LOG: Final = logging.getLogger("liucun.console")
 
@@ -32,6 +36,13 @@ def create_app(parts: Parts, *, limiter: Limiter | None = None) -> FastAPI:
     app = FastAPI(title="Liucun console", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.parts = parts
     app.state.limiter = limiter or Limiter()
+    app.state.audits = AuditRunner(parts)
+    app.state.rule_counts = Counts()
+    app.state.provider = None
+    if parts.settings.oidc is not None:
+        if parts.settings.base_url is None:
+            raise SettingsError("[console.oidc] needs base_url.", cure="Set [console] base_url in liucun.toml.")
+        app.state.provider = Provider(parts.settings.oidc, f"{parts.settings.base_url}/sign-in/sso/back")
     for router in ROUTERS:
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -6,7 +6,33 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from console.web.pages import accounts, me, sign_in
+from console.web.pages import (
+    accounts,
+    audit,
+    duties,
+    identity,
+    me,
+    opening,
+    overview,
+    queue,
+    reports,
+    rules,
+    sign_in,
+    ticket,
+)
 
-ROUTERS: Final[tuple[APIRouter, ...]] = (sign_in.router, me.router, accounts.router)
+ROUTERS: Final[tuple[APIRouter, ...]] = (
+    sign_in.router,
+    identity.router,
+    overview.router,
+    queue.router,
+    opening.router,
+    ticket.router,
+    reports.router,
+    duties.router,
+    rules.router,
+    audit.router,
+    me.router,
+    accounts.router,
+)
 """Every page of the console."""

@@ -1,0 +1,92 @@
+"""What the queue's address says: part, filters, search, page; and what it means for the list."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Final, Literal
+from urllib.parse import parse_qsl, urlsplit
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tickets.bodies import Bodies
+from tickets.queue import Filters
+from tickets.states import Channel, Decision, Part, State
+from tickets.tables import tickets as table
+
+PARTS: Final = {"dispose": Part.DISPOSE, "report": Part.REPORT, "rest": Part.REST}
+
+
+class Chosen(BaseModel):
+    """The filters of a page; empty strings are no filter, what is not understood is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    part: Literal["", "dispose", "report", "rest"] = ""
+    state: Literal[
+        "", "detected", "triage", "dismissed", "confirmed", "disposed", "reported", "acknowledged", "closed",
+        "reversed", "merged",
+    ] = ""  # fmt: skip
+    category: str = Field(default="", max_length=64)
+    severity: Literal["", "1", "2", "3", "4"] = ""
+    channel: Literal["", "keyword", "model", "human", "complaint", "authority", "engine"] = ""
+    decision: Literal["", "illegal", "harmful", "violation"] = ""
+    assignee: str = Field(default="", max_length=64)
+    due_by: str = Field(default="", max_length=10, pattern=r"^$|^\d{4}-\d\d-\d\d$")
+    missed: Literal["", "1"] = ""
+    q: str = Field(default="", max_length=256)
+    page: int = Field(default=1, ge=1, le=20_000)
+
+    @classmethod
+    def of_address(cls, address: str) -> Chosen:
+        """The filters of a page's address; a damaged one has none."""
+        try:
+            return cls.model_validate(dict(parse_qsl(urlsplit(address).query)))
+        except (ValidationError, ValueError):
+            return cls()
+
+    def filters(self, connection: sa.Connection, bodies: Bodies, actor: str) -> Filters:
+        """What the list is asked for; ``me`` is the actor. A search word is a content number, else an account."""
+        content = account = None
+        if word := self.q.strip():
+            known = connection.execute(sa.select(table.c.ticket_id).where(table.c.content_id == word).limit(1)).first()
+            if known:
+                content = word
+            else:
+                account = bodies.blind(word, "account")
+        return Filters(
+            states=[State(self.state)] if self.state else None,
+            category=self.category or None,
+            assignee=(actor if self.assignee == "me" else f"user:{self.assignee}") if self.assignee else None,
+            content_id=content,
+            due_by=self.due_by or None,
+            part=PARTS.get(self.part),
+            decision=Decision(self.decision) if self.decision else None,
+            channel=Channel(self.channel) if self.channel else None,
+            severity=int(self.severity) if self.severity else None,
+            missed=bool(self.missed),
+            account_blind=account,
+        )
+
+    def with_part(self, part: Part) -> Chosen:
+        """The same filters on one part of the queue."""
+        name = next(name for name, value in PARTS.items() if value is part)
+        return self.model_copy(update={"part": name, "page": 1})
+
+    def query(self, **changes: object) -> dict[str, str]:
+        """The filters as an address has them, with changes; the page is left out when it is the first."""
+        values = {**self.model_dump(), "page": 1, **changes}
+        return {name: str(value) for name, value in values.items() if value not in ("", None, 1)}
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether any filter is set besides the part."""
+        return bool(set(self.query()) - {"part"})
+
+    @property
+    def due_day(self) -> date | None:
+        """The day of ``due_by``."""
+        try:
+            return date.fromisoformat(self.due_by) if self.due_by else None
+        except ValueError:
+            return None

@@ -1,0 +1,180 @@
+"""The queue: two parts, filters, search, saved views, steps on many tickets and taking them back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends, Form, Query
+from starlette.responses import RedirectResponse, Response
+
+from console import labels
+from console.access import accounts
+from console.access.roles import Permission
+from console.i18n import mark as _
+from console.reading.texts import excerpts
+from console.web.filters import Chosen
+from console.web.pages.sign_in import safe_target
+from console.web.render import page, say
+from console.web.visit import Gate, Visit
+from errors import LiucunError, UsageError
+from retention.catalogue.tables import timestamp
+from tickets.queue import count_tickets, get_ticket, list_tickets
+from tickets.states import Decision, Part
+from tickets.steps.approving import list_approvals
+from tickets.steps.bulk import BulkAction
+
+router = APIRouter(prefix="/queue")
+Reader = Annotated[Visit, Depends(Gate(Permission.QUEUE_READ))]
+Worker = Annotated[Visit, Depends(Gate(Permission.TICKETS_WORK))]
+Text = Annotated[str, Form(max_length=2048)]
+PAGE = 50
+
+
+@router.get("")
+def show(visit: Reader, chosen: Annotated[Chosen, Query()]) -> Response:
+    """A page of the queue."""
+    return _list(visit, chosen)
+
+
+def _list(
+    visit: Visit,
+    chosen: Chosen,
+    *,
+    status: int = 200,
+    error: LiucunError | None = None,
+    form: dict[str, Any] | None = None,
+) -> Response:
+    parts = visit.parts
+    with parts.catalogue.read() as connection:
+        if chosen.q and (number := _ticket_number(connection, chosen.q)):
+            return RedirectResponse(f"/tickets/{number}", status_code=303)
+        filters = chosen.filters(connection, parts.bodies, visit.account.actor)
+        found = list_tickets(connection, filters, limit=PAGE, offset=(chosen.page - 1) * PAGE)
+        total = count_tickets(connection, filters)
+        counts = {
+            part: count_tickets(
+                connection, chosen.with_part(part).filters(connection, parts.bodies, visit.account.actor)
+            )
+            for part in (Part.DISPOSE, Part.REPORT)
+        }
+        texts = (
+            excerpts(connection, parts.bodies, [ticket.ticket_id for ticket in found])
+            if visit.may(Permission.CONTENT_READ) and found
+            else {}
+        )
+        views = accounts.views_of(connection, visit.account)
+        waiting = list_approvals(connection, limit=20) if visit.may(Permission.TICKETS_WORK) else []
+        people = [one.name for one in accounts.all_accounts(connection) if Permission.TICKETS_WORK in one.permissions]
+    return page(
+        visit,
+        "queue.html",
+        status=status,
+        tickets=found,
+        total=total,
+        counts=counts,
+        texts=texts,
+        chosen=chosen,
+        views=views,
+        waiting=waiting,
+        people=people,
+        now=timestamp(),
+        pages=-(-total // PAGE),
+        Part=Part,
+        form=form or {},
+        failed=say(visit, labels.error_text(error)) if error else None,
+        detail=str(error) if error else None,
+    )
+
+
+def _ticket_number(connection: Any, word: str) -> str | None:
+    word = word.strip().upper()
+    if not word.startswith("T") or len(word) > 32:
+        return None
+    try:
+        return get_ticket(connection, word).ticket_id
+    except UsageError:
+        return None
+
+
+@router.post("/bulk")
+def bulk(
+    visit: Worker,
+    ticket: Annotated[list[str] | None, Form()] = None,
+    action: Text = "",
+    decision: Text = "",
+    assignee: Text = "",
+    reason: Text = "",
+    back: Text = "/queue",
+) -> Response:
+    """One step on the ticked tickets; the next page can take it back."""
+    chosen = Chosen.of_address(back)
+    try:
+        if not ticket:
+            raise UsageError("No ticket is ticked.", cure="Tick some.")
+        result = visit.parts.desk(visit.account).bulk(
+            _action(action),
+            ticket,
+            decision=_decision(decision),
+            assignee=f"user:{assignee}" if assignee else None,
+            reason=reason,
+        )
+    except LiucunError as error:
+        form = {"ticket": ticket or [], "reason": reason, "decision": decision, "assignee": assignee}
+        return _list(visit, chosen, status=400, error=error, form=form)
+    response = RedirectResponse(safe_target(back), status_code=303)
+    text = say(visit, _("已处理 %(done)s 张工单。")) % {"done": len(result.done)}
+    if result.refused:
+        number, why = result.refused[0]
+        text += " " + say(visit, _("%(n)s 张未处理,例如 %(ticket)s:%(why)s")) % {
+            "n": len(result.refused),
+            "ticket": number,
+            "why": why[:200],
+        }
+    visit.say(response, text, tone="warn" if result.refused else "good", undo=result.token if result.done else None)
+    return response
+
+
+def _action(word: str) -> BulkAction:
+    try:
+        return BulkAction(word)
+    except ValueError as error:
+        raise UsageError(f"There is no step {word[:40]!r}.", cure="Use the buttons of the page.") from error
+
+
+def _decision(word: str) -> Decision | None:
+    try:
+        return Decision(word) if word else None
+    except ValueError as error:
+        raise UsageError(f"There is no decision {word[:40]!r}.", cure="Use the fields of the page.") from error
+
+
+@router.post("/undo")
+def undo(visit: Worker, step: Text = "") -> Response:
+    """Take a step on many tickets back."""
+    result = visit.parts.desk(visit.account).undo(step)
+    response = RedirectResponse("/queue", status_code=303)
+    text = say(visit, _("已撤销,%(done)s 张工单恢复原状。")) % {"done": len(result.done)}
+    if result.refused:
+        text += " " + say(visit, _("%(n)s 张其间已被改动,保持现状。")) % {"n": len(result.refused)}
+    visit.say(response, text)
+    return response
+
+
+@router.post("/views")
+def save_view(visit: Reader, name: Text = "", query: Text = "") -> Response:
+    """Keep the filters under a name."""
+    chosen = Chosen.of_address(f"/queue?{query}")
+    accounts.save_view(visit.parts.catalogue, by=visit.account, name=name, query=urlencode(chosen.query()))
+    response = RedirectResponse(f"/queue?{urlencode(chosen.query())}", status_code=303)
+    visit.say(response, say(visit, _("视图已保存。")))
+    return response
+
+
+@router.post("/views/drop")
+def drop_view(visit: Reader, view_id: Text = "") -> Response:
+    """Forget a saved view."""
+    accounts.drop_view(visit.parts.catalogue, by=visit.account, view_id=view_id)
+    response = RedirectResponse("/queue", status_code=303)
+    visit.say(response, say(visit, _("视图已删除。")))
+    return response
