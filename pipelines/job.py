@@ -19,6 +19,7 @@ from pipelines.sources.files import FileSource
 from pipelines.sources.kafka import KafkaSource
 from pipelines.sources.spec import SourceSpec
 from pipelines.summary import RunSummary
+from retention.catalogue.retrying import retried
 from retention.store import Store
 
 POLL_SECONDS = 0.5
@@ -94,7 +95,7 @@ class Job:
         """Bring the transparency log up to date, at most once in ``NUMBER_SECONDS``."""
         now = time.monotonic()
         if now - self._numbered >= NUMBER_SECONDS:
-            self._store.log.keep(ending=False)
+            retried(self._store.catalogue, lambda: self._store.log.keep(ending=False))
             self._numbered = now
 
     def _over(self) -> bool:

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from errors import SettingsError, StorageError, UsageError
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.migrate import migrate
+from retention.catalogue.retrying import retried
 from retention.crypto.bodies import BodyCipher
 from retention.crypto.suites import suite
 from retention.errors import KeyRingMissingError, LogForkedError
@@ -51,12 +52,14 @@ class ArchiveSettings(BaseModel):
 class CustodianSettings(BaseModel):
     """``[custodian]``: where the second custodian keeps the log's checkpoints; empty without one.
 
-    ``checkpoints`` is a folder that another administrator owns, in which this host may only add files.
+    ``checkpoints`` is a folder, or ``s3://bucket/prefix`` with the options of ``[custodian.s3]``, that another
+    administrator owns and where this host may only read and add.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     checkpoints: str = ""
+    s3: S3Settings = S3Settings()
 
 
 class StoreSettings(BaseModel):
@@ -170,7 +173,7 @@ class Store:
                 objects,
                 period_keys,
                 chosen,
-                place=CustodianFolder(root / custodian) if custodian else None,
+                place=_custodian(root, settings.custodian),
                 place_name=custodian,
             ),
         )
@@ -188,7 +191,7 @@ class Store:
         try:
             # Who cannot unwrap cannot sign either: the log is kept where the private key is.
             if kind is None and self.provider.description.can_unwrap:
-                self.log.keep()
+                retried(self.catalogue, self.log.keep)
         except LogForkedError as error:
             # The work is done and its results stand; whoever only reads must be able to, and is told.
             self.log.warnings.append(str(error))
@@ -205,6 +208,14 @@ def _fill(building: Path, settings: StoreSettings, passphrase: str | Secret) -> 
     index = IndexKeys.create(building / settings.keys.index) if settings.keys.provider == "sm2" else None
     period_keys = PeriodKeys.open(database_url(building, settings.keys.periods), provider, create=True, index=index)
     Store._assemble(building, settings, provider, period_keys).close()
+
+
+def _custodian(root: Path, settings: CustodianSettings) -> ObjectStore | None:
+    if not settings.checkpoints:
+        return None
+    if is_url(settings.checkpoints):
+        return open_objects(root, settings.checkpoints, settings.s3)
+    return CustodianFolder(root / settings.checkpoints)
 
 
 def _asking(passphrase: str | Secret) -> Secret:

@@ -26,7 +26,7 @@ from pipelines.sources.spec import SourceSpec
 from pipelines.sources.tail import Tail
 from retention.catalogue import events, progress
 from retention.catalogue.engine import Catalogue
-from retention.catalogue.failures import ConflictError
+from retention.catalogue.failures import ConflictError, LostCommitError
 from retention.catalogue.progress import Partition, PlannedRange
 
 RESCAN_SECONDS: Final = 0.5
@@ -76,12 +76,18 @@ class FileSource:
 
         Raises:
             BusyError: other collectors were quicker again and again.
+            UnreachableError: the catalogue's server stayed away.
             StorageError: the catalogue cannot be used.
         """
         until = time.monotonic() + CONTENTION_SECONDS
         while True:
             try:
                 return self._plan(max_bytes)
+            except LostCommitError:
+                # The plan may have been kept or not: look again, and take it up if it was.
+                self._forget()
+                if time.monotonic() > until:
+                    raise
             except (sqlalchemy.exc.IntegrityError, ConflictError) as error:
                 # Another collector entered or planned the same files first: look again, and take up its plan.
                 self._forget()
@@ -90,7 +96,7 @@ class FileSource:
                         f"Other collectors are always quicker at the files of {self.spec.name!r}.",
                         cure="Nothing was lost; run again, or let fewer collectors share these files.",
                     ) from error
-                time.sleep(random.uniform(0.0, 0.05))
+            time.sleep(random.uniform(0.0, 0.05))
 
     def _plan(self, max_bytes: int) -> list[RawBatch]:
         if self._replay is None or (self._follow and time.monotonic() - self._scanned >= RESCAN_SECONDS):

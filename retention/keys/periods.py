@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError as ConstraintError
 
 from errors import BusyError, StorageError, UsageError
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.migrate import migrate
+from retention.catalogue.retrying import retried
 from retention.catalogue.tables import timestamp
 from retention.errors import KeyDestroyedError, KeyUnknownError
 from retention.keys.contexts import period_context
@@ -32,7 +32,6 @@ from retention.keys.tables import period_keys
 KEY_BYTES: Final = 32
 ALWAYS: Final = "always"
 """The period of keys that belong to no month."""
-_ATTEMPTS: Final = 8
 FORGET_SECONDS: Final = 5.0
 """A key destroyed elsewhere is used by this process for at most so long."""
 
@@ -137,10 +136,10 @@ class PeriodKeys:
             return cached.key
         if not self._provider.description.can_unwrap:
             return self._remember(self._own(place), place)
-        found = self._living(place)
+        found = retried(self._database, lambda: self._living(place))
         if found is None:
             self._make(place)
-            found = self._living(place)
+            found = retried(self._database, lambda: self._living(place))
         if found is None:
             raise KeyDestroyedError(
                 f"The key of {record_class} {period} was destroyed in the moment it was made.", cure="Try again."
@@ -201,16 +200,10 @@ class PeriodKeys:
             KeyUnknownError, KeyDestroyedError: there is no such key, or no longer.
             BusyError: it is destroyed, but a reader keeps the journal open: run the same command again later.
         """
-        c = period_keys.c
-        with self._database.write() as connection:
-            changed = connection.execute(
-                period_keys.update()
-                .where(c.key_id == key_id, c.wrapped.is_not(None))
-                .values(wrapped=None, destroyed_at=timestamp())
-            )
+        changed = retried(self._database, lambda: self._overwrite(key_id))
         self._forget(key_id)
         self.empty_journal()
-        if changed.rowcount != 1:
+        if not changed:
             self.get(key_id)
 
     def list(self) -> Iterator[PeriodKeyRecord]:
@@ -277,6 +270,16 @@ class PeriodKeys:
             ).one_or_none()
         return None if row is None else (row.key_id, row.wrapped)
 
+    def _overwrite(self, key_id: str) -> bool:
+        c = period_keys.c
+        with self._database.write() as connection:
+            changed = connection.execute(
+                period_keys.update()
+                .where(c.key_id == key_id, c.wrapped.is_not(None))
+                .values(wrapped=None, destroyed_at=timestamp())
+            )
+            return changed.rowcount == 1
+
     def _own(self, place: tuple[str, str]) -> PeriodKey:
         """A key that this process made itself, for a provider that can wrap and not unwrap."""
         with self._lock:
@@ -294,17 +297,7 @@ class PeriodKeys:
         key_id = f"{place[0].replace(':', '.')}-{place[1]}-{secrets.token_hex(6)}"
         key = PeriodKey(key_id, secrets.token_bytes(KEY_BYTES))
         wrapped = self._provider.wrap(key.key, period_context(key_id, *place))
-        for attempt in range(_ATTEMPTS):
-            try:
-                self._insert(key_id, place, wrapped, another=another)
-            except ConstraintError:
-                # Two processes on PostgreSQL: the unique constraint let one of them win.
-                if not another:
-                    break
-                if attempt == _ATTEMPTS - 1:
-                    raise BusyError("Many processes are making keys.", cure="Try again.") from None
-            else:
-                break
+        retried(self._database, lambda: self._insert(key_id, place, wrapped, another=another))
         return key
 
     def _insert(self, key_id: str, place: tuple[str, str], wrapped: bytes, *, another: bool) -> None:

@@ -119,6 +119,19 @@ def _spread(folder: Path, sources: list[str], rng: random.Random) -> None:
 def _race(trial: Trial, collectors: int, kills: int, rng: random.Random, whole: float) -> tuple[list[int], int, int]:
     """Run collectors until all have ended by themselves; returns what each committed, kills and restarts."""
     running = [_start(trial) for _ in range(collectors)]
+    try:
+        return _watch(trial, running, kills, rng, whole)
+    finally:
+        for process in running:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
+
+
+def _watch(
+    trial: Trial, running: list[subprocess.Popen[str]], kills: int, rng: random.Random, whole: float
+) -> tuple[list[int], int, int]:
+    collectors = len(running)
     committed = [0] * collectors
     killed = restarted = 0
     until = time.monotonic() + PATIENCE
@@ -172,6 +185,7 @@ catalogue = "{postgres}"
 [archive.s3]
 endpoint = "{s3[0]}"
 addressing = "path"
+retry_seconds = 10
 [keys]
 periods = "{periods}"
 [run]
