@@ -89,7 +89,7 @@ def _cut(text: str, size: int) -> str:
 def _code(answer: httpx.Response) -> int | None:
     try:
         said = answer.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(said, dict):
         return None

@@ -80,7 +80,7 @@ def _read(answer: httpx.Response) -> bytes:
 def _answer(content: bytes) -> PlatformAnswer:
     try:
         said = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return PlatformAnswer(False, None, "")
     if not isinstance(said, dict) or said.get("acknowledged") is not True:
         return PlatformAnswer(False, None, "")

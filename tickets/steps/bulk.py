@@ -292,7 +292,7 @@ class BulkSteps(ReportingSteps):
 
 
 def _to(ticket: Ticket, state: State) -> dict[str, object]:
-    if ticket.merged_into is not None or state not in TRANSITIONS[State(ticket.state)]:
+    if ticket.state == State.MERGED or state not in TRANSITIONS[State(ticket.state)]:
         raise TransitionError(f"it is {ticket.state}: it cannot become {state.value}", cure="Leave it out.")
     return {"state": state.value, "part": int(part_of(state))}
 
