@@ -77,6 +77,7 @@ def write_segment(
     places: tuple[SegmentPlace, ...],
     replaces: tuple[str, ...] = (),
     by_account: bool = False,
+    sealed_under: tuple[str, str] | None = None,
 ) -> SegmentManifest:
     """Seal records into a new object, durable when this returns; nothing is entered into the catalogue.
 
@@ -88,6 +89,7 @@ def write_segment(
         places: the ranges that the rows come from; their rows add up to the batch's.
         replaces: ids of the segments whose rows these are (compaction).
         by_account: the rows are sorted by account and time, and look-ups by account shall use that.
+        sealed_under: class and month of the period key, where it is not that of the records (what outlives its month).
 
     Raises:
         UsageError: the batch is empty, of another schema, or does not fit its places.
@@ -95,9 +97,9 @@ def write_segment(
     """
     table = pa.Table.from_batches([batch]) if isinstance(batch, pa.RecordBatch) else batch
     _check_batch(table, places)
-    key = archive.period_keys.current(record_class, period)
+    key = archive.period_keys.current(*(sealed_under or (record_class, period)))
     binding = Binding(
-        segment_id=_segment_id(archive.suite, record_class, period, places, replaces),
+        segment_id=_segment_id(archive.suite, record_class, period, places, replaces, sealed_under),
         attempt=secrets.token_hex(8),
         record_class=record_class,
         period=period,
@@ -230,9 +232,14 @@ def _segment_id(
     period: str,
     places: tuple[SegmentPlace, ...],
     replaces: tuple[str, ...],
+    sealed_under: tuple[str, str] | None,
 ) -> str:
-    """The same rows of the same places give the same id, so that the catalogue takes them in once only."""
-    return suite.hash(orjson.dumps([record_class, period, places, replaces])).hex()[:32]
+    """The same rows of the same places give the same id, so that the catalogue takes them in once only.
+
+    Parts of one segment may have equal counts of the same places; the keys they are divided by tell them apart.
+    """
+    named = [record_class, period, places, replaces, *([] if sealed_under is None else [sealed_under])]
+    return suite.hash(orjson.dumps(named)).hex()[:32]
 
 
 def _event_times(table: pa.Table) -> tuple[str | None, str | None]:

@@ -58,17 +58,19 @@ def command(**options: Any) -> None:
 def _dry_run(opened: OpenStore, options: dict[str, Any]) -> None:
     from retention.policies.periods import shanghai_date
     from retention.policies.simulate import simulate
-    from retention.purge.plan import due_units
+    from retention.purge.plan import due_units, part_units
     from retention.purge.upkeep import bring_up_to_date
 
     settings, now = opened.settings.retention, datetime.now(UTC)
     bring_up_to_date(opened, settings)
     due = due_units(opened, now, settings, options["classes"] or None)
+    parts = part_units(opened, now, settings, options["classes"] or None)
     with opened.catalogue.read() as connection:
         forecast = simulate(connection, shanghai_date(now), settings=settings)
     if options["as_json"]:
         held = [state.as_json() for state in forecast.units if state.verdict.value == "held"]
-        print_json({"due": [state.as_json() for state in due], "held": held})
+        divided = [{**part.state.as_json(), "run_out": part.run_out} for part in parts]
+        print_json({"due": [state.as_json() for state in due], "divided": divided, "held": held})
         return
     for state in due:
         click.echo(
@@ -76,11 +78,18 @@ def _dry_run(opened: OpenStore, options: dict[str, Any]) -> None:
             f"{len(state.segments)} segments, expired {state.expires_on}"
         )
         click.echo(f"  {state.policy.label}: {state.policy.basis}")
+    for part in parts:
+        state = part.state
+        click.echo(
+            f"{state.record_class} {' '.join(state.periods)}: {part.run_out:,} of {state.rows:,} records; the rest is "
+            "sealed anew under other keys 其余记录换钥保存"
+        )
     for state in forecast.units:
         if state.verdict.value == "held":
             why = "; ".join(f"{reason.code}: {reason.detail}" for reason in state.reasons)
             click.echo(f"held 保全: {state.record_class} {' '.join(state.periods)}  {why}")
-    click.echo(f"{sum(state.rows for state in due):,} records may be destroyed today. 可销毁。Nothing was changed.")
+    total = sum(state.rows for state in due) + sum(part.run_out for part in parts)
+    click.echo(f"{total:,} records may be destroyed today. 可销毁。Nothing was changed.")
 
 
 def _plan(opened: OpenStore, options: dict[str, Any]) -> None:
@@ -202,7 +211,8 @@ def _show(purge: Purge, options: dict[str, Any]) -> None:
         return
     click.secho(f"{purge.purge_id}: {purge.state}", bold=True)
     for unit in purge.units:
-        click.echo(f"  {unit.record_class} {unit.periods}: {unit.rows:,} records, {unit.bytes_stored:,} bytes")
+        kept = f", {unit.kept_rows:,} of them sealed anew" if unit.kept_rows else ""
+        click.echo(f"  {unit.record_class} {unit.periods}: {unit.rows:,} records{kept}, {unit.bytes_stored:,} bytes")
         click.echo(f"    {unit.policy}; expired {unit.expired_on}")
     click.echo(f"  plan 计划摘要 {purge.plan_digest}")
     if purge.waits_until and purge.state == "approved":

@@ -175,6 +175,7 @@ def _text(connection: sa.Connection, row: sa.Row[Any], actor: str, now: datetime
                 "key_fingerprint": unit.key_fingerprint,
                 "destroyed_at": unit.destroyed_at,
                 "records": sum(item.rows for item in rows),
+                "carried_over": unit.rows - sum(item.rows for item in rows),
                 "bytes": sum(item.bytes_stored for item in rows),
                 "segments": [{"id": item.segment_id, "ciphertext": item.ciphertext_digest} for item in rows],
             }

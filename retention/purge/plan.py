@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
@@ -17,11 +17,13 @@ import sqlalchemy as sa
 from retention.catalogue import events
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.tables import segments, timestamp
+from retention.crypto.bodies import BodyCipher
 from retention.crypto.suites import Suite
 from retention.keys.periods import PeriodKeys
 from retention.objects.base import ObjectStore
 from retention.objects.locking import can_lock
 from retention.policies.judge import UnitState, Verdict, judge
+from retention.policies.partly import PartState, partly_due
 from retention.policies.periods import shanghai_date
 from retention.policies.settings import RetentionSettings
 from retention.purge.clock import check_clock
@@ -63,10 +65,15 @@ class Parts(Protocol):
         """The keys to shred."""
         ...
 
+    @property
+    def bodies(self) -> BodyCipher:
+        """The key of blinded names."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedUnit:
-    """A unit of a purge as the tables have it."""
+    """A unit of a purge as the tables have it. ``kept_rows`` of its ``rows`` are carried over to other keys."""
 
     unit_id: int
     key_id: str
@@ -77,6 +84,7 @@ class PlannedUnit:
     bytes_stored: int
     policy: str
     expired_on: str
+    kept_rows: int = 0
     state: str = PLANNED
     why_not: str | None = None
 
@@ -129,6 +137,17 @@ def locked_until(parts: Parts, names: Sequence[str], now: datetime) -> datetime 
     return latest if latest is not None and latest > now else None
 
 
+def part_units(
+    parts: Parts, now: datetime, settings: RetentionSettings, classes: Iterable[str] | None = None
+) -> list[PartState]:
+    """Units of which a part has run out so long ago that the rest is carried over to other keys."""
+    wanted = None if classes is None else set(classes)
+    with parts.catalogue.read() as connection:
+        found = partly_due(connection, shanghai_date(now), settings)
+    chosen = [part for part in found if wanted is None or part.state.record_class in wanted]
+    return [part for part in chosen if locked_until(parts, part.state.segments, now) is None]
+
+
 def plan(
     parts: Parts,
     *,
@@ -139,7 +158,9 @@ def plan(
     classes: Iterable[str] | None = None,
     witnessed: datetime | None = None,
 ) -> Purge:
-    """Plan the destruction of everything that is due. Units of other plans that are under way are left to those.
+    """Plan the destruction of everything that is due, and of the part of a unit whose rest must outlive it.
+
+    Units of other plans that are under way are left to those.
 
     Raises:
         ClockRefusedError: the machine's clock cannot be trusted.
@@ -147,7 +168,8 @@ def plan(
     """
     with parts.catalogue.read() as connection:
         check_clock(connection, now, settings, witnessed=witnessed)
-    due = due_units(parts, now, settings, classes)
+    due = [_unit(state) for state in due_units(parts, now, settings, classes)]
+    due += [_part(part) for part in part_units(parts, now, settings, classes)]
     purge_id = f"P{secrets.token_hex(8)}"
     with parts.catalogue.write() as connection:
         busy = set(
@@ -157,7 +179,7 @@ def plan(
                 .where(purges.c.state.in_((PLANNED, APPROVED, RUNNING)), purge_units.c.state != DROPPED)
             ).scalars()
         )
-        units = [_unit(state) for state in due if state.key_id not in busy]
+        units = [unit for unit in due if unit.key_id not in busy]
         if not units:
             raise NothingDueError(
                 "Nothing may be destroyed today.", cure="`liucun retention simulate --at DATE` shows what is due when."
@@ -177,7 +199,7 @@ def plan(
             purge_units.insert(),
             [{"purge_id": purge_id, **{name: getattr(unit, name) for name in unit.__slots__}} for unit in units],
         )
-        body = {"plan": digest, "units": len(units), "records": sum(unit.rows for unit in units)}
+        body = {"plan": digest, "units": len(units), "records": sum(unit.rows - unit.kept_rows for unit in units)}
         events.append(connection, kind="purge.planned", actor=actor, subject=f"purge:{purge_id}", body=body, at=now)
     return read_purge(parts.catalogue, purge_id)
 
@@ -268,7 +290,7 @@ def row_of(connection: sa.Connection, purge_id: str) -> sa.Row[Any]:
 def plan_digest(suite: Suite, purge_id: str, units: Iterable[PlannedUnit]) -> str:
     """Digest of what a plan destroys: units, keys, amounts and grounds."""
     lines = sorted(
-        [unit.key_id, unit.record_class, unit.periods, unit.segments, unit.rows, unit.bytes_stored, unit.policy]
+        [unit.key_id, unit.record_class, unit.periods, unit.rows, unit.kept_rows, unit.bytes_stored, unit.policy]
         for unit in units
     )
     return suite.hash(orjson.dumps(["liucun/purge-plan/v1", purge_id, lines])).hex()
@@ -287,6 +309,10 @@ def _unit(state: UnitState) -> PlannedUnit:
         policy=f"{state.policy.label}: {state.policy.floor} {state.policy.counted_from.value}; {state.policy.basis}",
         expired_on=state.expires_on.isoformat(),
     )
+
+
+def _part(part: PartState) -> PlannedUnit:
+    return replace(_unit(replace(part.state, expires_on=part.expired_on)), kept_rows=part.state.rows - part.run_out)
 
 
 def _purge(connection: sa.Connection, row: sa.Row[Any]) -> Purge:

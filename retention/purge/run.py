@@ -15,25 +15,19 @@ from typing import Final
 import sqlalchemy as sa
 
 from retention.catalogue import events
-from retention.catalogue.tables import meta, retired_segments, segment_places, segments, timestamp
+from retention.catalogue.tables import retired_segments, timestamp
 from retention.errors import KeyDestroyedError, ObjectLockedError, ObjectMissingError
 from retention.keys.periods import PeriodKeys
-from retention.manifest import SegmentManifest
-from retention.policies.judge import UnitState, Verdict, judge
-from retention.policies.periods import shanghai_date
 from retention.policies.settings import RetentionSettings
 from retention.policies.tables import segment_subjects, subjects, unit_segments, units
+from retention.purge.claim import CLAIMED, claim, key_of, set_unit
 from retention.purge.clock import check_clock
 from retention.purge.errors import PurgeStateError, PurgeUnfinishedError
 from retention.purge.plan import APPROVED, CERTIFIED, DROPPED, FINAL, PLANNED, RUNNING, Parts, row_of
-from retention.purge.tables import destroyed_places, purge_segments, purge_units, purges
-from retention.rebuilding.restore import DESTROYED
+from retention.purge.tables import purge_segments, purge_units, purges
 
-CLAIMED: Final = "claimed"
 DELETED: Final = "deleted"
 SHREDDED: Final = "shredded"
-RETIRED_PREFIX: Final = "retired:"
-"""Rows of ``meta`` that name a retired key; the value is the purge."""
 _CHUNK: Final = 500
 
 Step = Callable[[str], None]
@@ -73,7 +67,7 @@ def carry_out(
         found = state
         if found == PLANNED:
             step(f"claim {unit_id}")
-            found = _claim(parts, purge_id, unit_id, actor, now, settings)
+            found = claim(parts, purge_id, unit_id, actor=actor, now=now, settings=settings, step=step)
         if found == CLAIMED:
             why = _delete_objects(parts, purge_id, unit_id, actor, now, step)
             if why is not None:
@@ -126,105 +120,6 @@ def _units(parts: Parts, purge_id: str) -> list[tuple[int, str]]:
         return [(row.unit_id, row.state) for row in rows]
 
 
-def _claim(parts: Parts, purge_id: str, unit_id: int, actor: str, now: datetime, settings: RetentionSettings) -> str:
-    """Judge the unit once more and take it out of what can be read, or drop it with the reason."""
-    with parts.catalogue.read() as connection:
-        key_id = _key_of(connection, purge_id, unit_id)
-    # Outside of the transaction: it may ask a device.
-    try:
-        fingerprint: str | None = key_fingerprint(parts, key_id)
-    except KeyDestroyedError:
-        # Somebody shredded it by hand; what it sealed is gone, the rest follows here, on record.
-        fingerprint = None
-    with parts.catalogue.write() as connection:
-        planned = connection.execute(
-            sa.select(purge_units).where(purge_units.c.purge_id == purge_id, purge_units.c.unit_id == unit_id)
-        ).one()
-        if planned.state != PLANNED:
-            return str(planned.state)
-        # The index may have been rebuilt since the plan: units are known by their keys.
-        number = connection.execute(sa.select(units.c.unit_id).where(units.c.key_id == key_id)).scalar_one_or_none()
-        judged = judge(connection, shanghai_date(now), settings=settings, only=-1 if number is None else number)
-        state = judged[0] if judged else None
-        why_not = _why_not(state, planned.rows)
-        if why_not is not None or state is None:
-            _set(connection, purge_id, unit_id, state=DROPPED, why_not=why_not)
-            body = {"key": key_id, "why": why_not}
-            events.append(
-                connection, kind="purge.unit_dropped", actor=actor, subject=f"purge:{purge_id}", body=body, at=now
-            )
-            return DROPPED
-        _take_out(connection, purge_id, unit_id, state, now)
-        sealed = [(f"segment:{name}", {"purge": purge_id, "key": key_id}) for name in state.segments]
-        events.append_many(connection, sealed, kind=DESTROYED, actor=actor, at=now)
-        connection.execute(meta.insert().values(key=f"{RETIRED_PREFIX}{key_id}", value=purge_id))
-        _set(connection, purge_id, unit_id, state=CLAIMED, key_fingerprint=fingerprint)
-        claimed: dict[str, object] = {
-            "key": key_id,
-            "fingerprint": fingerprint,
-            "segments": len(state.segments),
-            "records": state.rows,
-        }
-        for subject in (f"shredding:{key_id}", f"purge:{purge_id}"):
-            events.append(connection, kind="purge.unit_claimed", actor=actor, subject=subject, body=claimed, at=now)
-    return CLAIMED
-
-
-def _why_not(state: UnitState | None, planned_rows: int) -> str | None:
-    if state is None:
-        return "it is not in the archive any more"
-    if state.verdict is not Verdict.DUE:
-        return "; ".join(f"{reason.code}: {reason.detail}" for reason in state.reasons)
-    if state.rows != planned_rows:
-        return f"it holds {state.rows} records, {planned_rows} were planned"
-    return None
-
-
-def _take_out(connection: sa.Connection, purge_id: str, unit_id: int, state: UnitState, now: datetime) -> None:
-    g = segments.c
-    for begin in range(0, len(state.segments), _CHUNK):
-        names = state.segments[begin : begin + _CHUNK]
-        rows = connection.execute(sa.select(segments).where(g.segment_id.in_(names))).all()
-        connection.execute(
-            retired_segments.insert(),
-            [
-                {
-                    "segment_id": row.segment_id,
-                    "object_name": row.object_name,
-                    "record_class": row.record_class,
-                    "period": row.period,
-                    "rows": row.rows,
-                    "bytes_stored": row.bytes_stored,
-                    "manifest": row.manifest,
-                    "committed_at": row.committed_at,
-                    "state": "destroyed",
-                    "retired_at": timestamp(now),
-                }
-                for row in rows
-            ],
-        )
-        connection.execute(
-            purge_segments.insert(),
-            [
-                {
-                    "purge_id": purge_id,
-                    "segment_id": row.segment_id,
-                    "unit_id": unit_id,
-                    "object_name": row.object_name,
-                    "rows": row.rows,
-                    "bytes_stored": row.bytes_stored,
-                    "key_id": state.key_id,
-                    "ciphertext_digest": SegmentManifest.from_bytes(row.manifest).ciphertext_digest,
-                }
-                for row in rows
-            ],
-        )
-        places = connection.execute(sa.select(segment_places).where(segment_places.c.segment_id.in_(names))).mappings()
-        connection.execute(destroyed_places.insert(), [{**place, "key_id": state.key_id} for place in places])
-        connection.execute(segment_places.delete().where(segment_places.c.segment_id.in_(names)))
-        connection.execute(segments.delete().where(g.segment_id.in_(names)))
-
-
 def _delete_objects(parts: Parts, purge_id: str, unit_id: int, actor: str, now: datetime, step: Step) -> str | None:
     """Delete what is left of a unit's objects; why not, when the object store holds one back."""
     c, r = purge_segments.c, retired_segments.c
@@ -251,7 +146,7 @@ def _delete_objects(parts: Parts, purge_id: str, unit_id: int, actor: str, now: 
             )
     step(f"all deleted {unit_id}")
     with parts.catalogue.write() as connection:
-        _set(connection, purge_id, unit_id, state=DELETED)
+        set_unit(connection, purge_id, unit_id, state=DELETED)
         events.append(
             connection,
             kind="purge.objects_deleted",
@@ -266,7 +161,7 @@ def _delete_objects(parts: Parts, purge_id: str, unit_id: int, actor: str, now: 
 def _shred(parts: Parts, purge_id: str, unit_id: int, actor: str, now: datetime, step: Step) -> None:
     """Destroy the unit's key, then forget what the index knew of its subjects."""
     with parts.catalogue.read() as connection:
-        key_id = _key_of(connection, purge_id, unit_id)
+        key_id = key_of(connection, purge_id, unit_id)
     shred_key(parts.period_keys, key_id)
     step(f"shredded {unit_id}")
     with parts.catalogue.write() as connection:
@@ -274,7 +169,7 @@ def _shred(parts: Parts, purge_id: str, unit_id: int, actor: str, now: datetime,
         if number is not None:
             _forget_subjects(connection, number)
             connection.execute(units.update().where(units.c.unit_id == number).values(destroyed_at=timestamp(now)))
-        _set(connection, purge_id, unit_id, state=SHREDDED, destroyed_at=timestamp(now))
+        set_unit(connection, purge_id, unit_id, state=SHREDDED, destroyed_at=timestamp(now))
         events.append(
             connection,
             kind="purge.unit_destroyed",
@@ -283,11 +178,6 @@ def _shred(parts: Parts, purge_id: str, unit_id: int, actor: str, now: datetime,
             body={"key": key_id},
             at=now,
         )
-
-
-def _key_of(connection: sa.Connection, purge_id: str, unit_id: int) -> str:
-    c = purge_units.c
-    return str(connection.execute(sa.select(c.key_id).where(c.purge_id == purge_id, c.unit_id == unit_id)).scalar_one())
 
 
 def shred_key(period_keys: PeriodKeys, key_id: str) -> None:
@@ -300,13 +190,6 @@ def shred_key(period_keys: PeriodKeys, key_id: str) -> None:
         period_keys.destroy(key_id)
     except KeyDestroyedError:
         period_keys.empty_journal()
-
-
-def key_fingerprint(parts: Parts, key_id: str) -> str:
-    """A digest by which a key can be named on a certificate; it tells nothing about the key."""
-    suite = parts.archive.suite
-    key = parts.period_keys.get(key_id).key
-    return suite.hkdf_expand(key, b"liucun/key-fingerprint/v1\x00" + key_id.encode(), 16).hex()
 
 
 def _forget_subjects(connection: sa.Connection, unit_id: int) -> None:
@@ -324,8 +207,3 @@ def _forget_subjects(connection: sa.Connection, unit_id: int) -> None:
         if gone:
             connection.execute(subjects.delete().where(subjects.c.blind.in_(gone)))
     connection.execute(unit_segments.delete().where(m.unit_id == unit_id))
-
-
-def _set(connection: sa.Connection, purge_id: str, unit_id: int, **values: object) -> None:
-    c = purge_units.c
-    connection.execute(purge_units.update().where(c.purge_id == purge_id, c.unit_id == unit_id).values(**values))

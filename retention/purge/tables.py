@@ -42,6 +42,7 @@ purge_units = sa.Table(
     sa.Column("segments", sa.BigInteger, nullable=False),
     sa.Column("rows", sa.BigInteger, nullable=False),
     sa.Column("bytes_stored", sa.BigInteger, nullable=False),
+    sa.Column("kept_rows", sa.BigInteger, nullable=False),
     sa.Column("policy", sa.Text, nullable=False),
     sa.Column("expired_on", sa.String(10), nullable=False),
     sa.Column("key_fingerprint", sa.String(64)),

@@ -8,34 +8,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
 
 import sqlalchemy as sa
 
 from errors import BusyError
 from retention.catalogue.tables import timestamp
-from retention.crypto.bodies import BodyCipher
 from retention.errors import KeyDestroyedError
 from retention.holds.service import enforce, examine
 from retention.policies.follow import follow
 from retention.policies.settings import RetentionSettings
-from retention.purge import plan as planning
 from retention.purge.certificate import certify, finish
+from retention.purge.plan import APPROVED, RUNNING, Parts
 from retention.purge.run import SHREDDED, carry_out, shred_key
 from retention.purge.tables import purge_units, purges
 from retention.transparency.keeping import LogKeeper
 from retention.transparency.note import Signer
 
 _TIME = "time "
-
-
-class Parts(planning.Parts, Protocol):
-    """What upkeep needs of an open store."""
-
-    @property
-    def bodies(self) -> BodyCipher:
-        """Opens the words of holds."""
-        ...
 
 
 @dataclass(slots=True)
@@ -92,10 +81,10 @@ def keep_up(
 def ready(parts: Parts, now: datetime) -> list[str]:
     """Purges that have begun, or are approved and have waited."""
     c = purges.c
-    waited = sa.and_(c.state == planning.APPROVED, c.waits_until <= timestamp(now))
+    waited = sa.and_(c.state == APPROVED, c.waits_until <= timestamp(now))
     with parts.catalogue.read() as connection:
         rows = connection.execute(
-            sa.select(c.purge_id).where(sa.or_(c.state == planning.RUNNING, waited)).order_by(c.approved_at)
+            sa.select(c.purge_id).where(sa.or_(c.state == RUNNING, waited)).order_by(c.approved_at)
         )
         return list(rows.scalars())
 
