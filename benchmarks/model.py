@@ -2,6 +2,7 @@
 
 ``python -m benchmarks.model families --text FOLDER``: train without a fifth of the corpus's families (or of
 its themes) and measure recall on them, plain and under each disguise, beside false alarms on harmless reviews.
+``python -m benchmarks.model cold --text FOLDER``: accuracy on COLD's dev part.
 ``python -m benchmarks.model rivals``: the same engine against TF-IDF of characters with a linear SVC on 4,000
 texts of six classes, by family-wise folds.
 ``python -m benchmarks.model speed``: records a second on one core.
@@ -10,7 +11,6 @@ texts of six classes, by family-wise folds.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -21,57 +21,15 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from detectors.corpus.disguises import DISGUISES, disguise
-from detectors.corpus.families import NONE, Example, examples
+from detectors.corpus.families import NONE, examples
+from detectors.default import default_keywords
 from detectors.model import default_model
-from detectors.model.decide import decide
-from detectors.model.evaluate import recall_at_thresholds
-from detectors.model.labelled import read_texts
-from detectors.model.linear import LinearModel
-from detectors.model.shipping import corpus_rows, shared_rows, train_shipped
-from detectors.model.train import TrainOptions, train
+from detectors.model.evaluate import evaluate, false_alarm_rate
+from detectors.model.heldout import BENIGN, measure_families
+from detectors.model.labelled import read_labelled, read_texts
+from detectors.model.train import TrainOptions, train, train_with_disguises
 
 SIX: Final = ("gambling", "pornography", "abuse", "fraud", "illicit_advertising", NONE)
-BENIGN: Final = ("benign_shopping_half.csv.gz", "benign_hotel.csv.gz")
-
-
-def held_out(name: str, parts: int = 5) -> bool:
-    """Say whether a family or theme is in the fifth that measures; the same one always."""
-    return hashlib.sha256(name.encode()).digest()[0] % parts == 0
-
-
-def families(text: Path, *, by_theme: bool = False) -> dict[str, Any]:
-    """Train without a fifth of the families and measure on it."""
-    corpus = examples()
-    key = [one.family.rpartition("/")[0] if by_theme else one.family for one in corpus]
-    inside = [one for one, k in zip(corpus, key, strict=True) if not held_out(k)]
-    outside = [one for one, k in zip(corpus, key, strict=True) if held_out(k)]
-    model = train_shipped([corpus_rows(inside), shared_rows(text)]).model
-    return measure(model, outside, text)
-
-
-def measure(model: LinearModel, outside: list[Example], text: Path) -> dict[str, Any]:
-    """Recall at the thresholds by category and disguise, and false alarms."""
-    illegal = [one for one in outside if one.category != NONE]
-    texts = [one.text for one in illegal]
-    probabilities = model.probabilities(pa.array(texts, pa.string()))
-    decided = decide(probabilities, model.labels, model.none_label, model.thresholds)
-    categories = np.array([one.category for one in illegal])
-    names = np.array(model.labels)[decided.label]
-    harmless = pa.array([one.text for one in outside if one.category == NONE], pa.string())
-    return {
-        "rows": len(texts),
-        "recall": float(decided.illegal.mean()),
-        "right_category": float((names == categories)[decided.illegal].mean()),
-        "recall_by_category": {c: float(decided.illegal[categories == c].mean()) for c in sorted(set(categories))},
-        "disguised": {
-            name: recall_at_thresholds(model, pa.array(disguise(texts, name, 7), pa.string())) for name in DISGUISES
-        },
-        "false_alarms": {
-            "held-out harmless families": recall_at_thresholds(model, harmless),
-            **{name: recall_at_thresholds(model, read_texts(text / name)) for name in BENIGN},
-        },
-    }
 
 
 def rivals(rows: int = 4000, seed: int = 0, folds: int = 5) -> dict[str, Any]:
@@ -103,6 +61,17 @@ def rivals(rows: int = 4000, seed: int = 0, folds: int = 5) -> dict[str, Any]:
             "accuracy": float((theirs == labels).mean()),
             "macro_f1": float(f1_score(labels, theirs, average="macro")),
         },
+    }
+
+
+def cold(text: Path) -> dict[str, Any]:
+    """Train on COLD's train part as ``liucun model train`` does; accuracy on its dev part, false alarms on reviews."""
+    data = read_labelled(text / "cold_train.csv.gz", label_column="offensive")
+    dev = read_labelled(text / "cold_dev.csv.gz", label_column="offensive")
+    model = train_with_disguises(data, TrainOptions(), 0)
+    return {
+        "cold_dev": evaluate(model, dev.texts, dev.labels, disguises=False).as_json(),
+        "false_alarms": {name: false_alarm_rate(model, read_texts(text / name)) for name in BENIGN},
     }
 
 
@@ -140,14 +109,15 @@ def _timed(detector: Any, texts: pa.StringArray) -> float:
 def main() -> None:
     """Run one measure and print it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("measure", choices=["families", "themes", "rivals", "speed"])
+    parser.add_argument("measure", choices=["families", "themes", "cold", "rivals", "speed"])
     parser.add_argument("--text", type=Path, help="folder with COLD, SWSR and the harmless reviews")
     chosen = parser.parse_args()
-    if chosen.measure in {"families", "themes"} and chosen.text is None:
+    if chosen.measure in {"families", "themes", "cold"} and chosen.text is None:
         parser.error("--text is needed")
     measures: dict[str, Callable[[], Any]] = {
-        "families": lambda: families(chosen.text),
-        "themes": lambda: families(chosen.text, by_theme=True),
+        "families": lambda: measure_families(chosen.text, default_keywords()).as_json(),
+        "themes": lambda: measure_families(chosen.text, default_keywords(), by_theme=True).as_json(),
+        "cold": lambda: cold(chosen.text),
         "rivals": rivals,
         "speed": speed,
     }

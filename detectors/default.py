@@ -10,7 +10,9 @@ from detectors.base import Detector
 from detectors.combined import CombinedDetector
 from detectors.keywords.engine import KeywordDetector
 from detectors.keywords.packset import load_packs
-from detectors.model import default_model
+from detectors.model import ModelDetector, default_model
+from detectors.model.budget import read_queue
+from detectors.model.install import installed
 
 PACKS: Final = Path(__file__).parent / "packs"
 """The folder of the packs that ship."""
@@ -24,6 +26,17 @@ def default_keywords() -> KeywordDetector:
         PackError: the packs are damaged.
     """
     return KeywordDetector(load_packs(PACKS))
+
+
+def installed_detector(models: Path) -> Detector:
+    """Return the detector of a store: keywords, the model installed in its folder ``models`` (or the one that ships),
+    and the queue's thresholds that were put in use there.
+
+    Raises:
+        PackError, ModelFileError: packs, the model or the thresholds are damaged.
+    """
+    model = default_model(installed(models)).model
+    return CombinedDetector((default_keywords(), ModelDetector(model, queue=read_queue(models))))
 
 
 @lru_cache(maxsize=4)

@@ -19,6 +19,11 @@ class Decisions:
     illegal: npt.NDArray[np.bool_]
 
 
+def category_of(label: str) -> str:
+    """A label's category: what stands before its slash (``abuse/hostility`` is abuse of another kind and precision)."""
+    return label.partition("/")[0]
+
+
 def decide(probabilities: Floats, labels: list[str], none_label: str | None, thresholds: dict[str, float]) -> Decisions:
     """Decide ``n`` rows of probabilities (n × labels).
 

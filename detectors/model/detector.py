@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from detectors.base import FINDING_SCHEMA
-from detectors.model.decide import decide
+from detectors.model.decide import category_of, decide
 from detectors.model.explain import strongest_spans
 from detectors.model.linear import LinearModel
 
@@ -30,12 +30,17 @@ SEVERITY: Final = {
 class ModelDetector:
     """Finds illegal content by a linear model: one finding a text, of its likeliest label.
 
-    ``thresholds`` replaces the model's own by label.
+    ``thresholds`` replaces the model's own by label. ``queue`` names, by category, the score from which a finding is
+    for reviewers; one below it is for the sampling queue 抽检: same finding, of the lowest severity, its rule ending in
+    ``:sampling``.
     """
 
-    def __init__(self, model: LinearModel, thresholds: dict[str, float] | None = None) -> None:
+    def __init__(
+        self, model: LinearModel, thresholds: dict[str, float] | None = None, queue: dict[str, float] | None = None
+    ) -> None:
         self.model = model
         self.thresholds = {**model.thresholds, **(thresholds or {})}
+        self.queue = queue or {}
 
     @property
     def version(self) -> str:
@@ -53,14 +58,16 @@ class ModelDetector:
         found = texts.take(pa.array(rows)).fill_null("")
         spans = strongest_spans(model, found, label)
         names = [model.labels[k] for k in label]
+        sampled = [s < self.queue.get(category_of(name), 0.0) for s, name in zip(score.tolist(), names, strict=True)]
+        severity = [SEVERITY.get(category_of(name), 2) for name in names]
         n = len(rows)
         return pa.record_batch(
             [
                 pa.array(rows.astype(np.int32)),
-                pa.array([f"model:{name}" for name in names]),
-                pa.array(names),
-                pa.nulls(n, pa.string()),
-                pa.array([SEVERITY.get(name, 2) for name in names], pa.int8()),
+                pa.array([f"model:{m}:sampling" if s else f"model:{m}" for m, s in zip(names, sampled, strict=True)]),
+                pa.array([category_of(name) for name in names]),
+                pa.array([name.partition("/")[2] or None for name in names], pa.string()),
+                pa.array([1 if s else own for own, s in zip(severity, sampled, strict=True)], pa.int8()),
                 pa.array([start for start, _ in spans], pa.int32()),
                 pa.array([end for _, end in spans], pa.int32()),
                 pa.array([t[start:end] for t, (start, end) in zip(found.to_pylist(), spans, strict=True)], pa.string()),

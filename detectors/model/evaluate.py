@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from detectors.corpus.disguises import DISGUISES, disguise
-from detectors.model.decide import decide
+from detectors.model.decide import category_of, decide
 from detectors.model.linear import LinearModel
 
 BINS: Final = 10
@@ -69,11 +69,15 @@ def evaluate(
 
     Labels that the model does not know count as errors and are listed.
     """
-    names = sorted(set(labels) | set(model.labels))
+    own = [label if label in labels else category_of(label) for label in model.labels]
+    names = sorted(set(labels) | set(own))
     index = {name: k for k, name in enumerate(names)}
     truth = np.array([index[label] for label in labels])
     probabilities = model.probabilities(texts)
-    guess = np.array([index[name] for name in model.labels])[probabilities.argmax(axis=1)]
+    summed = np.zeros((len(truth), len(names)))
+    for column, name in enumerate(own):
+        summed[:, index[name]] += probabilities[:, column]
+    guess = summed.argmax(axis=1)
     decided = decide(probabilities, model.labels, model.none_label, model.thresholds)
     classes = [_figures(name, truth == k, guess == k) for name, k in index.items() if name in set(labels)]
     none = index[model.none_label] if model.none_label is not None else -1
@@ -81,7 +85,7 @@ def evaluate(
     return Evaluation(
         model=model.version,
         rows=len(truth),
-        unknown_labels=sorted(set(labels) - set(model.labels)),
+        unknown_labels=sorted(set(labels) - set(own)),
         accuracy=float((truth == guess).mean()),
         macro_f1=float(np.mean([c.f1 for c in classes])),
         classes=classes,
@@ -89,7 +93,7 @@ def evaluate(
         false_alarms=_mean(decided.illegal[good]),
         harmless_rows=0 if harmless is None else len(harmless),
         harmless_false_alarms=None if harmless is None else false_alarm_rate(model, harmless),
-        calibration_error=_calibration_error(probabilities.max(axis=1), truth == guess),
+        calibration_error=_calibration_error(summed.max(axis=1), truth == guess),
         disguised=_disguised(model, texts.filter(pa.array(bad)), seed) if disguises and bad.any() else {},
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -55,6 +56,22 @@ def read_labelled(
         groups = np.array(table.column(group_column).fill_null("").to_pylist(), dtype=np.str_)
     labels = pc.utf8_trim_whitespace(table.column(label_column)).to_pylist()
     return Labelled(_one(table.column(text_column)), labels, groups, len(text) - table.num_rows)
+
+
+def joined(parts: Sequence[Labelled]) -> Labelled:
+    """Put labelled rows of several sources end to end; rows without a group are their own."""
+    if len(parts) == 1:
+        return parts[0]
+    groups = [
+        np.array([f"{n}:{g}" for g in (part.groups.tolist() if part.groups is not None else range(len(part.labels)))])
+        for n, part in enumerate(parts)
+    ]
+    return Labelled(
+        pa.concat_arrays([part.texts for part in parts]),
+        [label for part in parts for label in part.labels],
+        np.concatenate(groups),
+        sum(part.dropped for part in parts),
+    )
 
 
 def read_texts(path: Path, text_column: str = "text") -> pa.StringArray:

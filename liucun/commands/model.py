@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import click
 
 from errors import SettingsError, UsageError
 from liucun.cli import json_option, print_json, store_option
+from liucun.commands._model_tables import print_evaluation, print_families, print_plans
 
 if TYPE_CHECKING:
     from detectors.model.evaluate import Evaluation
@@ -35,7 +37,7 @@ def _data_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "--label-column", default="label", show_default=True, metavar="NAME", help="Column of the labels."
         ),
         click.option("--text-column", default="text", show_default=True, metavar="NAME", help="Column of the texts."),
-        click.option("--data", type=path, required=True, metavar="CSV", help="Labelled texts, UTF-8, .gz too."),
+        click.option("--data", type=path, metavar="CSV", help="Labelled texts, UTF-8, .gz too."),
     ):
         function = option(function)
     return function
@@ -43,6 +45,8 @@ def _data_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @command.command(name="train", short_help="Train a model from labelled CSV.")
 @_data_options
+@click.option("--decisions", is_flag=True, help="Train on the store's confirmed and dismissed tickets too.")
+@click.option("--corpus", is_flag=True, help="Train on the project's own corpus too; it is never measured on.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Where the model is written.")
 @click.option("--none-label", metavar="LABEL", help='Label of harmless texts. [default: "none", "0", "不违规" …]')
 @click.option(
@@ -65,12 +69,14 @@ def _data_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @store_option
 @json_option
 def train_command(
-    data: Path,
+    data: Path | None,
     text_column: str,
     label_column: str,
     group_column: str | None,
     harmless: Path | None,
     no_disguises: bool,
+    decisions: bool,
+    corpus: bool,
     out: Path | None,
     none_label: str | None,
     disguised_copies: int,
@@ -79,37 +85,40 @@ def train_command(
     store: Path,
     as_json: bool,
 ) -> None:
-    """Train a model 训练模型 from a CSV of texts and labels, any labels.
+    """Train a model 训练模型 from a CSV of texts and labels, any labels, or from what reviewers decided.
 
     \b
-    liucun model train --data decisions.csv --out my-model
-    liucun model train --data decisions.csv --harmless reviews.csv --install
+    liucun model train --data posts.csv --out my-model
+    liucun model train --decisions --corpus --harmless reviews.csv --install
 
     The figures shown are of rows that the measured model had not seen: with --install an eighth of
     the rows, always the same ones, is held out and compared with the model in use; a worse one is refused
     (exit 1). Without it, a fifth is held out for measuring and the written model is trained on all rows.
+    Decided tickets have their category as label, dismissed ones "none"; restricted accounts' are left out.
     """
     from detectors.model.evaluate import evaluate
     from detectors.model.files import save
     from detectors.model.install import hold_out, install, measuring_split, refuse_worse
-    from detectors.model.labelled import read_labelled, read_texts
+    from detectors.model.labelled import joined, read_labelled, read_texts
     from detectors.model.train import TrainOptions, train_with_disguises
 
-    if out is None and not do_install:
-        raise UsageError("Neither --out nor --install is given.", cure="Say where the model goes: --out DIR.")
-    if do_install and not (store / "liucun.toml").is_file():
-        raise SettingsError(f"There is no store in {store}.", cure="Make one with `liucun init`, or name it: --store.")
-    labelled = read_labelled(data, text_column, label_column, group_column)
+    _check_wants(data, decisions, do_install, out, store)
+    shown: dict[str, object] = {}
+    parts = [read_labelled(data, text_column, label_column, group_column)] if data else []
+    if decisions:
+        parts.append(_decided(store, shown))
+    labelled = joined(parts)
     good = read_texts(harmless, text_column) if harmless else None
     options = TrainOptions(none_label=none_label, false_alarm_rate=false_alarm_rate)
+    own = [_corpus()] if corpus else []
 
     def fit(part: Labelled) -> LinearModel:
-        return train_with_disguises(part, options, disguised_copies)
+        return train_with_disguises(joined([part, *own]), options, disguised_copies)
 
     def measure(model: LinearModel, part: Labelled) -> Evaluation:
         return evaluate(model, part.texts, part.labels, harmless=good, disguises=not no_disguises)
 
-    shown: dict[str, object] = {"rows": len(labelled.labels), "rows_dropped": labelled.dropped}
+    shown |= {"rows": len(labelled.labels), "rows_dropped": labelled.dropped}
     if do_install:
         split = hold_out(labelled)
         model = fit(split.train)
@@ -127,7 +136,7 @@ def train_command(
         save(model, out)
         shown["out"] = str(out)
     if not as_json:
-        _print(figures)
+        print_evaluation(figures)
     if do_install:
         refuse_worse(figures, before)
         shown["installed"] = str(install(model, folder))
@@ -137,30 +146,95 @@ def train_command(
         return
     if labelled.dropped:
         click.echo(f"{labelled.dropped} rows without text or label were left out.")
+    if decisions:
+        click.echo(f"Decided tickets 已研判工单: {shown['decisions']}")
     click.echo(f"Model {model.version}" + (f" written to {out}." if out else " installed. 已启用。"))
+
+
+def _check_wants(data: Path | None, decisions: bool, do_install: bool, out: Path | None, store: Path) -> None:
+    if out is None and not do_install:
+        raise UsageError("Neither --out nor --install is given.", cure="Say where the model goes: --out DIR.")
+    if data is None and not decisions:
+        raise UsageError("There is nothing to train on.", cure="Give --data CSV, or --decisions for decided tickets.")
+    if (do_install or decisions) and not (store / "liucun.toml").is_file():
+        raise SettingsError(f"There is no store in {store}.", cure="Make one with `liucun init`, or name it: --store.")
+
+
+def _decided(store: Path, shown: dict[str, object]) -> Labelled:
+    from liucun.decisions import reviewed
+    from liucun.store import open_store
+
+    with open_store(store) as opened:
+        found = reviewed(opened)
+    shown["decisions"] = {
+        "confirmed": found.confirmed, "dismissed": found.dismissed, "restricted_left_out": found.restricted
+    }  # fmt: skip
+    return found.labelled
+
+
+def _corpus() -> Labelled:
+    import numpy as np
+    import pyarrow as pa
+
+    from detectors.corpus.families import corpus
+    from detectors.model.labelled import Labelled
+
+    own = corpus()
+    return Labelled(
+        pa.array([one.text for one in own], pa.string()),
+        [one.category for one in own],
+        np.array([one.family for one in own], dtype=np.str_),
+    )
 
 
 @command.command(name="evaluate", short_help="Measure a model on labelled CSV.")
 @_data_options
 @click.option("--model", "folder", type=click.Path(path_type=Path), metavar="DIR", help="[default: the one in use]")
+@click.option(
+    "--families",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Train without a fifth of the corpus's families and measure on it; COLD, SWSR and reviews lie in FOLDER.",
+)
 @store_option
 @json_option
 def evaluate_command(
-    data: Path,
+    data: Path | None,
     text_column: str,
     label_column: str,
     group_column: str | None,
     harmless: Path | None,
     no_disguises: bool,
     folder: Path | None,
+    families: Path | None,
     store: Path,
     as_json: bool,
 ) -> None:
-    """Measure a model 评估模型: by class, on harmless text, calibration, and under each disguise."""
+    """Measure a model 评估模型: by class, on harmless text, calibration, and under each disguise.
+
+    With --families the detector that ships is measured, keywords and model, on template families of the
+    project's corpus that were kept from training; this trains a model and takes minutes.
+    """
     from detectors.model.evaluate import evaluate
     from detectors.model.files import load
     from detectors.model.labelled import read_labelled, read_texts
 
+    if (data is None) == (families is None):
+        raise UsageError(
+            "One of --data and --families is to be given.",
+            cure="Give --data CSV, or --families FOLDER for the corpus's held-out families.",
+        )
+    if families is not None:
+        from detectors.default import default_keywords
+        from detectors.model.heldout import measure_families
+
+        report = measure_families(families, default_keywords())
+        if as_json:
+            print_json(report.as_json())
+        else:
+            print_families(report)
+        return
+    assert data is not None
     model = load(folder) if folder else _current(store / MODELS)
     labelled = read_labelled(data, text_column, label_column, group_column)
     good = read_texts(harmless, text_column) if harmless else None
@@ -168,7 +242,36 @@ def evaluate_command(
     if as_json:
         print_json(figures.as_json())
     else:
-        _print(figures)
+        print_evaluation(figures)
+
+
+@command.command(name="queue", short_help="Set thresholds by the tickets that can be reviewed a day.")
+@click.option("--daily-tickets", type=click.FloatRange(0), required=True, metavar="N", help="What reviewers can do.")
+@click.option("--days", type=click.IntRange(1, 3650), default=30, show_default=True, help="Measure the last N days.")
+@click.option("--apply", "do_apply", is_flag=True, help="Put the thresholds in use.")
+@store_option
+@json_option
+def queue_command(daily_tickets: float, days: int, do_apply: bool, store: Path, as_json: bool) -> None:
+    """Share the day's tickets among categories 按预算定阈值, by how often reviewers confirmed what scored so high.
+
+    Findings below a category's threshold are not dropped: they open tickets of the sampling queue 抽检,
+    of the lowest severity, and are counted here.
+    """
+    from detectors.model.budget import plan_queue, write_queue
+    from liucun.decisions import past_findings
+    from liucun.store import open_store
+
+    with open_store(store) as opened:
+        plans = plan_queue(past_findings(opened, days), daily_tickets)
+        place = store / MODELS
+        if do_apply:
+            write_queue(plans, place)
+    if as_json:
+        print_json({"applied": do_apply, "plans": [asdict(plan) for plan in plans]})
+        return
+    print_plans(plans)
+    if do_apply:
+        click.echo(f"In use from the next run on 已启用: {place}.")
 
 
 def _current(folder: Path) -> LinearModel:
@@ -176,30 +279,3 @@ def _current(folder: Path) -> LinearModel:
     from detectors.model.install import installed
 
     return default_model(installed(folder)).model
-
-
-def _print(figures: Evaluation) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    table = Table(title=f"{figures.model}, {figures.rows:,} rows")
-    for name in ("label 类别", "rows", "precision 精确率", "recall 召回率", "F1"):
-        table.add_column(name, justify="left" if name.startswith("label") else "right")
-    for one in figures.classes:
-        table.add_row(one.label, f"{one.support:,}", f"{one.precision:.4f}", f"{one.recall:.4f}", f"{one.f1:.4f}")
-    table.add_row("all 总计", f"{figures.rows:,}", "", f"accuracy {figures.accuracy:.4f}", f"{figures.macro_f1:.4f}")
-    console.print(table)
-
-    def line(name: str, value: float | None) -> None:
-        if value is not None:
-            console.print(f"{name}: {value:.2%}", highlight=False)
-
-    line("Found at the thresholds 检出率", figures.recall)
-    line("False alarms on harmless rows 误报率", figures.false_alarms)
-    line(f"False alarms on {figures.harmless_rows:,} --harmless texts", figures.harmless_false_alarms)
-    line("Calibration error 校准误差", figures.calibration_error)
-    for name, value in figures.disguised.items():
-        line(f"Found when disguised 变体检出率, {name}", value)
-    if figures.unknown_labels:
-        console.print(f"Labels the model does not know: {', '.join(figures.unknown_labels)}", highlight=False)

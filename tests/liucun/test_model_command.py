@@ -76,3 +76,9 @@ def test_one_class_only(tmp_path: Path) -> None:
 def test_where_to_is_asked(data: Path, tmp_path: Path) -> None:
     assert isinstance(told(call("train", "--data", data)), UsageError)
     assert isinstance(told(call("train", "--data", data, "--install", "--store", tmp_path / "gone")), SettingsError)
+
+
+def test_nothing_to_train_on_is_said(tmp_path: Path) -> None:
+    assert isinstance(told(call("train", "--out", tmp_path / "m")), UsageError)
+    assert isinstance(told(call("train", "--decisions", "--out", tmp_path / "m", "--store", tmp_path)), SettingsError)
+    assert isinstance(told(call("evaluate")), UsageError)
