@@ -17,7 +17,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from errors import BusyError, StorageError, UsageError
+from errors import UsageError
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.migrate import migrate
 from retention.catalogue.retrying import retried
@@ -25,6 +25,7 @@ from retention.catalogue.tables import timestamp
 from retention.errors import KeyDestroyedError, KeyUnknownError
 from retention.keys.contexts import period_context
 from retention.keys.index import IndexKeys
+from retention.keys.overwriting import overwrite_old_rows
 from retention.keys.provider import KeyProvider
 from retention.keys.rewrap import rewrap_all
 from retention.keys.tables import period_keys
@@ -234,23 +235,12 @@ class PeriodKeys:
         self._provider = provider
 
     def empty_journal(self) -> None:
-        """Move SQLite's journal into the database file and cut it, so that no old page lies in it.
+        """Get rid of what the database still keeps of changed rows (SQLite's journal, PostgreSQL's dead rows).
 
         Raises:
             BusyError: a reader of another process keeps it open.
         """
-        if self._database.engine.dialect.name != "sqlite":
-            return
-        with self._database.engine.connect() as connection:
-            driver = connection.connection.driver_connection
-            if driver is None:
-                raise StorageError("The store of period keys lost its connection.", cure="Run the command again.")
-            busy = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-        if busy:
-            raise BusyError(
-                "The keys are changed, but a reader keeps their journal open, which may still hold old pages.",
-                cure="Stop other Liucun processes and run the same command again.",
-            )
+        overwrite_old_rows(self._database)
 
     def close(self) -> None:
         """Give back connections and forget unwrapped keys."""
@@ -304,11 +294,12 @@ class PeriodKeys:
         c = period_keys.c
         with self._database.write() as connection:
             rows = connection.execute(
-                sa.select(c.generation, c.wrapped.is_not(None).label("lives")).where(
+                sa.select(c.key_id, c.generation, c.wrapped.is_not(None).label("lives")).where(
                     c.record_class == place[0], c.period == place[1]
                 )
             ).all()
-            if not another and any(row.lives for row in rows):
+            mine = any(row.key_id == key_id for row in rows)  # committed, and the server's answer was lost
+            if mine or (not another and any(row.lives for row in rows)):
                 return
             connection.execute(
                 period_keys.insert().values(

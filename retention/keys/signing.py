@@ -12,8 +12,8 @@ from typing import Final
 
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy.exc import IntegrityError as ConstraintError
 
+from retention.catalogue.retrying import retried
 from retention.catalogue.tables import timestamp
 from retention.crypto.sm2 import Sm2KeyPair
 from retention.errors import KeyRefusedError
@@ -73,7 +73,7 @@ def _make(period_keys: PeriodKeys, name: str, *, generation: int) -> None:
         (ED25519, ed25519.public_key().public_bytes_raw(), ed25519.private_bytes_raw()),
         (SM2, sm2.public, sm2.private),
     )
-    values = [
+    values: list[dict[str, object]] = [
         {
             "name": name,
             "algorithm": algorithm,
@@ -84,15 +84,14 @@ def _make(period_keys: PeriodKeys, name: str, *, generation: int) -> None:
         }
         for algorithm, public, private in pairs
     ]
-    c = signing_keys.c
-    try:
-        with period_keys.database.write() as connection:
-            taken = connection.execute(sa.select(c.name).where(c.generation == generation).limit(1)).first()
-            if taken is None:
-                connection.execute(signing_keys.insert(), values)
-    except ConstraintError:
-        # Two processes on PostgreSQL: the primary key let one of them win.
-        return
+    retried(period_keys.database, lambda: _insert(period_keys, generation, values))
+
+
+def _insert(period_keys: PeriodKeys, generation: int, values: list[dict[str, object]]) -> None:
+    with period_keys.database.write() as connection:
+        taken = sa.select(signing_keys.c.name).where(signing_keys.c.generation == generation).limit(1)
+        if connection.execute(taken).first() is None:
+            connection.execute(signing_keys.insert(), values)
 
 
 def _signer(row: sa.Row[tuple[object, ...]], provider: KeyProvider) -> Signer:

@@ -21,9 +21,9 @@ TEXT = "liucun/test\n1\n" + "A" * 43 + "=\n"
 
 
 @pytest.fixture
-def keys(tmp_path: Path) -> Iterator[PeriodKeys]:
+def keys(tmp_path: Path, catalogue_url: str) -> Iterator[PeriodKeys]:
     ring = KeyRing.create(tmp_path / "ring.json", "p", cost=CHEAP)
-    opened = PeriodKeys.open(f"sqlite:///{tmp_path / 'periods.db'}", ring, create=True)
+    opened = PeriodKeys.open(catalogue_url, ring, create=True)
     yield opened
     opened.close()
 

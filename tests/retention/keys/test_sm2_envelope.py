@@ -138,9 +138,9 @@ def test_a_collector_cannot_rotate(collector: Path) -> None:
         at(collector, never).rotate()
 
 
-def test_a_write_only_archive(home: Path, collector: Path, tmp_path: Path) -> None:
+def test_a_write_only_archive(home: Path, collector: Path, tmp_path: Path, catalogue_url: str) -> None:
     """The collector seals segments and texts; it reads back none of another process; home reads all."""
-    url = f"sqlite:///{tmp_path / 'periods.db'}"
+    url = catalogue_url
     index = IndexKeys.create(home / "index.json")
     objects = LocalObjects(tmp_path / "objects")
     PeriodKeys.open(url, at(home), create=True).close()
