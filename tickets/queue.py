@@ -147,6 +147,10 @@ def _part(
     """Numbers of one part of the queue, and how many are still to be skipped in the next."""
     c = table.c
     conditions = [c.part == int(part), *_conditions(filters)]
+    if skip:
+        there = int(connection.execute(sa.select(sa.func.count()).select_from(table).where(*conditions)).scalar_one())
+        if skip >= there:
+            return [], skip - there
     if part == Part.DISPOSE:
         ids = _urgent(connection, conditions, limit + skip, now)
     elif part == Part.REPORT:

@@ -8,14 +8,13 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from tickets.similar import ALIKE, Sketch, likeness
-from tickets.tables import tickets
 from tickets.tables_work import bands, dismissals, sketches
 
 Reason = tuple[str, str, str]
 """(blinded text, rule, version)"""
 _LOOK_UP: Final = 500
 _MOST: Final = 2_000
-"""Candidates compared with one text; more are cut off, newest first."""
+"""Candidates compared with one text; more are cut off, those with the fewest common bands first."""
 
 
 def remembered(connection: sa.Connection, reasons: Iterable[frozenset[Reason]], now: str) -> dict[Reason, str]:
@@ -77,14 +76,15 @@ def near(connection: sa.Connection, ticket_id: str) -> list[tuple[str, float]]:
         return []
     mine = sa.select(bands.c.value).where(bands.c.ticket_id == ticket_id)
     rows = connection.execute(
-        sa.select(sketches.c.ticket_id, sketches.c.signature)
-        .where(
-            sketches.c.ticket_id.in_(sa.select(bands.c.ticket_id).where(bands.c.value.in_(mine))),
-            sketches.c.ticket_id != ticket_id,
-            tickets.c.ticket_id == sketches.c.ticket_id,
+        sa.select(sketches.c.ticket_id, sketches.c.signature).where(
+            sketches.c.ticket_id.in_(
+                sa.select(bands.c.ticket_id)
+                .where(bands.c.value.in_(mine), bands.c.ticket_id != ticket_id)
+                .group_by(bands.c.ticket_id)
+                .order_by(sa.func.count().desc(), bands.c.ticket_id)
+                .limit(_MOST)
+            )
         )
-        .order_by(tickets.c.detected_at.desc())
-        .limit(_MOST)
     ).all()
     shares = likeness(own, [row.signature for row in rows])
     found = [(row.ticket_id, share) for row, share in zip(rows, shares, strict=True) if share >= ALIKE]

@@ -70,12 +70,17 @@ tickets = sa.Table(
     sa.Column("correction_needed", sa.Boolean, nullable=False, default=False),
     sa.Column("missed_at", sa.String(32)),
     sa.UniqueConstraint("content_key", "sequence"),
-    sa.Index("tickets_by_part", "part", "weight", "detected_at"),
+    # The columns after the order's let filters be judged, and pages be cut, without a look at the rows.
+    sa.Index(
+        "tickets_by_part", "part", "weight", "detected_at", "ticket_id", "channel", "severity", "decision", "due_on"
+    ),
     sa.Index("tickets_by_state", "state", "part", "weight", "detected_at"),
     sa.Index("tickets_by_category", "category", "part", "weight", "detected_at"),
     sa.Index("tickets_by_assignee", "assignee", "part", "weight", "detected_at"),
-    sa.Index("tickets_by_due", "part", "due_on", "detected_at"),
-    sa.Index("tickets_by_rest", "part", "detected_at"),
+    sa.Index("tickets_by_due", "part", "due_on", "detected_at", "ticket_id", "channel", "severity", "decision"),
+    sa.Index("tickets_by_rest", "part", "detected_at", "ticket_id", "channel", "severity", "decision", "due_on"),
+    sa.Index("tickets_by_merged", "merged_into"),
+    sa.Index("tickets_by_link", "linked_to"),
     sa.Index("tickets_by_target", "state", "dispose_by"),
     sa.Index("tickets_by_content", "content_id"),
     sa.Index("tickets_by_account", "account_blind"),
