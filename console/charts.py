@@ -52,7 +52,7 @@ def year_picture(found: Coverage) -> YearPicture:
         x, y = LEFT + week * STEP, TOP + weekday * STEP
         shade = "gap" if day in gaps else f"c{sum(rows > bound for bound in bounds) + 1}" if rows else "c0"
         cells.append(Cell(x, y, shade, day, rows))
-        if day.day == 1 and (not months or x - months[-1][0] > 2 * STEP):
+        if day.day == 1 and (not months or x - months[-1][0] > len(months[-1][1]) * 7):
             months.append((x, f"{day:%Y-%m}" if day.month == 1 or not months else f"{day.month}"))
     weeks = cells[-1].x + STEP if cells else LEFT
     return YearPicture(found.record_class, weeks + 2, TOP + 7 * STEP, tuple(cells), tuple(months))
@@ -82,7 +82,7 @@ class BarPicture:
     legend: tuple[tuple[int, str], ...]
 
 
-def bars(found: Found, *, width: int = 660, height: int = 190) -> BarPicture:
+def bars(found: Found, *, width: int = 1160, height: int = 200) -> BarPicture:
     """Tickets a day, stacked by category; the smallest categories share the last colour."""
     names = list(found.by_category)
     colour = {name: min(n, COLOURS - 1) for n, name in enumerate(names)}

@@ -33,9 +33,13 @@ _PATTERNS: Final = (
     # IPv4 addresses.
     (re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])"), 3, 0),
     # A Chinese name after the word for one.
-    (re.compile(r"(?:(?<=姓名[:: ])|(?<=收货人[:: ])|(?<=联系人[:: ])|(?<=收件人[:: ]))[\u4e00-\u9fff·]{2,4}"), 1, 0),
+    (
+        re.compile(r"(?:(?<=姓名[:： ])|(?<=收货人[:： ])|(?<=联系人[:： ])|(?<=收件人[:： ]))[\u4e00-\u9fff·]{2,4}"),
+        1,
+        0,
+    ),
     # An address after the word for one, or of at least two levels down to a house.
-    (re.compile(r"(?<=[地住]址[:: ])[^\s,,。;;]{4,60}"), 3, 0),
+    (re.compile(r"(?<=[地住]址[:： ])[^\s,，。;；]{4,60}"), 3, 0),
     (
         re.compile(
             r"[\u4e00-\u9fff]{2,8}(?:省|市|自治区)[\u4e00-\u9fff]{1,12}(?:市|区|县|镇|路|街|道)[\u4e00-\u9fff0-9A-Za-z-]{0,20}(?:号|室|楼|栋|幢|单元)"

@@ -234,18 +234,18 @@ def warnings(parts: Parts, counted: Work | None, *, now: datetime | None = None)
     if horizon < today + timedelta(days=20) or (
         today >= date(today.year, *CALENDAR_ALARM) and horizon.year <= today.year
     ):
-        text = _("工作日历只到 %(day)s:之后的到期日为暂定,请在国务院办公厅通知发布后导入。")
+        text = _("工作日历只到 %(day)s:之后的到期日为暂定，请在国务院办公厅通知发布后导入。")
         found.append(Warned("warn", text, {"day": horizon.isoformat()}))
     expiry = parts.company.licence_expires_on
     if expiry is not None and expiry < today:
         found.append(Warned("bad", _("许可证已于 %(day)s 到期。"), {"day": expiry.isoformat()}))
     elif expiry is not None and expiry - timedelta(days=180) < today:
-        found.append(Warned("warn", _("许可证将于 %(day)s 到期,须提前 90 日申请续期。"), {"day": expiry.isoformat()}))
+        found.append(Warned("warn", _("许可证将于 %(day)s 到期，须提前 90 日申请续期。"), {"day": expiry.isoformat()}))
     free = free_disk(parts)
     if free < LOW_DISK:
         found.append(Warned("bad", _("磁盘只剩 %(gib)s GiB。"), {"gib": f"{free / (1 << 30):.1f}"}))
     if parts.provider.certification == UNCERTIFIED:
-        found.append(Warned("note", _("密钥保护为软件实现,未取得商用密码产品认证。"), {}))
+        found.append(Warned("note", _("密钥保护为软件实现，未取得商用密码产品认证。"), {}))
     return found
 
 

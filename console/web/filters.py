@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Final, Literal
 from urllib.parse import parse_qsl, urlsplit
 
@@ -68,11 +67,6 @@ class Chosen(BaseModel):
             account_blind=account,
         )
 
-    def with_part(self, part: Part) -> Chosen:
-        """The same filters on one part of the queue."""
-        name = next(name for name, value in PARTS.items() if value is part)
-        return self.model_copy(update={"part": name, "page": 1})
-
     def query(self, **changes: object) -> dict[str, str]:
         """The filters as an address has them, with changes; the page is left out when it is the first."""
         values = {**self.model_dump(), "page": 1, **changes}
@@ -82,11 +76,3 @@ class Chosen(BaseModel):
     def narrowed(self) -> bool:
         """Whether any filter is set besides the part."""
         return bool(set(self.query()) - {"part"})
-
-    @property
-    def due_day(self) -> date | None:
-        """The day of ``due_by``."""
-        try:
-            return date.fromisoformat(self.due_by) if self.due_by else None
-        except ValueError:
-            return None

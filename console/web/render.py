@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from datetime import date, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -121,6 +120,8 @@ def person(actor: str | None) -> str:
     return "–" if not actor else actor.removeprefix("user:")
 
 
-def merged(base: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    """Values of a page with some replaced."""
-    return {**base, **more}
+class Fields(dict[str, Any]):
+    """Fields of a form or an event, where one that is missing reads as empty."""
+
+    def __missing__(self, key: str) -> str:
+        return ""

@@ -87,7 +87,9 @@ def count(text: str) -> int:
 
 
 def _ids(text: str) -> list[str]:
-    return [word for word in text.replace(",", " ").replace(",", " ").upper().split() if word][:1000]
+    return [word for word in text.replace(",", " ").replace("，", " ").replace("、", " ").upper().split() if word][
+        :1000
+    ]
 
 
 def _link(asked: Asked) -> None:
@@ -121,14 +123,14 @@ STEPS: Final[dict[str, tuple[Step, str]]] = {
         lambda a: a.desk.dispose(
             a.ticket, measure(a.form["measure"]), reason=a.form["reason"], effective_at=moment(a.form["effective_at"])
         ),
-        _("处置已记录,证据已封存。"),
+        _("处置已记录，证据已封存。"),
     ),
     "order": (lambda a: a.desk.order(a.ticket, measure(a.form["measure"]), a.form["reason"]), _("已下达处置指令。")),
     "order-done": (
         lambda a: a.desk.acknowledge_order(
             a.form["order"], effective_at=moment(a.form["effective_at"]), reference=a.form["reference"]
         ),
-        _("平台已执行,生效时间已记录。"),
+        _("平台已执行，生效时间已记录。"),
     ),
     "order-refused": (lambda a: a.desk.refuse_order(a.form["order"], a.form["reason"]), _("已记录平台未执行。")),
     "effective": (
@@ -137,13 +139,13 @@ STEPS: Final[dict[str, tuple[Step, str]]] = {
     ),
     "approve": (lambda a: a.desk.approve(a.form["approval"], a.form["reason"]), _("已复核同意。")),
     "refuse": (lambda a: a.desk.refuse(a.form["approval"], a.form["reason"]), _("已复核不同意。")),
-    "report": (lambda a: a.desk.report(a.ticket, a.form["receipt"]), _("已记录上报,时限停止。")),
+    "report": (lambda a: a.desk.report(a.ticket, a.form["receipt"]), _("已记录上报，时限停止。")),
     "police": (lambda a: a.desk.report_to_police(a.ticket, a.form["receipt"]), _("已记录报公安机关。")),
-    "reject": (lambda a: a.desk.reject(a.ticket, a.form["reason"]), _("已记录退回,原到期日不变。")),
+    "reject": (lambda a: a.desk.reject(a.ticket, a.form["reason"]), _("已记录退回，原到期日不变。")),
     "acknowledge": (lambda a: a.desk.acknowledge(a.ticket, a.form["receipt"]), _("回执已登记。")),
     "close": (lambda a: a.desk.close(a.ticket), _("已办结。")),
     "appeal": (lambda a: a.desk.appeal(a.ticket, a.form["reason"]), _("申诉已登记。")),
-    "appeal-reject": (lambda a: a.desk.reject_appeal(a.ticket, a.form["reason"]), _("申诉不成立,处置维持。")),
+    "appeal-reject": (lambda a: a.desk.reject_appeal(a.ticket, a.form["reason"]), _("申诉不成立，处置维持。")),
     "reverse": (lambda a: a.desk.reverse(a.ticket, a.form["reason"]), _("处置已撤销。")),
     "note": (lambda a: a.desk.note(a.ticket, a.form["reason"]), _("备注已保存。")),
     "reach": (lambda a: a.desk.set_reach(a.ticket, count(a.form["reach"])), _("传播量已更新。")),

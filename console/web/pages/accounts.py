@@ -101,7 +101,7 @@ def roles(visit: Granter, name: str, role: Annotated[list[str] | None, Form()] =
         accounts.set_roles(visit.parts.catalogue, by=visit.account, name=name, roles=_roles(role or []))
     except AccountError as error:
         return _one(visit, name, status=400, error=error)
-    return _back(visit, name, _("角色已更新,立即生效。"))
+    return _back(visit, name, _("角色已更新，立即生效。"))
 
 
 @router.post("/{name}/reset")
@@ -121,7 +121,7 @@ def unlock(visit: Manager, name: str) -> Response:
 def disable(visit: Manager, name: str) -> Response:
     """Shut the account."""
     accounts.set_disabled(visit.parts.catalogue, by=visit.account, name=name, disabled=True)
-    return _back(visit, name, _("账号已停用,其会话与令牌已全部失效。"))
+    return _back(visit, name, _("账号已停用，其会话与令牌已全部失效。"))
 
 
 @router.post("/{name}/enable")

@@ -30,7 +30,8 @@ def show(request: Request, visit: Reader) -> Response:
     with visit.parts.catalogue.read() as connection:
         kept = audits.reports(connection)
     running = {kind: runner.progress.get(kind, ("", 0, 0)) for kind in audits.KINDS if runner.running(kind)}
-    return page(visit, "audit.html", kept=kept, kinds=audits.KINDS, running=running, certification=visit.parts.provider)
+    last = {kind: next((one for one in kept if one.audit == kind), None) for kind in audits.KINDS}
+    return page(visit, "audit.html", kept=kept, kinds=audits.KINDS, running=running, newest=last)
 
 
 @router.post("/run")
@@ -44,7 +45,7 @@ def run(
     runner: audits.AuditRunner = request.app.state.audits
     runner.start(audit, visit.account.actor, sample=sample)
     response = RedirectResponse("/audit", status_code=303)
-    visit.say(response, say(visit, _("审计已开始,完成后结果显示在下面。")))
+    visit.say(response, say(visit, _("审计已开始，完成后结果显示在下面。")))
     return response
 
 

@@ -59,7 +59,7 @@ def add(visit: Worker, kind: Text = "", title: Text = "", start: Text = "") -> R
         made = visit.parts.duties(visit.account).add(kind, title, needed_moment(start))
     except LiucunError as error:
         return _list(visit, status=status_of(error), error=error, form={"kind": kind, "title": title, "start": start})
-    return _back(visit, made.duty_id, _("事项已登记,到期时间已算出。"))
+    return _back(visit, made.duty_id, _("事项已登记，到期时间已算出。"))
 
 
 @router.get("/{duty_id}")

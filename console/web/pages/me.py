@@ -66,7 +66,7 @@ def password(visit: Me, old: Text = "", new: Text = "", again: Text = "") -> Res
         return _page(visit, status=400, error=error)
     response = RedirectResponse("/me", status_code=303)
     visit.keep(response, secret)
-    visit.say(response, say(visit, _("口令已修改,其他会话已全部退出。")))
+    visit.say(response, say(visit, _("口令已修改，其他会话已全部退出。")))
     return response
 
 

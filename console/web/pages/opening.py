@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from console import labels
 from console.access.roles import Permission
 from console.i18n import mark as _
-from console.web.render import page, say
+from console.web.render import Fields, page, say
 from console.web.status import status_of
 from console.web.steps import count, moment
 from console.web.visit import Gate, Visit
@@ -34,7 +34,7 @@ def _page(visit: Visit, form: dict[str, str], *, status: int = 200, error: Liucu
         visit,
         "open.html",
         status=status,
-        form=form,
+        form=Fields(form),
         channels=sorted(BY_HAND),
         failed=say(visit, labels.error_text(error)) if error else None,
         detail=str(error) if error else None,

@@ -12,6 +12,7 @@ from console import labels
 from console.access import accounts
 from console.access.roles import Permission
 from console.i18n import mark as _
+from console.reading.counting import part_counts, total
 from console.reading.texts import excerpts
 from console.web.filters import Chosen
 from console.web.pages.sign_in import safe_target
@@ -19,7 +20,7 @@ from console.web.render import page, say
 from console.web.visit import Gate, Visit
 from errors import LiucunError, UsageError
 from retention.catalogue.tables import timestamp
-from tickets.queue import count_tickets, get_ticket, list_tickets
+from tickets.queue import get_ticket, list_tickets
 from tickets.states import Decision, Part
 from tickets.steps.approving import list_approvals
 from tickets.steps.bulk import BulkAction
@@ -51,13 +52,8 @@ def _list(
             return RedirectResponse(f"/tickets/{number}", status_code=303)
         filters = chosen.filters(connection, parts.bodies, visit.account.actor)
         found = list_tickets(connection, filters, limit=PAGE, offset=(chosen.page - 1) * PAGE)
-        total = count_tickets(connection, filters)
-        counts = {
-            part: count_tickets(
-                connection, chosen.with_part(part).filters(connection, parts.bodies, visit.account.actor)
-            )
-            for part in (Part.DISPOSE, Part.REPORT)
-        }
+        counts = part_counts(connection)
+        matching = total(connection, filters, counts)
         texts = (
             excerpts(connection, parts.bodies, [ticket.ticket_id for ticket in found])
             if visit.may(Permission.CONTENT_READ) and found
@@ -71,7 +67,7 @@ def _list(
         "queue.html",
         status=status,
         tickets=found,
-        total=total,
+        total=matching,
         counts=counts,
         texts=texts,
         chosen=chosen,
@@ -79,7 +75,7 @@ def _list(
         waiting=waiting,
         people=people,
         now=timestamp(),
-        pages=-(-total // PAGE),
+        pages=-(-matching // PAGE),
         Part=Part,
         form=form or {},
         failed=say(visit, labels.error_text(error)) if error else None,
@@ -126,7 +122,7 @@ def bulk(
     text = say(visit, _("已处理 %(done)s 张工单。")) % {"done": len(result.done)}
     if result.refused:
         number, why = result.refused[0]
-        text += " " + say(visit, _("%(n)s 张未处理,例如 %(ticket)s:%(why)s")) % {
+        text += " " + say(visit, _("%(n)s 张未处理，例如 %(ticket)s:%(why)s")) % {
             "n": len(result.refused),
             "ticket": number,
             "why": why[:200],
@@ -154,9 +150,9 @@ def undo(visit: Worker, step: Text = "") -> Response:
     """Take a step on many tickets back."""
     result = visit.parts.desk(visit.account).undo(step)
     response = RedirectResponse("/queue", status_code=303)
-    text = say(visit, _("已撤销,%(done)s 张工单恢复原状。")) % {"done": len(result.done)}
+    text = say(visit, _("已撤销，%(done)s 张工单恢复原状。")) % {"done": len(result.done)}
     if result.refused:
-        text += " " + say(visit, _("%(n)s 张其间已被改动,保持现状。")) % {"n": len(result.refused)}
+        text += " " + say(visit, _("%(n)s 张其间已被改动，保持现状。")) % {"n": len(result.refused)}
     visit.say(response, text)
     return response
 

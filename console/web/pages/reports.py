@@ -63,7 +63,7 @@ def draft(
     corrects: Text = "",
 ) -> Response:
     """Draft a report of some tickets."""
-    ids = [*(ticket or []), *tickets.replace(",", " ").replace(",", " ").upper().split()]
+    ids = [*(ticket or []), *tickets.replace(",", " ").replace("，", " ").replace("、", " ").upper().split()]
     book = visit.parts.reports(visit.account)
     try:
         made = book.draft(ids, recipient=recipient, summary=summary, corrects=corrects or None)
@@ -71,7 +71,7 @@ def draft(
         form = {"tickets": " ".join(ids), "recipient": recipient, "summary": summary, "corrects": corrects}
         return _list(visit, status=status_of(error), error=error, form=form)
     response = RedirectResponse(f"/reports/{made.report_id}", status_code=303)
-    visit.say(response, say(visit, _("报告已起草,等待批准。")))
+    visit.say(response, say(visit, _("报告已起草，等待批准。")))
     return response
 
 
@@ -127,7 +127,7 @@ def withdraw(visit: Writer, report_id: str) -> Response:
 @router.post("/{report_id}/approve")
 def approve(visit: Head, report_id: str) -> Response:
     """Approve a draft; not by who triaged one of its tickets."""
-    return _step(visit, report_id, lambda book: book.approve_report(report_id), _("报告已批准,可以报送。"))
+    return _step(visit, report_id, lambda book: book.approve_report(report_id), _("报告已批准，可以报送。"))
 
 
 @router.post("/{report_id}/submit")
@@ -137,7 +137,7 @@ def submit(visit: Head, report_id: str, submission: Text = "", receipt: Text = "
         visit,
         report_id,
         lambda book: book.submit(report_id, submission, receipt=receipt),
-        _("已登记报送,各工单时限停止。"),
+        _("已登记报送，各工单时限停止。"),
     )
 
 
@@ -151,7 +151,7 @@ def acknowledge(visit: Head, report_id: str, receipt: Text = "") -> Response:
 def reject(visit: Head, report_id: str, reason: Text = "") -> Response:
     """Record that it was sent back."""
     return _step(
-        visit, report_id, lambda book: book.reject_report(report_id, reason), _("已登记退回,各工单原到期日不变。")
+        visit, report_id, lambda book: book.reject_report(report_id, reason), _("已登记退回，各工单原到期日不变。")
     )
 
 

@@ -207,7 +207,7 @@ def setup(
         failed = say(visit, labels.error_text(error))
         return page(visit, "setup.html", status=400, link=link, failed=failed, detail=str(error), values=values)
     response = RedirectResponse("/sign-in", status_code=303)
-    visit.say(response, say(visit, _("第一个账号已建立,请登录。")))
+    visit.say(response, say(visit, _("第一个账号已建立，请登录。")))
     return response
 
 

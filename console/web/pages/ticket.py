@@ -20,7 +20,7 @@ from console.masking import mask_address, mask_text
 from console.reading.overview import days_left
 from console.reading.records import Context, record_context
 from console.reading.texts import matched, shown_texts
-from console.web.render import page, say
+from console.web.render import Fields, page, say
 from console.web.steps import JUDGING, STEPS, Asked
 from console.web.visit import Gate, Visit
 from errors import LiucunError
@@ -94,17 +94,10 @@ async def take_step(request: Request, visit: Worker, ticket_id: str, step: str) 
     if step not in STEPS:
         raise PageUnknownError("There is no such step.", cure="Use the buttons of the page.")
     fields = {name: value[:20_000] for name, value in (await request.form()).items() if isinstance(value, str)}
-    return await run_in_threadpool(_step, visit, ticket_id, step, _Fields(fields))
+    return await run_in_threadpool(_step, visit, ticket_id, step, Fields(fields))
 
 
-class _Fields(dict[str, str]):
-    """A form's fields; one that did not come is empty."""
-
-    def __missing__(self, key: str) -> str:
-        return ""
-
-
-def _step(visit: Visit, ticket_id: str, step: str, form: _Fields) -> Response:
+def _step(visit: Visit, ticket_id: str, step: str, form: Fields) -> Response:
     call, done = STEPS[step]
     desk = visit.parts.desk(visit.account)
     with visit.parts.catalogue.read() as connection:
@@ -170,7 +163,7 @@ def _page(
         texts=shown_texts(detail.texts, detail.findings, masked=masked) if readable else (),
         why=_why(detail, masked=masked, readable=readable),
         notes=[{**note, "text": mask_text(note["text"]) if masked else note["text"]} for note in detail.notes],
-        timeline=detail.timeline,
+        timeline=[Fields(event) for event in detail.timeline],
         masked=masked,
         readable=readable,
         days=_days(visit, ticket),
@@ -187,7 +180,7 @@ def _page(
         platform=bool(parts.tickets.platform.url),
         context=_shown_context(context, masked=masked),
         step=step,
-        form=_Fields(form or {}),
+        form=Fields(form or {}),
         failed=say(visit, labels.error_text(error)) if error else None,
         detail_text=str(error) if error else None,
         **values,
