@@ -234,7 +234,7 @@ def warnings(parts: Parts, counted: Work | None, *, now: datetime | None = None)
     if horizon < today + timedelta(days=20) or (
         today >= date(today.year, *CALENDAR_ALARM) and horizon.year <= today.year
     ):
-        text = _("工作日历只到 %(day)s:之后的到期日为暂定，请在国务院办公厅通知发布后导入。")
+        text = _("工作日历只到 %(day)s：之后的到期日为暂定，请在国务院办公厅通知发布后导入。")
         found.append(Warned("warn", text, {"day": horizon.isoformat()}))
     expiry = parts.company.licence_expires_on
     if expiry is not None and expiry < today:
