@@ -29,7 +29,13 @@ HOSTILITY: Final = "abuse/hostility"
 needs a threshold of its own.
 """
 SOURCES: Final = (("cold_train.csv.gz", "offensive"), ("cold_dev.csv.gz", "offensive"), ("swsr_80.csv.gz", "sexist"))
-OPTIONS: Final = TrainOptions(bits=19, min_df=2, none_label=NONE, false_alarm_rate=0.008, rates=((HOSTILITY, 0.0005),))
+OPTIONS: Final = TrainOptions(
+    bits=19,
+    min_df=2,
+    none_label=NONE,
+    false_alarm_rate=0.015,
+    rates=((HOSTILITY, 0.0005), ("abuse", 0.006), ("illicit_advertising", 0.025)),
+)
 """The harmless half of the corpus is made of what is hard; ordinary texts raise a tenth of its false alarms."""
 COPIES: Final = 2
 """Disguised copies of each text of the corpus."""
