@@ -67,6 +67,11 @@ class Cluster:
         named = [line for line in said if "Error" in line.split(":", 1)[0] and not line.startswith("java.")]
         return next(iter(named or said), None)
 
+    def checkpoints(self, job: ClusterJob) -> list[int]:
+        """Sizes in bytes of the last completed checkpoints, the newest first. Raises as ``slots``."""
+        history = self._get(f"/jobs/{job.job_id}/checkpoints").get("history", [])
+        return [int(item["state_size"]) for item in history if item["status"] == "COMPLETED"]
+
     def cancel(self, job: ClusterJob) -> None:
         """Ask for the job's end. Raises as ``slots``."""
         try:

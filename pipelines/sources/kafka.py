@@ -135,7 +135,12 @@ class KafkaSource:
                 self._take_up(place)
 
     def _take_up(self, place: TopicPartition) -> None:
-        low, high = self._reader.watermarks(place)
+        marks = self._reader.watermarks(place)
+        if marks is None:
+            # Made or deleted this moment: the next look decides.
+            self._reader.drop((place.topic, place.number))
+            return
+        low, high = marks
         position, loss = self._ledger.take_up(place, low, high)
         self._say(loss)
         if position.cursor < low:
@@ -185,8 +190,9 @@ class KafkaLag:
             with self._catalogue.read() as connection:
                 cursors = {item.path: item.cursor for item in progress.partitions(connection, name)}
             for place in reader.partitions():
-                low, high = reader.watermarks(place)
-                found[f"{name}:{place.path}"] = max(high - max(cursors.get(place.path, 0), low), 0)
+                if (marks := reader.watermarks(place)) is not None:
+                    low, high = marks
+                    found[f"{name}:{place.path}"] = max(high - max(cursors.get(place.path, 0), low), 0)
         return found
 
     def bytes(self, mean: int = 256) -> int:

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 import confluent_kafka
 import numpy as np
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined] # as its manual says
 
 from errors import IntegrityError, LiucunError, NotPermittedError, UnreachableError
 from pipelines.batches import Messages, Place, RawBatch
@@ -94,6 +94,7 @@ class KafkaReader:
             }
         except KafkaException as failure:
             raise self._unreachable(failure.args[0]) from failure
+        self._failure = None
         known: dict[str, list[int]] = {}
         for topic, found in answers.items():
             error = None if found is None else found.error
@@ -104,19 +105,27 @@ class KafkaReader:
         ids = self._topic_ids(list(known))
         return [TopicPartition(topic, number, ids.get(topic)) for topic, numbers in known.items() for number in numbers]
 
-    def watermarks(self, place: TopicPartition) -> tuple[int, int]:
-        """The oldest offset left and the end of a partition (the offset that its next message gets).
+    def watermarks(self, place: TopicPartition) -> tuple[int, int] | None:
+        """The oldest offset left and the end of what may be read of a partition; None if the brokers do not know it.
 
         Raises:
             UnreachableError: no broker answers.
         """
-        try:
-            found = self._consumer.get_watermark_offsets(_of(place.topic, place.number), ANSWER_SECONDS, cached=False)
-        except KafkaException as error:
-            raise self._unreachable(error.args[0]) from error
-        if found is None:
-            raise self._unreachable(None)
-        return int(found[0]), int(found[1])
+        asked = _of(place.topic, place.number)
+        found = []
+        for mark in (OffsetSpec.earliest(), OffsetSpec.latest()):  # type: ignore[no-untyped-call]
+            answer = self._admin.list_offsets(
+                {asked: mark}, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=ANSWER_SECONDS
+            )
+            try:
+                found.append(int(answer[asked].result(2 * ANSWER_SECONDS).offset))
+            except KafkaException as error:
+                if error.args[0].code() in _MOVED:
+                    return None
+                raise self._unreachable(error.args[0]) from error
+            except TimeoutError as error:
+                raise self._unreachable(None) from error
+        return found[0], found[1]
 
     # Reading
 
@@ -239,6 +248,8 @@ class KafkaReader:
         return self._unreachable(self._failure)
 
     def _unreachable(self, error: KafkaError | None) -> LiucunError:
+        # What the client heard besides (a refused password, say) comes by callback only.
+        self._admin.poll(0)
         error = self._failure if self._failure is not None and self._failure.code() in _REFUSED else error
         if error is not None and error.code() in _REFUSED:
             return refused(error, ", ".join(self._topics))

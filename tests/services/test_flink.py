@@ -1,0 +1,153 @@
+"""Runs on a real Flink cluster from a real Kafka, with parts killed: the archive is the input, record for record.
+
+The long form, with figures: ``python -m tests.services.flink_trial --help``.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipelines.runners.cluster import Cluster as FlinkCluster
+from tests.services import flink_trial, servers
+from tests.services.flink_trial import Cluster, Trial, Watch, create_topic, flink, produce
+
+pytestmark = [pytest.mark.services, pytest.mark.timeout(900)]
+PARTITIONS = 4
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Cluster:
+    return Cluster.running()
+
+
+@pytest.fixture
+def trial(cluster: Cluster, tmp_path: Path) -> Iterator[Trial]:
+    with Trial(cluster, tmp_path / "store", create_topic(cluster.kafka, PARTITIONS)) as made:
+        made.create()
+        yield made
+    for part in ("main", "taskmanager", "jobserver", "workers"):
+        flink(part, "start")
+
+
+def write(trial: Trial, numbers: range, rate: float | None = None) -> None:
+    produce(trial.cluster.kafka, trial.topic, numbers, partitions=PARTITIONS, rate=rate)
+
+
+def test_a_run_ends_by_itself_and_the_next_goes_on_from_there(trial: Trial) -> None:
+    write(trial, range(20_000))
+    trial.start()
+    summary = trial.finish()
+    assert (summary["records_in"], summary["tickets_opened"]) == (20_000, 200)
+    write(trial, range(20_000, 21_000))
+    trial.start("--parallelism", "1")
+    assert trial.finish()["records_in"] == 1000
+    trial.prove(range(21_000))
+
+
+def test_an_archive_is_exact_whatever_part_is_killed(trial: Trial) -> None:
+    numbers = range(300_000)
+    write(trial, numbers[:2000])
+    trial.start("--follow")
+    trial.wait(2000)
+    writer = threading.Thread(target=write, args=(trial, numbers[2000:], 4_000))
+    writer.start()
+    with Watch(trial) as watch:
+        flink_trial.disturb(trial, watch, {"taskmanager": 1, "workers": 1, "main": 1}, 0, 10, seed=7)
+    writer.join()
+    trial.wait(len(numbers))
+    assert trial.stop()["records_in"] == len(numbers)
+    trial.prove(numbers)
+
+
+def test_a_new_version_takes_over_from_the_cursors_without_a_savepoint(trial: Trial) -> None:
+    """Stop, change rules and mapping, start: nothing is lost or doubled, and the new rules are in force."""
+    write(trial, range(5000))
+    trial.start("--follow")
+    trial.wait(5000)
+    trial.stop()
+    settings = trial.store / "liucun.toml"
+    text = settings.read_text(encoding="utf-8").replace("[detect]\n", "")
+    text = text.replace(
+        "published = { text = true }", 'published = { text = true }\nmapping = { content_url = "number" }'
+    )
+    settings.write_text(text.replace("parallelism = 2", "parallelism = 1"), encoding="utf-8")
+    write(trial, range(5000, 10_000))
+    trial.start()
+    trial.finish()
+    trial.prove(range(10_000))
+
+
+def test_a_second_run_of_the_same_sources_takes_the_first_one_s_place(trial: Trial, tmp_path: Path) -> None:
+    """A supervisor that was killed leaves its job behind; its successor ends that before it submits its own."""
+    write(trial, range(2000))
+    trial.start("--follow")
+    trial.wait(2000)
+    assert trial.process is not None
+    trial.process.kill()
+    trial.process.communicate()
+    write(trial, range(2000, 4000))
+    trial.start("--follow")
+    trial.wait(4000)
+    jobs = FlinkCluster(trial.cluster.flink)
+    assert sum(job.alive for job in jobs.jobs("liucun-")) == 1
+    trial.stop()
+    assert not any(job.alive for job in jobs.jobs("liucun-"))
+    jobs.close()
+    trial.prove(range(4000))
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "word"),
+    [
+        (('master = "', 'master = "127.0.0.1:1" #'), 8, "job manager"),
+        (('job_server = "', 'job_server = "127.0.0.1:1" #'), 8, "job server"),
+        (('workers = "', 'workers = "127.0.0.1:1" #'), 8, "worker pool"),
+        (("parallelism = 2", "parallelism = 99"), 6, "99"),
+    ],
+)
+def test_what_is_missing_is_said_before_a_job_is_submitted(
+    trial: Trial, change: tuple[str, str], code: int, word: str
+) -> None:
+    settings = trial.store / "liucun.toml"
+    settings.write_text(settings.read_text(encoding="utf-8").replace(*change, 1), encoding="utf-8")
+    command = [sys.executable, "-m", "liucun", "run", "--runner", "flink", "--store", str(trial.store), "--json"]
+    done = subprocess.run(command, env=trial.env, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert word in done.stderr
+
+
+def test_files_are_not_for_flink(trial: Trial, tmp_path: Path) -> None:
+    (tmp_path / "a.ndjson").write_text(json.dumps({"content_id": "a"}) + "\n", encoding="utf-8")
+    command = [sys.executable, "-m", "liucun", "run", "--runner", "flink", "--store", str(trial.store)]
+    command += ["--source", f"content:ndjson:{tmp_path}/*.ndjson"]
+    done = subprocess.run(command, env=trial.env, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 2
+    assert "Kafka only" in done.stderr
+
+
+def test_checkpoints_do_not_grow(trial: Trial) -> None:
+    """A source that polls must not leave a little state behind at every turn: it would fill the checkpoints for good."""
+    write(trial, range(1000))
+    trial.start("--follow")
+    trial.wait(1000)
+    jobs = FlinkCluster(trial.cluster.flink)
+    (job,) = [job for job in jobs.jobs("liucun-") if job.alive]
+
+    def sizes() -> list[int]:
+        history = jobs.checkpoints(job)
+        return [size for size in reversed(history) if size]
+
+    servers.wait_until("a few checkpoints", lambda: len(sizes()) >= 3, 60)
+    before = sizes()[-1]
+    time.sleep(20)
+    assert sizes()[-1] == before
+    jobs.close()
+    trial.stop()
