@@ -76,7 +76,7 @@ class Job:
         """
         # An archive whose history was changed takes nothing in: its cursors may be wrong too.
         self._store.log.keep()
-        rules = JobRules.load(self.options.rules) if self.options.rules else None
+        rules = JobRules.load(self.options.rules, self._store.catalogue) if self.options.rules else None
         with EmbeddedRunner(self._store, self._specs, rules) as runner:
             while not self._over():
                 batches = self._plan()

@@ -11,7 +11,7 @@ import pickle
 import threading
 import zlib
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -48,13 +48,19 @@ class JobRules:
     good: bytes = field(repr=False)
 
     @classmethod
-    def load(cls, layers: Layers) -> JobRules:
-        """Read the packs for a job that begins.
+    def load(cls, layers: Layers, catalogue: Catalogue | None = None) -> JobRules:
+        """Read the packs for a job that begins; in its ``catalogue`` they are in force from now on.
 
         Raises:
             PackError: a pack has a fault; nothing older is in force that could go on.
+            StorageError: the catalogue cannot be written.
         """
         packs = ready(load_layers(layers, today())).packs
+        if catalogue is not None:
+            _record(catalogue, Taken(packs))
+        # A folder that was there and is not is a fault from now on: a worker that cannot see it must not do without.
+        absent = tuple(path for path in layers.optional if path not in layers.present)
+        layers = replace(layers, paths=layers.present, optional=absent)
         return cls(layers, zlib.compress(pickle.dumps(packs), 1))
 
     def packs(self) -> PackSet:

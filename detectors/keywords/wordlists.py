@@ -119,13 +119,14 @@ def _unpacked(line: str) -> str | None:
 
 
 def _cells(line: str) -> list[str]:
-    """The cells of a line: between tabs, else commas, else blanks before a number (``word 3``, ``word 3 n``)."""
+    """The cells of a line: between tabs, else commas, else a number at the end (``word 3``, ``word 3 n``)."""
     for mark in ("\t", ",", "，"):
         if mark in line:
             return [cell.strip().strip('"') for cell in line.split(mark)]
     parts = line.split()
-    if len(parts) > 1 and _NUMBER.match(parts[1]):
-        return parts
+    for last in (1, 2):
+        if len(parts) > last and _NUMBER.match(parts[-last]):
+            return [" ".join(parts[:-last]), *parts[-last:]]
     return [line]
 
 

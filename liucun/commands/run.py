@@ -134,7 +134,7 @@ def _flink_job(
         follow=follow,
         max_seconds=max_seconds,
         batch_bytes=opened.settings.run.batch_megabytes << 20,
-        rules=JobRules.load(layers_of(opened.root, opened.settings.detect)),
+        rules=JobRules.load(layers_of(opened.root, opened.settings.detect), opened.catalogue),
     )
 
 

@@ -27,6 +27,7 @@ def joined_in_text() -> dict[tuple[str, str], str]:
     return {(a, b): c for a, b, c in pairs() if a in BARE_RADICALS or b in BARE_RADICALS}
 
 
+@lru_cache(maxsize=1)
 def spellings() -> dict[str, tuple[str, ...]]:
     """Return whole → its split spellings of ordinary characters, which words are also looked for in."""
     found: dict[str, tuple[str, ...]] = {}
