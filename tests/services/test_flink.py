@@ -134,7 +134,7 @@ def test_files_are_not_for_flink(trial: Trial, tmp_path: Path) -> None:
 
 
 def test_checkpoints_do_not_grow(trial: Trial) -> None:
-    """A source that polls must not leave a little state behind at every turn: it would fill the checkpoints for good."""
+    """A polling source that leaves a little state behind at every turn would fill the checkpoints for good."""
     write(trial, range(1000))
     trial.start("--follow")
     trial.wait(1000)
