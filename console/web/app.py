@@ -15,6 +15,7 @@ from starlette.staticfiles import StaticFiles
 from console import labels
 from console.access.limits import Limiter
 from console.access.single_sign_on import Provider
+from console.api.app import create_api
 from console.errors import PageUnknownError, SignInRequiredError
 from console.parts import Parts
 from console.reading.audits import AuditRunner
@@ -45,6 +46,10 @@ def create_app(parts: Parts, *, limiter: Limiter | None = None) -> FastAPI:
         app.state.provider = Provider(parts.settings.oidc, f"{parts.settings.base_url}/sign-in/sso/back")
     for router in ROUTERS:
         app.include_router(router)
+    api = create_api()
+    for name in ("parts", "limiter", "audits", "rule_counts"):
+        setattr(api.state, name, getattr(app.state, name))
+    app.mount("/v1", api)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(LiucunError, _refused)
     app.add_exception_handler(RequestValidationError, _malformed)

@@ -1,0 +1,70 @@
+"""Who calls the API: a bearer token, its account, and what both allow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from console.access import tokens
+from console.access.accounts import Account
+from console.access.limits import ANYBODY, REQUESTS, Limiter
+from console.access.roles import Permission
+from console.access.secrets import digest
+from console.errors import ForbiddenError, SignInRequiredError
+from console.parts import Parts
+
+SCHEME: Final = HTTPBearer(
+    auto_error=False, description="A token made on the console's page of one's own account (`lct_…`)."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An account, through one of its tokens."""
+
+    parts: Parts
+    account: Account
+    permissions: frozenset[Permission]
+
+    def may(self, permission: Permission) -> bool:
+        """Whether both token and account allow it."""
+        return permission in self.permissions
+
+
+class Needs:
+    """A dependency that lets a call through, or not. Every route but health has exactly one."""
+
+    def __init__(self, *needs: Permission, any_of: bool = False) -> None:
+        self.needs = frozenset(needs)
+        self.any_of = any_of
+
+    def __call__(
+        self, request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(SCHEME)]
+    ) -> Caller:
+        """Check limits, token and rights.
+
+        Raises:
+            TooManyRequestsError, SignInRequiredError, ForbiddenError
+        """
+        parts: Parts = request.app.state.parts
+        limiter: Limiter = request.app.state.limiter
+        address = request.client.host if request.client else ""
+        if credentials is None:
+            limiter.take(ANYBODY, "api", address)
+            raise SignInRequiredError("A token is missing.", cure="Send the header Authorization: Bearer lct_….")
+        limiter.take(REQUESTS, "api", digest(credentials.credentials))
+        try:
+            found = tokens.bearer(parts.catalogue, credentials.credentials)
+        except SignInRequiredError:
+            limiter.take(ANYBODY, "api", address)
+            raise
+        missing = self.needs - found.permissions
+        if missing and not (self.any_of and self.needs & found.permissions):
+            raise ForbiddenError(
+                f"The token lacks the right {', '.join(sorted(missing))}.",
+                cure="Use a token of an account that has it.",
+            )
+        return Caller(parts, found.account, found.permissions)
