@@ -100,6 +100,12 @@ suite = "{suite}"
 batch_megabytes = 8
 round_megabytes = 32
 
+# Rules of your own lie in the folder rules/ 自有规则包; switches by rule id:
+# [detect]
+# disable = ["contact_diversion.*"]
+# shadow = []
+# enable = []
+
 # A declared source 日志来源; run it by its name: liucun run --source shop-orders
 # [[source]]
 # name = "shop-orders"
