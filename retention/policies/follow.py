@@ -168,9 +168,18 @@ def _enter(connection: sa.Connection, told: _Told) -> int:
     if m.replaces:
         pairs = [{"segment_id": m.segment_id, "replaced": old} for old in m.replaces]
         _upsert(connection, segment_lineage, pairs, ["segment_id", "replaced"], {})
+        _leave(connection, m.replaces)
     for begin in range(0, len(told.news), _CHUNK):
         _merge(connection, m.record_class, number, told.news[begin : begin + _CHUNK])
     return sum(news.rows for news in told.news)
+
+
+def _leave(connection: sa.Connection, replaced: Sequence[str]) -> None:
+    """What a segment's successor tells need not be known twice."""
+    m = unit_segments.c
+    numbers = sa.select(m.number).where(m.segment_id.in_(replaced))
+    connection.execute(segment_subjects.delete().where(segment_subjects.c.number.in_(numbers.scalar_subquery())))
+    connection.execute(unit_segments.delete().where(m.segment_id.in_(replaced)))
 
 
 def _ingested(connection: sa.Connection, told: _Told) -> str:

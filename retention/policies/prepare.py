@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+import retention.holds.tables
+import retention.persons.tables
+import retention.policies.tables
+import retention.purge.tables  # noqa: F401 - loading these declares whose rows the log keeps images of
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.migrate import migrate
 from retention.holds import tables as holds

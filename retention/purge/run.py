@@ -7,7 +7,7 @@ it the only way is forward, however often the program is stopped. A certificate 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -28,7 +28,6 @@ from retention.purge.tables import purge_segments, purge_units, purges
 
 DELETED: Final = "deleted"
 SHREDDED: Final = "shredded"
-_CHUNK: Final = 500
 
 Step = Callable[[str], None]
 """Called before each step with its name; for tests that stop there."""
@@ -194,16 +193,9 @@ def shred_key(period_keys: PeriodKeys, key_id: str) -> None:
 
 def _forget_subjects(connection: sa.Connection, unit_id: int) -> None:
     """What no segment names any more leaves the index, hash and all."""
-    m, n = unit_segments.c, segment_subjects.c
+    m, n, c = unit_segments.c, segment_subjects.c, subjects.c
     numbers = sa.select(m.number).where(m.unit_id == unit_id).scalar_subquery()
-    blinds: Sequence[bytes] = (
-        connection.execute(sa.select(n.blind).distinct().where(n.number.in_(numbers))).scalars().all()
-    )
     connection.execute(segment_subjects.delete().where(n.number.in_(numbers)))
-    for begin in range(0, len(blinds), _CHUNK):
-        part = blinds[begin : begin + _CHUNK]
-        still = set(connection.execute(sa.select(n.blind).where(n.blind.in_(part))).scalars())
-        gone = [blind for blind in part if blind not in still]
-        if gone:
-            connection.execute(subjects.delete().where(subjects.c.blind.in_(gone)))
     connection.execute(unit_segments.delete().where(m.unit_id == unit_id))
+    named = sa.select(n.number).where(n.blind == c.blind).exists()
+    connection.execute(subjects.delete().where(sa.not_(named)))

@@ -84,9 +84,9 @@ class World:
         (state,) = self.judge(day)
         return state
 
-    def execute(self, statement: sa.Executable) -> None:
+    def execute(self, statement: sa.Executable, values: dict[str, Any] | None = None) -> None:
         with self.catalogue.write() as connection:
-            connection.execute(statement)
+            connection.execute(statement, values or {})
 
 
 def make_world(root: Path, **settings: Any) -> World:
