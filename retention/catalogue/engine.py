@@ -150,6 +150,9 @@ def _engine(url: sa.URL) -> sa.Engine:
         event.listen(engine, "connect", _sqlite_connect)
         event.listen(engine, "begin", _sqlite_begin)
         return engine
+    # The driver takes a while to load: only who uses it waits for it.
+    from retention.catalogue.postgres_text import keep_nul
+
     wait = int(BUSY_SECONDS * 1000)
     defaults = {
         "connect_timeout": str(CONNECT_SECONDS),
@@ -165,7 +168,9 @@ def _engine(url: sa.URL) -> sa.Engine:
     options = (f"lock_timeout={wait}", f"idle_in_transaction_session_timeout={4 * wait}", "synchronous_commit=on")
     given = str(url.query.get("options", ""))
     arguments["options"] = " ".join([*(f"-c {option}" for option in options), given]).strip()
-    return sa.create_engine(url, pool_pre_ping=True, connect_args=arguments)
+    engine = sa.create_engine(url, pool_pre_ping=True, connect_args=arguments)
+    event.listen(engine, "connect", keep_nul)
+    return engine
 
 
 def _sqlite_connect(connection: sqlite3.Connection, _record: Any) -> None:

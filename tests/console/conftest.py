@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from console.access.accounts import Account, account_by, add_roles, create_account
@@ -17,8 +15,8 @@ PASSWORD = "Correct-horse-9-battery"
 
 
 @pytest.fixture
-def catalogue(tmp_path: Path):
-    opened = Catalogue.open(f"sqlite:///{tmp_path / 'catalogue.db'}")
+def catalogue(catalogue_url: str):
+    opened = Catalogue.open(catalogue_url)
     migrate(opened)
     migrate(opened, room="tickets", script_location=TICKET_SCRIPTS)
     migrate(opened, room="console", script_location=CONSOLE_SCRIPTS)
@@ -34,3 +32,15 @@ def make_account(catalogue: Catalogue, name: str, *roles: Role, password: str = 
         )
         add_roles(connection, number, roles)
         return account_by(connection, account_id=number)
+
+
+@pytest.fixture(scope="module")
+def console(tmp_path_factory):
+    """A running console, shared by the tests of a file."""
+    from tests.console.running import make_parts, running
+
+    parts = make_parts(tmp_path_factory.mktemp("console") / "store")
+    with running(parts) as found:
+        yield found
+    parts.catalogue.close()
+    parts.period_keys.close()

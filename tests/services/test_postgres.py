@@ -317,3 +317,13 @@ def test_a_collector_killed_in_its_transaction_holds_nobody_up(postgres_url: str
     with catalogue.write() as connection:
         assert value(connection, "a") == 0
         put(connection, "a", 1)
+
+
+def test_text_with_nul_is_stored_and_found_again(catalogue: Catalogue) -> None:
+    """A hostile record's number must not stop its source: NUL is written as its symbol."""
+    with catalogue.write() as connection:
+        connection.execute(meta.insert().values(key="n", value="a\x00b"))
+        put(connection, "a", 3)
+    with catalogue.read() as connection:
+        found = connection.execute(sa.select(meta.c.value).where(meta.c.value == "a\x00b")).scalar_one()
+    assert found == "a\u2400b"
