@@ -69,6 +69,7 @@ def list_keys(store: Path, everything: bool, as_json: bool) -> None:
                         "generation": key.generation,
                         "created_at": key.created_at,
                         "destroyed_at": key.destroyed_at,
+                        "collector": key.collector,
                     }
                     for key in rows
                 ],

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
 
-def period_context(key_id: str, record_class: str, period: str) -> bytes:
-    """Context of a period key."""
-    return "\x00".join(("liucun/period-key/v1", key_id, record_class, period)).encode("ascii")
+BY_COLLECTOR: Final = b"liucun/collector-key/v1\x00"
+"""Begins the contexts of keys that a process made which could not unwrap: anyone with a public key could have."""
+
+
+def period_context(key_id: str, record_class: str, period: str, *, collector: bool = False) -> bytes:
+    """Context of a period key; ``collector``: it was made by a process that cannot unwrap."""
+    head = BY_COLLECTOR if collector else b"liucun/period-key/v1\x00"
+    return head + "\x00".join((key_id, record_class, period)).encode("ascii")
 
 
 def signing_context(algorithm: str, public: bytes) -> bytes:

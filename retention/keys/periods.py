@@ -54,7 +54,10 @@ class PeriodKey:
 
 @dataclass(frozen=True, slots=True)
 class PeriodKeyRecord:
-    """What the store of keys says of a key. ``destroyed_at`` is None while it lives."""
+    """What the store of keys says of a key. ``destroyed_at`` is None while it lives.
+
+    ``collector``: a process made it that can write and not read.
+    """
 
     key_id: str
     record_class: str
@@ -62,6 +65,7 @@ class PeriodKeyRecord:
     generation: int
     created_at: str
     destroyed_at: str | None
+    collector: bool = False
 
 
 @dataclass(slots=True)
@@ -145,7 +149,9 @@ class PeriodKeys:
             raise KeyDestroyedError(
                 f"The key of {record_class} {period} was destroyed in the moment it was made.", cure="Try again."
             )
-        return self._remember(PeriodKey(found[0], self._unwrapped(found[0], place, found[1])), place)
+        return self._remember(
+            PeriodKey(found[0], self._unwrapped(found[0], period_context(found[0], *place), found[1])), place
+        )
 
     def renew(self, record_class: str, period: str) -> PeriodKey:
         """Make another key of a class and month and seal with it from now on; the older ones still open."""
@@ -177,7 +183,7 @@ class PeriodKeys:
         c = period_keys.c
         with self._database.read() as connection:
             row = connection.execute(
-                sa.select(c.record_class, c.period, c.wrapped, c.destroyed_at).where(c.key_id == key_id)
+                sa.select(c.record_class, c.period, c.wrapped, c.destroyed_at, c.collector).where(c.key_id == key_id)
             ).one_or_none()
         if row is None:
             raise KeyUnknownError(
@@ -192,7 +198,8 @@ class PeriodKeys:
             )
         if cached:
             return self._remember(cached.key)
-        return self._remember(PeriodKey(key_id, self._unwrapped(key_id, (row.record_class, row.period), row.wrapped)))
+        context = period_context(key_id, row.record_class, row.period, collector=row.collector)
+        return self._remember(PeriodKey(key_id, self._unwrapped(key_id, context, row.wrapped)))
 
     def destroy(self, key_id: str) -> None:
         """Overwrite a key. Nothing that it sealed can be read afterwards, by anybody, from any copy.
@@ -212,9 +219,9 @@ class PeriodKeys:
         c = period_keys.c
         with self._database.read() as connection:
             rows = connection.execute(
-                sa.select(c.key_id, c.record_class, c.period, c.generation, c.created_at, c.destroyed_at).order_by(
-                    c.record_class, c.period, c.generation
-                )
+                sa.select(
+                    c.key_id, c.record_class, c.period, c.generation, c.created_at, c.destroyed_at, c.collector
+                ).order_by(c.record_class, c.period, c.generation)
             ).all()
         return (PeriodKeyRecord(*row) for row in rows)
 
@@ -254,7 +261,12 @@ class PeriodKeys:
         with self._database.read() as connection:
             row = connection.execute(
                 sa.select(c.key_id, c.wrapped)
-                .where(c.record_class == place[0], c.period == place[1], c.wrapped.is_not(None))
+                .where(
+                    c.record_class == place[0],
+                    c.period == place[1],
+                    c.wrapped.is_not(None),
+                    c.collector.is_(sa.false()),
+                )
                 .order_by(c.generation.desc())
                 .limit(1)
             ).one_or_none()
@@ -286,17 +298,18 @@ class PeriodKeys:
         """Insert a new generation; unless ``another``, not where somebody else just did."""
         key_id = f"{place[0].replace(':', '.')}-{place[1]}-{secrets.token_hex(6)}"
         key = PeriodKey(key_id, secrets.token_bytes(KEY_BYTES))
-        wrapped = self._provider.wrap(key.key, period_context(key_id, *place))
-        retried(self._database, lambda: self._insert(key_id, place, wrapped, another=another))
+        collector = not self._provider.description.can_unwrap
+        wrapped = self._provider.wrap(key.key, period_context(key_id, *place, collector=collector))
+        retried(self._database, lambda: self._insert(key_id, place, wrapped, another=another, collector=collector))
         return key
 
-    def _insert(self, key_id: str, place: tuple[str, str], wrapped: bytes, *, another: bool) -> None:
+    def _insert(self, key_id: str, place: tuple[str, str], wrapped: bytes, *, another: bool, collector: bool) -> None:
         c = period_keys.c
         with self._database.write() as connection:
             rows = connection.execute(
-                sa.select(c.key_id, c.generation, c.wrapped.is_not(None).label("lives")).where(
-                    c.record_class == place[0], c.period == place[1]
-                )
+                sa.select(
+                    c.key_id, c.generation, (c.wrapped.is_not(None) & c.collector.is_(sa.false())).label("lives")
+                ).where(c.record_class == place[0], c.period == place[1])
             ).all()
             mine = any(row.key_id == key_id for row in rows)  # committed, and the server's answer was lost
             if mine or (not another and any(row.lives for row in rows)):
@@ -309,13 +322,14 @@ class PeriodKeys:
                     generation=max((row.generation for row in rows), default=0) + 1,
                     wrapped=wrapped,
                     created_at=timestamp(),
+                    collector=collector,
                 )
             )
 
-    def _unwrapped(self, key_id: str, place: tuple[str, str], wrapped: bytes) -> bytes:
+    def _unwrapped(self, key_id: str, context: bytes, wrapped: bytes) -> bytes:
         with self._lock:
             cached = self._by_id.get(key_id)
-        return cached.key.key if cached else self._provider.unwrap(wrapped, period_context(key_id, *place))
+        return cached.key.key if cached else self._provider.unwrap(wrapped, context)
 
     def _remember(self, key: PeriodKey, place: tuple[str, str] | None = None) -> PeriodKey:
         entry = _Cached(key, time.monotonic() + FORGET_SECONDS)

@@ -22,14 +22,19 @@ def rewrap_all(database: Catalogue, old: KeyProvider, new: KeyProvider) -> int:
         BusyError: another process made or destroyed a key meanwhile; nothing was changed.
     """
     p, s = period_keys.c, signing_keys.c
-    living = sa.select(p.key_id, p.record_class, p.period, p.wrapped).where(p.wrapped.is_not(None))
+    living = sa.select(p.key_id, p.record_class, p.period, p.wrapped, p.collector).where(p.wrapped.is_not(None))
     with database.read() as connection:
         periods = connection.execute(living).all()
         signing = connection.execute(sa.select(signing_keys)).all()
     renewed = {
         row.key_id: (
             row.wrapped,
-            _renew(row.wrapped, period_context(row.key_id, row.record_class, row.period), old, new),
+            _renew(
+                row.wrapped,
+                period_context(row.key_id, row.record_class, row.period, collector=row.collector),
+                old,
+                new,
+            ),
         )
         for row in periods
     }

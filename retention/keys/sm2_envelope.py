@@ -1,12 +1,15 @@
 """The SM2 envelope: keys are wrapped under a public key, so that who holds only that can write and cannot read.
 
-``sealed`` is ``len (2 bytes) || SM2 ciphertext of a fresh key || the wrapped key, sealed under that key``
-(``envelope``, purpose ``sm2-wrap``, bound to the caller's context and the public key). Anyone with the
-public key can wrap: what makes a record authentic is the log, not this envelope.
+``sealed`` is ``tag (32 bytes) || len (2 bytes) || SM2 ciphertext of a fresh key || the wrapped key``, the
+last sealed under the fresh key (``envelope``, purpose ``sm2-wrap``, bound to the caller's context and the
+public key). Anyone with the public key can wrap; so who has the private key adds a tag, HMAC-SM3 over all
+of it under a key derived from the private key, and without the tag only keys of collectors are opened
+(``contexts.BY_COLLECTOR``), under which nothing but theirs is sealed. A collector's tag is zeros.
 """
 
 from __future__ import annotations
 
+import hmac
 import json
 import secrets
 from pathlib import Path
@@ -17,6 +20,7 @@ from retention.crypto import envelope, sm2
 from retention.crypto.sm2_encoding import public_to_pem
 from retention.crypto.suites import suite
 from retention.errors import AuthenticationError, KeyRefusedError, KeyRingDamagedError, KeyRingMissingError
+from retention.keys.contexts import BY_COLLECTOR
 from retention.keys.files import read_small, write_private
 from retention.keys.opening import Secret
 from retention.keys.passphrase import DEFAULT_COST, Cost, open_file, seal_file
@@ -28,6 +32,7 @@ KIND: Final = "sm2"
 FORMAT: Final = "liucun-sm2-private-keys"
 _LIMIT: Final = 1 << 20
 _KEY_BYTES: Final = 32
+_TAG: Final = 32
 
 
 def key_id_of(public: bytes) -> str:
@@ -59,6 +64,11 @@ def open_with(pair: sm2.Sm2KeyPair, sealed: bytes, *, purpose: str, context: byt
             "A value sealed to an SM2 key does not open: it was changed, or belongs elsewhere.",
             cure="Restore it from its newest backup, and use the private key that belongs to it.",
         ) from None
+
+
+def _tag(pair: sm2.Sm2KeyPair, context: bytes, sealed: bytes) -> bytes:
+    own = suite().hkdf_expand(pair.private, b"liucun/sm2-holder/v1", _KEY_BYTES)
+    return suite().hmac(own, len(context).to_bytes(4) + context + sealed)
 
 
 class Sm2Envelope:
@@ -139,7 +149,9 @@ class Sm2Envelope:
     def wrap(self, key: bytes, context: bytes) -> bytes:
         """See ``KeyProvider``."""
         sealed = seal_to(self._public, key, purpose="sm2-wrap", context=context)
-        return Wrapped(KIND, key_id_of(self._public), sealed).to_bytes()
+        pair = self._pairs.get(key_id_of(self._public))
+        tag = _tag(pair, context, sealed) if pair else bytes(_TAG)
+        return Wrapped(KIND, key_id_of(self._public), tag + sealed).to_bytes()
 
     def unwrap(self, blob: bytes, context: bytes) -> bytes:
         """See ``KeyProvider``."""
@@ -155,7 +167,15 @@ class Sm2Envelope:
                 f"A key was wrapped under the SM2 key {wrapped.key_id!r}, whose private half is not here.",
                 cure="Use the private keys of this store, or their escrow copy.",
             )
-        return open_with(pair, wrapped.sealed, purpose="sm2-wrap", context=context)
+        tag, sealed = wrapped.sealed[:_TAG], wrapped.sealed[_TAG:]
+        by_holder = hmac.compare_digest(tag, _tag(pair, context, sealed))
+        by_collector = context.startswith(BY_COLLECTOR) and tag == bytes(_TAG)
+        if not by_holder and not by_collector:
+            raise KeyRefusedError(
+                "A wrapped key was not made by a holder of the private key, or was changed.",
+                cure="Somebody wrote to the store of period keys: restore it from its newest backup and find out who.",
+            )
+        return open_with(pair, sealed, purpose="sm2-wrap", context=context)
 
     @property
     def key_ids(self) -> tuple[str, ...]:

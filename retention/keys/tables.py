@@ -16,9 +16,13 @@ period_keys = sa.Table(
     sa.Column("wrapped", sa.LargeBinary),
     sa.Column("created_at", sa.String(32), nullable=False),
     sa.Column("destroyed_at", sa.String(32)),
+    sa.Column("collector", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.UniqueConstraint("record_class", "period", "generation"),
 )
-"""``wrapped`` is null once the key is destroyed; the row stays as the record that it existed."""
+"""``wrapped`` is null once the key is destroyed; the row stays as the record that it existed.
+
+``collector``: made by a process that can wrap and not unwrap. It opens what that process sealed, and seals no more.
+"""
 
 signing_keys = sa.Table(
     "signing_keys",

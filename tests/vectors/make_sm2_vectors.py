@@ -11,8 +11,8 @@ from pathlib import Path
 
 from retention.crypto.sm2 import Sm2KeyPair
 from retention.keys.contexts import period_context
-from retention.keys.sm2_envelope import key_id_of, seal_to
-from retention.keys.wrapped import Wrapped
+from retention.keys.settings import Sm2Settings
+from retention.keys.sm2_envelope import Sm2Envelope, key_id_of
 from retention.transparency.note import Checkpoint, sign_note
 from retention.transparency.sm2_note import Sm2Signer
 
@@ -27,7 +27,7 @@ def main() -> None:
     checkpoint = Checkpoint(signer.name, 42, bytes(range(32)), ("time 2026-11-24T00:00:00.000000Z",))
     key, place = bytes(range(32)), ("content-2026-10-00112233aabb", "content", "2026-10")
     context = period_context(*place)
-    sealed = seal_to(PAIR.public, key, purpose="sm2-wrap", context=context)
+    holder = Sm2Envelope(Path(), Sm2Settings(), PAIR.public, {key_id_of(PAIR.public): PAIR})
     vectors = {
         "source": "docs/keys.md, Forms; the key pair is that of GB/T 32918.5-2017, appendix A",
         "public_key": PAIR.public.hex(),
@@ -43,7 +43,7 @@ def main() -> None:
             "period": place[2],
             "context": context.hex(),
             "key": key.hex(),
-            "wrapped": Wrapped("sm2", key_id_of(PAIR.public), sealed).to_bytes().hex(),
+            "wrapped": holder.wrap(key, context).hex(),
         },
     }
     FILE.write_text(json.dumps(vectors, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

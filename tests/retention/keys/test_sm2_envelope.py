@@ -18,18 +18,21 @@ from retention.errors import (
     KeyRingMissingError,
     WrongPassphraseError,
 )
+from retention.keys.contexts import BY_COLLECTOR, period_context
 from retention.keys.index import IndexKeys
 from retention.keys.keyring import KeyRing
 from retention.keys.periods import ALWAYS, PeriodKeys
 from retention.keys.settings import Sm2Settings
 from retention.keys.signing import load_signers
 from retention.keys.sm2_envelope import Sm2Envelope
+from retention.keys.tables import period_keys
 from retention.objects.local import LocalObjects
 from retention.segments import Archive, open_segment
 from tests.retention.samples import CHEAP, segment
 
 SETTINGS = Sm2Settings()
 KEY, CONTEXT = bytes(range(32)), b"context"
+COLLECTED = BY_COLLECTOR + CONTEXT
 
 
 def never() -> str:
@@ -61,27 +64,93 @@ def at(folder: Path, secret: Callable[[], str] = lambda: "right") -> Sm2Envelope
 def test_what_a_collector_wraps_only_the_private_key_opens(home: Path, collector: Path) -> None:
     writer = at(collector, never)
     assert not writer.description.can_unwrap
-    blob = writer.wrap(KEY, CONTEXT)
+    blob = writer.wrap(KEY, COLLECTED)
     assert KEY not in blob
     with pytest.raises(KeyRefusedError, match="cannot read") as caught:
-        writer.unwrap(blob, CONTEXT)
+        writer.unwrap(blob, COLLECTED)
     assert caught.value.exit_code == 4
-    assert at(home).unwrap(blob, CONTEXT) == KEY
+    assert at(home).unwrap(blob, COLLECTED) == KEY
     assert at(home).description.key_id == writer.description.key_id
 
 
-def test_every_changed_byte_and_another_context_are_refused(home: Path) -> None:
-    provider = at(home)
-    blob = provider.wrap(KEY, CONTEXT)
+@pytest.mark.parametrize("context", [CONTEXT, COLLECTED])
+@pytest.mark.parametrize("who", ["home", "collector"])
+def test_every_changed_byte_and_another_context_are_refused(
+    home: Path, collector: Path, who: str, context: bytes
+) -> None:
+    reader = at(home)
+    blob = (reader if who == "home" else at(collector, never)).wrap(KEY, context)
     with pytest.raises(KeyRefusedError):
-        provider.unwrap(blob, b"elsewhere")
+        reader.unwrap(blob, context + b"elsewhere")
     for index in range(len(blob)):
         changed = blob[:index] + bytes([blob[index] ^ 1]) + blob[index + 1 :]
         with pytest.raises(KeyRefusedError):
-            provider.unwrap(changed, CONTEXT)
-    for cut in (0, 1, 30, len(blob) - 1):
+            reader.unwrap(changed, context)
+    for cut in (*range(60), len(blob) - 1):
         with pytest.raises(KeyRefusedError):
-            provider.unwrap(blob[:cut], CONTEXT)
+            reader.unwrap(blob[:cut], context)
+    if (who, context) != ("collector", CONTEXT):
+        assert reader.unwrap(blob, context) == KEY
+
+
+def test_a_key_that_somebody_planted_is_refused_and_nothing_is_sealed_under_it(
+    home: Path, collector: Path, tmp_path: Path
+) -> None:
+    """Who owns the database and the public key can wrap a key of his choice; the home must not seal under it."""
+    url = f"sqlite:///{tmp_path / 'periods.db'}"
+    keys = PeriodKeys.open(url, at(home), create=True)
+    place = ("content", "2026-10")
+
+    def plant(key_id: str, generation: int, *, collector_key: bool) -> None:
+        context = period_context(key_id, *place, collector=collector_key)
+        with keys.database.write() as connection:
+            connection.execute(
+                period_keys.insert().values(
+                    key_id=key_id,
+                    record_class=place[0],
+                    period=place[1],
+                    generation=generation,
+                    wrapped=at(collector, never).wrap(KEY, context),
+                    created_at="2026-10-01",
+                    collector=collector_key,
+                )
+            )
+
+    plant("as-a-collector", 7, collector_key=True)
+    own = keys.current(*place)
+    assert own.key_id != "as-a-collector"
+    assert keys.get("as-a-collector").key == KEY
+    keys.close()
+    keys = PeriodKeys.open(url, at(home))
+    plant("as-the-home", 9, collector_key=False)
+    for use in (lambda: keys.current(*place), lambda: keys.get("as-the-home"), lambda: keys.rewrap(at(home))):
+        with pytest.raises(KeyRefusedError, match="not made by a holder"):
+            use()
+    with keys.database.write() as connection:
+        c = period_keys.c
+        connection.execute(period_keys.delete().where(c.key_id == "as-the-home"))
+        connection.execute(
+            period_keys.update().where(c.key_id == "as-a-collector").values(collector=False, generation=9)
+        )
+    with pytest.raises(KeyRefusedError):
+        keys.current(*place)
+    keys.close()
+
+
+def test_collectors_keys_stay_theirs_through_every_move(home: Path, collector: Path, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'periods.db'}"
+    PeriodKeys.open(url, at(home), create=True).close()
+    writer = PeriodKeys.open(url, at(collector, never))
+    theirs = writer.current("content", "2026-10")
+    writer.close()
+    ring = KeyRing.create(tmp_path / "ring.json", "p", cost=CHEAP)
+    keys = PeriodKeys.open(url, at(home))
+    for provider in (at(home), ring, at(home)):
+        keys.rewrap(provider)
+        assert keys.get(theirs.key_id).key == theirs.key
+    assert [(key.key_id, key.collector) for key in keys.list()] == [(theirs.key_id, True)]
+    assert keys.current("content", "2026-10").key_id != theirs.key_id
+    keys.close()
 
 
 def test_the_wrong_passphrase_and_damaged_files(home: Path) -> None:

@@ -8,15 +8,15 @@ import json
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, hmac
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from retention.crypto import sm2_libcrypto
 from retention.crypto.sm2 import Sm2KeyPair
 from retention.errors import CryptoUnavailableError
-from retention.keys.sm2_envelope import open_with
-from retention.keys.wrapped import Wrapped
+from retention.keys.settings import Sm2Settings
+from retention.keys.sm2_envelope import Sm2Envelope, key_id_of
 from retention.transparency.note import open_note, read_verifier
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "sm2-v1.json").read_text(encoding="utf-8"))
@@ -33,11 +33,8 @@ def other() -> sm2_libcrypto.Libcrypto:
 
 def test_the_product_reads_them() -> None:
     assert open_note(NOTE["note"], [read_verifier(NOTE["verifier"])]) == NOTE["text"]
-    wrapped = Wrapped.from_bytes(bytes.fromhex(WRAPPED["wrapped"]), kind="sm2")
-    context = bytes.fromhex(WRAPPED["context"])
-    assert open_with(Sm2KeyPair(PUBLIC, PRIVATE), wrapped.sealed, purpose="sm2-wrap", context=context) == bytes(
-        range(32)
-    )
+    holder = Sm2Envelope(Path(), Sm2Settings(), PUBLIC, {key_id_of(PUBLIC): Sm2KeyPair(PUBLIC, PRIVATE)})
+    assert holder.unwrap(bytes.fromhex(WRAPPED["wrapped"]), bytes.fromhex(WRAPPED["context"])) == bytes(range(32))
 
 
 def test_the_note_by_the_document() -> None:
@@ -63,15 +60,19 @@ def test_the_wrapped_key_by_the_document() -> None:
     assert blob[0] == 1
     at = 2 + blob[1]
     assert blob[2:at] == b"sm2"
-    sealed = blob[at + 1 + blob[at] :]
+    tagged = blob[at + 1 + blob[at] :]
+    tag, sealed = tagged[:32], tagged[32:]
+    context = bytes.fromhex(WRAPPED["context"])
+    holder = hmac.HMAC(HKDFExpand(hashes.SM3(), 32, b"liucun/sm2-holder/v1").derive(PRIVATE), hashes.SM3())
+    holder.update(len(context).to_bytes(4, "big") + context + sealed)
+    holder.verify(tag)
     length = int.from_bytes(sealed[:2], "big")
     own = other().decrypt(PRIVATE, sealed[2 : 2 + length])
-    salt, box, tag = sealed[2 + length : 26 + length], sealed[26 + length : -16], sealed[-16:]
+    salt, box, gcm = sealed[2 + length : 26 + length], sealed[26 + length : -16], sealed[-16:]
     info = b"\x00".join((b"liucun/envelope/v1", b"AEAD_SM4_GCM", b"sm2-wrap", salt))
     material = HKDFExpand(hashes.SM3(), 28, info).derive(own)
-    reader = Cipher(algorithms.SM4(material[:16]), modes.GCM(material[16:], tag)).decryptor()
+    reader = Cipher(algorithms.SM4(material[:16]), modes.GCM(material[16:], gcm)).decryptor()
     place = (WRAPPED["key_id"], WRAPPED["record_class"], WRAPPED["period"])
-    context = "\x00".join(("liucun/period-key/v1", *place)).encode()
-    assert context.hex() == WRAPPED["context"]
+    assert context == "\x00".join(("liucun/period-key/v1", *place)).encode()
     reader.authenticate_additional_data(PUBLIC + context)
     assert (reader.update(box) + reader.finalize()).hex() == WRAPPED["key"]
