@@ -27,6 +27,7 @@ from console.errors import (
 )
 from console.tables import accounts as account_table
 from console.tables import metadata
+from errors import BusyError
 from retention.catalogue.tables import events, timestamp
 from tests.console.conftest import PASSWORD, make_account
 from tests.console.helpers import PlainBodies
