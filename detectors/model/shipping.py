@@ -31,6 +31,7 @@ needs a threshold of its own.
 SOURCES: Final = (("cold_train.csv.gz", "offensive"), ("cold_dev.csv.gz", "offensive"), ("swsr_80.csv.gz", "sexist"))
 OPTIONS: Final = TrainOptions(
     bits=19,
+    folds=3,
     min_df=2,
     none_label=NONE,
     false_alarm_rate=0.015,
