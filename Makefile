@@ -23,10 +23,10 @@ run: $(STAMP)
 	@DEMO=$(DEMO) bash deploy/demo.sh
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not services"
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -n 2 -m slow
+	$(BIN)/python -m pytest -n 2 -m "slow and not services"
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
@@ -53,7 +53,7 @@ services-down:
 
 # The tests that need them; started before with `make services`.
 test-services: $(STAMP)
-	$(BIN)/python -m pytest -n 0 -m services
+	$(BIN)/python -m pytest -n 0 -m services -rs
 
 # The PKCS#11 token in software that tests/retention/keys/test_pkcs11.py runs on; without it they skip.
 softhsm:

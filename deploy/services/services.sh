@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All servers together: services.sh up|down|status|install|env [NAME...]
+# All servers together: services.sh up|down|status|install|list|env [NAME...]
 #
 # Without names: every server that has a script here. `up` ends by writing $SERVICES/env,
 # which a shell can source and the tests read.
@@ -40,7 +40,8 @@ down)
     ;;
 status) for name in "${names[@]}"; do "$HERE/$name.sh" status || failed=1; done ;;
 install) for name in "${names[@]}"; do "$HERE/$name.sh" install || failed=1; done ;;
+list) known ;;
 env) cat "$SERVICES/env" ;;
-*) fail "usage: $0 up|down|status|install|env [NAME...]" ;;
+*) fail "usage: $0 up|down|status|install|list|env [NAME...]" ;;
 esac
 exit "$failed"

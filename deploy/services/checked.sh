@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# For continuous integration: start what servers can be had here, run the tests that need them, stop them,
+# and say plainly what was not run. Fails when a test fails, or when a server that was installed does not start.
+. "$(dirname "$0")/lib.sh"
+
+INSTALL_SECONDS=${INSTALL_SECONDS:-900}
+TEST_SECONDS=${TEST_SECONDS:-1500}
+export LIUCUN_SERVICES=${LIUCUN_SERVICES:-$(mktemp -d "${TMPDIR:-/tmp}/liucun-services.XXXXXX")}
+# The system users of the servers must be able to look into the folder; what is secret in it has rights of its own.
+chmod 711 "$LIUCUN_SERVICES"
+
+if [ $# -gt 0 ]; then names=("$@"); else mapfile -t names < <("$HERE/services.sh" list); fi
+trap '"$HERE/services.sh" down || true' EXIT
+
+started=() missing=()
+for name in "${names[@]}"; do
+    if ! timeout "$INSTALL_SECONDS" "$HERE/$name.sh" install; then
+        missing+=("$name")
+        continue
+    fi
+    "$HERE/$name.sh" start
+    started+=("$name")
+done
+
+status=0
+if [ ${#started[@]} -gt 0 ]; then
+    (cd "$PROJECT" && timeout "$TEST_SECONDS" make --no-print-directory test-services) || status=$?
+fi
+say "tests ran on: ${started[*]:-no server at all}"
+if [ ${#missing[@]} -gt 0 ]; then
+    say "NOT RUN, because they could not be installed here: the tests on ${missing[*]}"
+fi
+exit "$status"
