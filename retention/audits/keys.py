@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from retention.audits.report import AuditReport, Severity, Span
 from retention.audits.subject import Progress, Subject, no_progress
 from retention.catalogue.tables import segments
+from retention.keys.administration import shredded_unused
 from retention.keys.periods import ALWAYS, PeriodKeyRecord
 from retention.manifest import SegmentManifest
 from retention.policies.book import in_force
@@ -34,6 +35,7 @@ def audit_keys(
     today = shanghai_date(moment)
     report = AuditReport("keys", moment, Span())
     records = list(subject.archive.period_keys.list())
+    shredded = shredded_unused(subject.catalogue)
     with subject.catalogue.read() as connection:
         needed = _needed(connection, progress)
         judged = {state.key_id: state for state in judge(connection, today, settings=settings)}
@@ -57,7 +59,7 @@ def audit_keys(
         if record.destroyed_at is None:
             _living(report, record, needed, judged, policies, certified, moment)
         else:
-            _gone(report, record, needed, certified)
+            _gone(report, record, needed, certified, shredded)
     known = {record.key_id for record in records}
     for key_id in sorted(needed.keys() - known):
         report.add(
@@ -119,18 +121,25 @@ def _living(
         report.add("key_past_period", where, f"It seals nothing, and {policy.ceiling} of {record.period} are over.")
 
 
-def _gone(report: AuditReport, record: PeriodKeyRecord, needed: Counter[str], certified: dict[str, str]) -> None:
+def _gone(
+    report: AuditReport,
+    record: PeriodKeyRecord,
+    needed: Counter[str],
+    certified: dict[str, str],
+    shredded: set[str],
+) -> None:
     where = f"key:{record.key_id}"
     if needed[record.key_id]:
         report.add("key_lost", where, f"{needed[record.key_id]} segments in the archive cannot be read without it.")
-    if certified.get(record.key_id) not in (SHREDDED, DELETED):
+    if certified.get(record.key_id) not in (SHREDDED, DELETED) and record.key_id not in shredded:
         report.add("key_destroyed_unrecorded", where, f"It was destroyed at {record.destroyed_at} by no purge.")
 
 
 def _generations(report: AuditReport, records: list[PeriodKeyRecord]) -> None:
     living: dict[tuple[str, str], list[str]] = defaultdict(list)
     for record in records:
-        if record.destroyed_at is None:
+        # Each process of a collector that cannot read makes keys of its own; a lasting key may have been renewed.
+        if record.destroyed_at is None and not record.collector and record.period != ALWAYS:
             living[record.record_class, record.period].append(record.key_id)
     for (record_class, period), names in sorted(living.items()):
         if len(names) > 1:

@@ -162,6 +162,14 @@ def last_escrow(catalogue: Catalogue) -> dict[str, object] | None:
     return {"at": row.at, "actor": row.actor, **json.loads(row.body)}
 
 
+def shredded_unused(catalogue: Catalogue) -> set[str]:
+    """Ids of the period keys that ``shred`` was told to destroy: they sealed nothing, so no certificate names them."""
+    e = event_table.c
+    with catalogue.read() as connection:
+        bodies = connection.execute(sa.select(e.body).where(e.kind == "keys.shred.begun")).scalars()
+        return {str(json.loads(body)["key"]) for body in bodies}
+
+
 @contextmanager
 def recorded(catalogue: Catalogue, kind: str, actor: str, body: Mapping[str, object]) -> Iterator[dict[str, object]]:
     """Events around a change: ``KIND.begun``, then ``KIND.done`` (with what the caller adds) or ``KIND.failed``."""

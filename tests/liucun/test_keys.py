@@ -294,6 +294,9 @@ def test_a_key_that_seals_nothing_is_shredded_once(store: Path) -> None:
     listed = done("keys", "list", "--all", "--store", str(store))
     assert [key["key_id"] for key in listed["keys"] if key["destroyed_at"]] == [left]
     assert kinds(store) == ["keys.shred.begun", "keys.shred.done"]
+    audit = done("audit", "keys", "--store", str(store))
+    assert audit["ok"] is True
+    assert audit["findings"] == []
 
 
 def test_new_signing_keys_and_the_log_still_verifies(store: Path) -> None:
