@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,6 +61,10 @@ def read_rows(
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield (line, cells by column) of a file's rows; ``meta`` takes what the file says about itself."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            # A pipe would be waited for, a device has no end.
+            faults.add(1, "This is no ordinary file.", "Put a CSV file in its place.")
+            return
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
@@ -114,7 +119,7 @@ class _Table:
         self.defaults: dict[str, str] = {}
 
     def row(self, line: int, row: list[str]) -> dict[str, str] | None:
-        """The cells of a row of rules, None for any other row."""
+        """The cells of a row of rules, stripped, empty ones left out; None for any other row."""
         first = row[0].lstrip()
         if first.startswith("#"):
             self._remark(line, ",".join(row).lstrip())
@@ -138,8 +143,11 @@ class _Table:
             what = f"The line has {len(row)} cells, the file {len(self.header)} columns."
             self.faults.add(line, what, "Quote cells with commas.")
             return None
-        cells = dict(zip(self.header, row, strict=False))
-        return self.defaults | {name: value for name, value in cells.items() if value.strip()}
+        cells = self.defaults.copy()
+        for name, value in zip(self.header, row, strict=False):
+            if text := value.strip():
+                cells[name] = text
+        return cells
 
     def _remark(self, line: int, text: str) -> None:
         kind, (name, sep, value) = text[1:2], text[2:].rstrip(",").partition("=")

@@ -6,10 +6,11 @@ of ``groups.csv``.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,6 +28,9 @@ MAX_WORD: Final = 200
 """Longest word in characters."""
 MAX_ID: Final = 200
 MAX_PATTERN: Final = 2000
+_STATES: Final = {state.value: state for state in State}
+_BOUNDARIES: Final = {boundary.value: boundary for boundary in Boundary}
+_YES_NO: Final = {"yes": True, "no": False}
 
 
 @dataclass(slots=True)
@@ -63,7 +67,7 @@ class _Reader:
         self.ok = False
 
     def cell(self, name: str) -> str:
-        return self.row.get(name, "").strip()
+        return self.row.get(name, "")
 
     def words(self, text: str, column: str) -> tuple[str, ...]:
         found: dict[str, None] = {}
@@ -91,51 +95,43 @@ class _Reader:
                 found[stripped] = None
         return tuple(found)
 
-    def number(self, name: str, low: float, high: float, default: float) -> float:
-        text = self.cell(name)
-        if not text:
-            return default
+    def number(self, name: str, text: str, low: float, high: float) -> float:
         try:
             value = float(text)
         except ValueError:
             value = float("nan")
         if not low <= value <= high:
             self.fault(f"{name} {shown(text)} is not a number from {low:g} to {high:g}.", "Correct it.")
-            return default
+            return low
         return value
 
-    def choice(self, name: str, kind: type[State] | type[Boundary], default: str) -> str:
-        text = self.cell(name) or default
-        if text not in [str(k) for k in kind]:
-            self.fault(f"{name} {shown(text)} is unknown.", f"Use one of {', '.join(kind)}.")
-            return default
+    def choice(self, name: str, text: str, values: Mapping[str, object]) -> object:
+        if text not in values:
+            self.fault(f"{name} {shown(text)} is unknown.", f"Use one of {', '.join(values)}.")
+        return values.get(text)
+
+    def day(self, name: str, text: str) -> str:
+        try:
+            date.fromisoformat(text if len(text) == 10 else "")
+        except ValueError:
+            self.fault(f"{name} {shown(text)} is not a date.", "Write it as 2026-01-31.")
         return text
 
-    def day(self, name: str) -> str:
-        text = self.cell(name)
-        if text:
-            try:
-                date.fromisoformat(text if len(text) == 10 else "")
-            except ValueError:
-                self.fault(f"{name} {shown(text)} is not a date.", "Write it as 2026-01-31.")
-                return ""
-        return text
-
-    def expression(self, pattern: str) -> None:
+    def expression(self, pattern: str) -> str:
         if len(pattern) > MAX_PATTERN:
             self.fault(f"The pattern has over {MAX_PATTERN} characters.", "Divide the rule.")
-        elif pattern:
-            try:
-                # Alone first: unbalanced brackets must not close the group around it.
-                pc.match_substring_regex(pa.array([""]), pattern)
-                pc.extract_regex_span(pa.array([""]), f"(?P<hit>{pattern})")
-            except pa.ArrowInvalid as error:
-                reason = str(error).removeprefix("Invalid regular expression: ").splitlines()[0][:200]
-                self.fault(
-                    f"The pattern {shown(pattern)} is no regular expression: {reason}.", "Write it in RE2's syntax."
-                )
+            return ""
+        try:
+            # Alone first: unbalanced brackets must not close the group around it.
+            pc.match_substring_regex(pa.array([""]), pattern)
+            pc.extract_regex_span(pa.array([""]), f"(?P<hit>{pattern})")
+        except pa.ArrowInvalid as error:
+            reason = str(error).removeprefix("Invalid regular expression: ").splitlines()[0][:200]
+            self.fault(f"The pattern {shown(pattern)} is no regular expression: {reason}.", "Write it in RE2's syntax.")
+        return pattern
 
     def rule(self) -> Rule | None:
+        """The row's rule; columns that it leaves empty are left to the defaults of ``Rule``."""
         category = self.cell("category")
         if category not in CATEGORIES:
             self.fault(f"The category {shown(category)} is unknown.", f"Use one of {', '.join(CATEGORIES)}.")
@@ -144,37 +140,38 @@ class _Reader:
                 "The rule has an empty word.", "Write at least one word in the column words, or delete the line."
             )
             return None
-        if not self.cell("id"):
+        name = self.cell("id")
+        if not name:
             self.fault("The rule has no id.", "Give it one that no other rule has.")
-        if len(self.cell("id")) > MAX_ID or not self.cell("id").isprintable():
-            self.fault(f"The id {shown(self.cell('id'))} is too long or not printable.", "Give it a short name.")
-        sound = self.cell("sound") or "no"
-        if sound not in ("yes", "no"):
-            self.fault(f"sound {shown(sound)} is unknown.", "Use yes or no.")
-        near = self.cell("near")
-        self.expression(self.cell("pattern"))
-        rule = Rule(
-            id=self.cell("id"),
-            category=category,
-            subtype=self.cell("subtype"),
-            words=self.words(self.cell("words"), "words"),
-            near=tuple(self.words(group, "near") for group in near.split("&")) if near else (),
-            within=int(self.number("within", 0, 200, 8)),
-            unless=self.words(self.cell("unless"), "unless") if self.cell("unless") else (),
-            pattern=self.cell("pattern"),
-            severity=int(self.number("severity", 1, 4, 2)),
-            weight=self.number("weight", 0, 1, 0.9),
-            boundary=Boundary(self.choice("boundary", Boundary, "auto")),
-            sound=sound == "yes",
-            allow=self.words(self.cell("allow"), "allow") if self.cell("allow") else (),
-            hits=listed(self.cell("hits")),
-            misses=listed(self.cell("misses")),
-            state=State(self.choice("state", State, "live")),
-            basis=self.cell("basis"),
-            author=self.cell("author"),
-            since=self.day("since"),
-            until=self.day("until"),
-            file=self.faults.file,
-            line=self.line,
-        )
-        return rule if self.ok else None
+        if len(name) > MAX_ID or not name.isprintable():
+            self.fault(f"The id {shown(name)} is too long or not printable.", "Give it a short name.")
+        fields: dict[str, Any] = {}
+        for column, text in self.row.items():
+            read = _READ.get(column)
+            if read is not None and text:
+                fields[column] = read(self, column, text)
+        if not self.ok:
+            return None
+        return Rule(id=name, category=category, file=self.faults.file, line=self.line, **{"subtype": "", **fields})
+
+
+_READ: Final[dict[str, Callable[[_Reader, str, str], object]]] = {
+    "subtype": lambda _reader, _column, text: text,
+    "words": lambda reader, column, text: reader.words(text, column),
+    "near": lambda reader, column, text: tuple(reader.words(group, column) for group in text.split("&")),
+    "within": lambda reader, column, text: int(reader.number(column, text, 0, 200)),
+    "unless": lambda reader, column, text: reader.words(text, column),
+    "pattern": lambda reader, _column, text: reader.expression(text),
+    "severity": lambda reader, column, text: int(reader.number(column, text, 1, 4)),
+    "weight": lambda reader, column, text: reader.number(column, text, 0, 1),
+    "boundary": lambda reader, column, text: reader.choice(column, text, _BOUNDARIES),
+    "sound": lambda reader, column, text: reader.choice(column, text, _YES_NO),
+    "allow": lambda reader, column, text: reader.words(text, column),
+    "hits": lambda _reader, _column, text: listed(text),
+    "misses": lambda _reader, _column, text: listed(text),
+    "state": lambda reader, column, text: reader.choice(column, text, _STATES),
+    "basis": lambda _reader, _column, text: text,
+    "author": lambda _reader, _column, text: text,
+    "since": lambda reader, column, text: reader.day(column, text),
+    "until": lambda reader, column, text: reader.day(column, text),
+}

@@ -63,9 +63,11 @@ def read_packs(path: Path) -> Folder:
     found = Folder()
     folder = path if path.is_dir() else path.parent
     try:
-        files = sorted(folder.glob("*.csv")) if path.is_dir() else [path]
+        # Not glob, which takes a folder that may not be read for an empty one.
+        files = sorted(p for p in path.iterdir() if p.suffix == ".csv") if path.is_dir() else [path]
     except OSError as error:
-        return Folder(problems=[Problem(str(path), 1, f"The folder cannot be read: {error.strerror}.", "See to it.")])
+        what = f"The folder of packs cannot be read: {error.strerror or error}."
+        return Folder(problems=[Problem(str(path), 1, what, "Give the process the right to read it.")])
     if not path.exists():
         what = "There is no such folder of packs."
         return Folder(problems=[Problem(str(path), 1, what, "Name the folder that holds the packs.")])

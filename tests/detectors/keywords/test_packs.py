@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import date
 from pathlib import Path
@@ -151,6 +152,17 @@ def test_a_file_over_the_limit_is_refused(tmp_path: Path) -> None:
         file.truncate((64 << 20) + 1)
     with pytest.raises(PackError, match="64 MiB"):
         load_packs(tmp_path)
+
+
+def test_pipes_devices_folders_and_dead_links_are_faults_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.csv")
+    (tmp_path / "b.csv").symlink_to("/dev/zero")
+    (tmp_path / "c.csv").mkdir()
+    (tmp_path / "d.csv").symlink_to("nowhere")
+    (tmp_path / "e.csv").symlink_to("e.csv")
+    found = read_packs(tmp_path).problems
+    assert [p.file.rpartition("/")[2] for p in found] == ["a.csv", "b.csv", "c.csv", "d.csv", "e.csv"]
+    assert all(p.fatal and p.line == 1 for p in found)
 
 
 def test_one_cell_of_two_million_characters_is_a_problem_of_its_line(tmp_path: Path) -> None:
