@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 import tickets
+import tickets.tables
 from liucun.passphrase import passphrase
 from liucun.settings import Settings, read_settings
 from retention.catalogue.engine import Catalogue

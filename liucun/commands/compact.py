@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,7 @@ def command(store: Path, dry_run: bool, grace_hours: int, as_json: bool) -> None
     from liucun.store import open_store
     from retention.compaction.collect import collect
     from retention.compaction.journal import join_entries
+    from retention.compaction.locking import lock_merged
     from retention.compaction.merge import compact, plan
 
     with open_store(store) as opened:
@@ -47,6 +48,7 @@ def command(store: Path, dry_run: bool, grace_hours: int, as_json: bool) -> None
         with progress(quiet=as_json) as show:
             merged = compact(opened.catalogue, opened.archive, groups, progress=show)
         opened.store.log.keep()
+        locked = lock_merged(opened.catalogue, opened.objects, now=datetime.now(UTC))
         joined = join_entries(opened.store.log)
         collected = collect(opened.catalogue, opened.objects, grace=timedelta(hours=grace_hours))
     if as_json:
@@ -65,7 +67,8 @@ def command(store: Path, dry_run: bool, grace_hours: int, as_json: bool) -> None
                     "leftovers": collected.leftovers,
                 },
                 "waiting": collected.waiting,
-                "locked": collected.kept,
+                "locked": locked,
+                "kept_by_lock": collected.kept,
             }
         )
         return
@@ -74,7 +77,9 @@ def command(store: Path, dry_run: bool, grace_hours: int, as_json: bool) -> None
     if merged.overtaken:
         click.echo(f"  {merged.overtaken:,} groups were changed by somebody else meanwhile; run it again.")
     click.echo(f"Collected {collected.orphans:,} orphans, {collected.replaced:,} replaced objects 已回收;")
-    click.echo(f"  {collected.waiting:,} wait for their {grace_hours} hours, {collected.kept:,} are locked.")
+    click.echo(f"  {collected.waiting:,} wait for their {grace_hours} hours, {collected.kept:,} are kept by a lock.")
+    if locked:
+        click.echo(f"Locked {locked:,} merged segments in the object store until their earliest day.")
 
 
 def _show_plan(groups: Sequence[Group], as_json: bool) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
+from errors import IntegrityError
 from retention.catalogue import events, images
 from retention.catalogue.tables import (
     batches,
@@ -205,7 +206,14 @@ class Restorer:
         """Put the subject's rows as the image has them; a later image takes their place."""
         prefix, _, value = subject.partition(":")
         known = {item.table.name: item for item in images.registered() if item.prefix == prefix}
-        taken = [(known[image["table"]], image) for image in orjson.loads(payload) if image["table"] in known]
+        found = orjson.loads(payload)
+        unknown = {image["table"] for image in found} - known.keys()
+        if unknown:
+            raise IntegrityError(
+                f"The log has rows of {', '.join(sorted(unknown))} for {subject!r}, unknown to this program.",
+                cure="Rebuild with the version of the program that wrote them, or a newer one.",
+            )
+        taken = [(known[image["table"]], image) for image in found]
         for item, _image in reversed(taken):
             column = item.table.c[item.column]
             self._connection.execute(item.table.delete().where(column == item.value_of(value)))

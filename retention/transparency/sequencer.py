@@ -84,19 +84,20 @@ class _Waiting:
 
 
 def sequence(parts: Parts) -> Checkpoint | None:
-    """Number everything that waits, and return the newest checkpoint; None when the log is empty.
+    """Number everything that waits now, and return the newest checkpoint; None when the log is empty.
 
-    A step that another sequencer was quicker at is done over from the log's new state.
+    A step that another sequencer was quicker at is done over from the log's new state. What is committed
+    meanwhile is for the next call: writers without a pause must not keep this one going for ever.
     """
-    while True:
+    done = False
+    while not done:
         with parts.catalogue.read() as connection:
             state = state_of(connection)
             waiting = _gather(parts.suite, connection)
-        if not waiting.entries:
-            break
-        _step(parts, state, waiting)
+        done = not waiting.entries or _step(parts, state, waiting)
     _store_checkpoints(parts)
-    return state.checkpoint
+    with parts.catalogue.read() as connection:
+        return state_of(connection).checkpoint
 
 
 def unsequenced(connection: sa.Connection) -> int:

@@ -262,6 +262,8 @@ def _check_images(connection: sa.Connection, suite: Suite, verdict: LogVerdict, 
     """Every imaged row is what the last event about its subject says, and has such an event."""
     shapes = {row.shape: json.loads(row.columns) for row in connection.execute(sa.select(image_shapes))}
     there = set(sa.inspect(connection).get_table_names())
+    for prefix in _imaged_prefixes(connection) - {item.prefix for item in images.registered()}:
+        verdict.add("image_unknown", f"{prefix}:", "Events speak of rows of a kind that this program does not know.")
     for item in images.registered():
         expected = _last_images(connection, item)
         if item.table.name not in there:
@@ -279,6 +281,14 @@ def _check_images(connection: sa.Connection, suite: Suite, verdict: LogVerdict, 
                 verdict.add(
                     "row_unlogged", f"{item.prefix}:{value}", f"No event speaks of its rows in {item.table.name}."
                 )
+
+
+def _imaged_prefixes(connection: sa.Connection) -> set[str]:
+    e = events.c
+    position = sa.func.strpos if connection.dialect.name == "postgresql" else sa.func.instr
+    prefix = sa.func.substr(e.subject, 1, position(e.subject, ":") - 1)
+    imaged = sa.or_(e.images.is_not(None), e.payload.is_not(None))
+    return set(connection.execute(sa.select(prefix).where(imaged).distinct()).scalars())
 
 
 _Image = tuple[int, bytes, str | None, bytes | None]
