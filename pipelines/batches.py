@@ -78,6 +78,22 @@ class RawBatch:
             continues=self.continues if cursor == start else self.data[cursor - start - 1] != ord("\n"),
         )
 
+    def halves(self) -> tuple[RawBatch, RawBatch] | None:
+        """Two batches that hold this one's messages in order; None when there are fewer than two, or no messages."""
+        if self.messages is None or len(self.messages) < 2:
+            return None
+        at = len(self.messages) // 2
+        border = int(self.messages.offsets[at])
+        size = int(self.messages.ends[at - 1])
+        head = replace(
+            self,
+            place=replace(self.place, end=border),
+            data=self.data[:size],
+            last=False,
+            messages=Messages(self.messages.offsets[:at], self.messages.ends[:at]),
+        )
+        return head, self.tail(border)
+
     def _tail_of(self, messages: Messages, cursor: int) -> RawBatch:
         kept = int(np.searchsorted(messages.offsets, cursor))
         dropped = int(messages.ends[kept - 1]) if kept else 0

@@ -27,7 +27,7 @@ def archive_stream(
 ) -> Any:
     """Apply the stages to a PCollection of ``RawBatch``; returns one of ``BatchResult``."""
     register_coders()
-    return batches | Decode(specs, job) | Detect(ref, job, rules) | Seal(ref, specs, job, rules)
+    return batches | Decode(specs, job) | Detect(ref, specs, job, rules) | Seal(ref, specs, job, rules)
 
 
 class ReadRound(beam.PTransform):

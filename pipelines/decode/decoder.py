@@ -42,7 +42,7 @@ class Decoder:
         self.spec = spec
         self.names = resolve(spec)
 
-    def decode(self, raw: RawBatch, ingested: datetime) -> DecodedBatch:
+    def decode(self, raw: RawBatch, ingested: datetime, *, refused: Code = Code.FINE) -> DecodedBatch:
         """Decode a batch.
 
         Every framed record ends up in ``records`` or ``unparsed``, whatever the bytes are.
@@ -50,6 +50,7 @@ class Decoder:
         Args:
             raw: whole records (see ``pipelines.framing.cut``), at most 129 MiB.
             ingested: moment of the ingest, with a zone.
+            refused: a reason to leave every record unread.
 
         Raises:
             UsageError: the batch is too large, or ``ingested`` has no zone.
@@ -84,6 +85,7 @@ class Decoder:
         codes[oversized[chosen]] = Code.OVERSIZED
         if csv and columns is None:
             codes[codes == Code.FINE] = Code.UNUSABLE_HEADER
+        codes[codes == Code.FINE] = refused
         cells = self._read(source, texts[chosen], frames.content_ends[chosen], codes, columns or [])
         built = build(cells, self.names, self.spec.time_zone, ingested)
         return _Assembly(self, raw, source, frames, chosen, cells, built, micros(ingested)).batch(header_rows, blanks)

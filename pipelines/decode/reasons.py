@@ -27,6 +27,7 @@ class Reason(StrEnum):
     NOT_COMBINED = "not_combined"
     NOT_SYSLOG = "not_syslog"
     UNREADABLE_TIME = "unreadable_time"
+    PROGRAM_FAULT = "program_fault"
 
     @property
     def message(self) -> str:
@@ -53,6 +54,7 @@ _MESSAGES: Final[dict[Reason, str]] = {
     Reason.NOT_COMBINED: "The line is not in the common or combined log format.",
     Reason.NOT_SYSLOG: "The line is neither RFC 5424 nor RFC 3164 syslog.",
     Reason.UNREADABLE_TIME: "The event time is in no known format.",
+    Reason.PROGRAM_FAULT: "The program failed on this record every time; it was neither read nor scanned.",
 }
 
 
@@ -78,6 +80,7 @@ class Code(IntEnum):
     NOT_COMBINED = 16
     NOT_SYSLOG = 17
     UNREADABLE_TIME = 18
+    PROGRAM_FAULT = 19
 
     @property
     def reason(self) -> Reason:

@@ -9,8 +9,10 @@ from typing import Any
 from pipelines.batches import DecodedBatch, PairedBatch, RawBatch
 from pipelines.beam import beam
 from pipelines.decode import decoder
+from pipelines.decode.reasons import Code
 from pipelines.sources.spec import SourceSpec
 from pipelines.stages.failing import Failing
+from pipelines.stages.isolating import isolated
 
 Specs = Mapping[str, SourceSpec]
 
@@ -18,6 +20,11 @@ Specs = Mapping[str, SourceSpec]
 def decode_batch(specs: Specs, raw: RawBatch) -> DecodedBatch:
     """Decode one batch by its source's declaration, with the present moment as ingest time."""
     return decoder(specs[raw.place.source]).decode(raw, datetime.now(UTC))
+
+
+def refuse_batch(specs: Specs, raw: RawBatch) -> DecodedBatch:
+    """Every record of a batch as it came, unread: the program fails on them."""
+    return decoder(specs[raw.place.source]).decode(raw, datetime.now(UTC), refused=Code.PROGRAM_FAULT)
 
 
 class Decode(beam.PTransform):
@@ -38,4 +45,8 @@ class _Decode(Failing):
         self.specs = specs
 
     def work(self, element: RawBatch) -> Iterator[PairedBatch]:
-        yield PairedBatch(element, decode_batch(self.specs, element))
+        yield from isolated(
+            element,
+            lambda raw: PairedBatch(raw, decode_batch(self.specs, raw)),
+            refuse=lambda raw: PairedBatch(raw, refuse_batch(self.specs, raw)),
+        )

@@ -13,7 +13,9 @@ from detectors.default import default_detector
 from pipelines.batches import DecodedBatch, DetectedBatch, PairedBatch, RawBatch
 from pipelines.beam import beam
 from pipelines.rules_in_force import JobRules, rules_in_force, shadow_counts
+from pipelines.stages.decode import Specs, decode_batch, refuse_batch
 from pipelines.stages.failing import Failing
+from pipelines.stages.isolating import isolated
 from pipelines.stores import StoreRef, store_of
 from retention.catalogue.engine import Catalogue
 from tickets.opening import ContentFinding, Hit
@@ -70,21 +72,33 @@ def _by_text(
 class Detect(beam.PTransform):
     """``PairedBatch`` → ``DetectedBatch``."""
 
-    def __init__(self, ref: StoreRef, job: str, rules: JobRules | None = None) -> None:
+    def __init__(self, ref: StoreRef, specs: Specs, job: str, rules: JobRules | None = None) -> None:
         super().__init__("Detect")
         self.ref = ref
+        self.specs = dict(specs)
         self.job = job
         self.rules = rules
 
     def expand(self, batches: Any) -> Any:
-        return batches | "Scan" >> beam.ParDo(_Detect(self.ref, self.job, self.rules)).with_output_types(DetectedBatch)
+        scan = _Detect(self.ref, self.specs, self.job, self.rules)
+        return batches | "Scan" >> beam.ParDo(scan).with_output_types(DetectedBatch)
 
 
 class _Detect(Failing):
-    def __init__(self, ref: StoreRef, job: str, rules: JobRules | None) -> None:
+    def __init__(self, ref: StoreRef, specs: Specs, job: str, rules: JobRules | None) -> None:
         super().__init__(job)
         self.ref = ref
+        self.specs = specs
         self.rules = rules
 
     def work(self, element: PairedBatch) -> Iterator[DetectedBatch]:
-        yield detected(element.raw, element.decoded, self.rules, store_of(self.ref).catalogue)
+        catalogue = store_of(self.ref).catalogue
+
+        def scan(raw: RawBatch) -> DetectedBatch:
+            decoded = element.decoded if raw is element.raw else decode_batch(self.specs, raw)
+            return detected(raw, decoded, self.rules, catalogue)
+
+        def refuse(raw: RawBatch) -> DetectedBatch:
+            return detected(raw, refuse_batch(self.specs, raw), self.rules, catalogue)
+
+        yield from isolated(element.raw, scan, refuse=refuse)
