@@ -112,7 +112,7 @@ class DutyBook(Steps):
         """Add a file as evidence, sealed; its digests stand in the event."""
         self.who.require(Right.DUTIES)
         sealed = seal_file(self.bodies, f"duty:{duty_id}", name, content)
-        with self.catalogue.write() as connection:
+        with self.catalogue.write(row_locks=True) as connection:
             get_duty(connection, self.bodies, duty_id)
             number = add_evidence(connection, sealed, self.who.name)
             said = {"file": number, "sha256": sealed.sha256, "sm3": sealed.sm3, "bytes": sealed.size}
@@ -128,7 +128,7 @@ class DutyBook(Steps):
         """
         self.who.require(Right.DUTIES)
         self._require(receipt, "receipt")
-        with self.catalogue.write() as connection:
+        with self.catalogue.write(row_locks=True) as connection:
             duty = get_duty(connection, self.bodies, duty_id)
             if duty.state != "open":
                 raise TransitionError(
@@ -178,7 +178,7 @@ class DutyBook(Steps):
             "created_by": self.who.name,
             "version": 1,
         }
-        with self.catalogue.write() as connection:
+        with self.catalogue.write(row_locks=True) as connection:
             connection.execute(table.insert().values(**values))
             said = {name: values[name] for name in ("clock", "started_at", "opens_at", "due_at", "due_on")}
             self._event(connection, "duty.added", f"duty:{number}", {**said, "basis": clock.basis})

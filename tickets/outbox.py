@@ -115,7 +115,7 @@ def send_again(connection: sa.Connection, actor: str, entry: int) -> bool:
 
 def _take(catalogue: Catalogue, now: datetime) -> Any:
     o = outbox.c
-    with catalogue.write() as connection:
+    with catalogue.write(row_locks=True) as connection:
         row = connection.execute(
             sa.select(outbox)
             .where(o.state == "waiting", o.next_at <= timestamp(now))
@@ -148,7 +148,7 @@ def _send(bodies: Bodies, settings: TicketSettings, row: Any) -> PlatformAnswer 
 
 
 def _record_sent(catalogue: Catalogue, row: Any) -> None:
-    with catalogue.write() as connection:
+    with catalogue.write(row_locks=True) as connection:
         values = {"state": "sent", "sent_at": timestamp(), "error": None}
         connection.execute(outbox.update().where(outbox.c.id == row.id).values(**values))
         events.append(
@@ -164,7 +164,7 @@ def _record_failure(catalogue: Catalogue, row: Any, error: LiucunError, now: dat
     attempts = row.attempts + 1
     final = isinstance(error, DeliveryRefusedError) or attempts >= MAX_ATTEMPTS
     pause = min(FIRST_PAUSE * 2 ** min(attempts - 1, 12), LONGEST_PAUSE) * random.uniform(0.8, 1.2)
-    with catalogue.write() as connection:
+    with catalogue.write(row_locks=True) as connection:
         connection.execute(
             outbox.update()
             .where(outbox.c.id == row.id)

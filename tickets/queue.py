@@ -193,13 +193,14 @@ def count_tickets(connection: sa.Connection, filters: Filters = Filters()) -> in
     )
 
 
-def get_ticket(connection: sa.Connection, ticket_id: str) -> Ticket:
-    """One ticket.
+def get_ticket(connection: sa.Connection, ticket_id: str, *, lock: bool = False) -> Ticket:
+    """One ticket; ``lock`` holds it until the transaction ends.
 
     Raises:
         TicketUnknownError: there is none of that number.
     """
-    row = connection.execute(sa.select(*COLUMNS).where(table.c.ticket_id == ticket_id)).one_or_none()
+    chosen = sa.select(*COLUMNS).where(table.c.ticket_id == ticket_id)
+    row = connection.execute(chosen.with_for_update() if lock else chosen).one_or_none()
     if row is None:
         raise TicketUnknownError(f"There is no ticket {ticket_id!r}.", cure="`liucun tickets list` shows them.")
     return Ticket(*row)

@@ -13,8 +13,8 @@ from tickets.tables_work import bands, dismissals, sketches
 Reason = tuple[str, str, str]
 """(blinded text, rule, version)"""
 _LOOK_UP: Final = 500
-_MOST: Final = 2_000
-"""Candidates compared with one text; more are cut off, those with the fewest common bands first."""
+_MOST: Final = 500
+"""Candidates of one band that are compared with a text."""
 
 
 def remembered(connection: sa.Connection, reasons: Iterable[frozenset[Reason]], now: str) -> dict[Reason, str]:
@@ -74,18 +74,16 @@ def near(connection: sa.Connection, ticket_id: str) -> list[tuple[str, float]]:
     ).scalar_one_or_none()
     if own is None:
         return []
-    mine = sa.select(bands.c.value).where(bands.c.ticket_id == ticket_id)
-    rows = connection.execute(
-        sa.select(sketches.c.ticket_id, sketches.c.signature).where(
-            sketches.c.ticket_id.in_(
-                sa.select(bands.c.ticket_id)
-                .where(bands.c.value.in_(mine), bands.c.ticket_id != ticket_id)
-                .group_by(bands.c.ticket_id)
-                .order_by(sa.func.count().desc(), bands.c.ticket_id)
-                .limit(_MOST)
-            )
-        )
-    ).all()
+    mine = connection.execute(sa.select(bands.c.value).where(bands.c.ticket_id == ticket_id)).scalars().all()
+    candidates: set[str] = set()
+    for value in mine:
+        same = sa.select(bands.c.ticket_id).where(bands.c.value == value, bands.c.ticket_id != ticket_id)
+        candidates |= set(connection.execute(same.order_by(bands.c.ticket_id).limit(_MOST)).scalars())
+    rows: list[Any] = []
+    wanted = sorted(candidates)
+    for begin in range(0, len(wanted), _LOOK_UP):
+        chosen = sa.select(sketches).where(sketches.c.ticket_id.in_(wanted[begin : begin + _LOOK_UP]))
+        rows += connection.execute(chosen).all()
     shares = likeness(own, [row.signature for row in rows])
     found = [(row.ticket_id, share) for row, share in zip(rows, shares, strict=True) if share >= ALIKE]
     return sorted(found, key=lambda pair: (-pair[1], pair[0]))

@@ -27,7 +27,7 @@ def recount(catalogue: Catalogue, calendar: WorkingCalendar, settings: TicketSet
     changed: list[Ticket] = []
     after = ""
     while True:
-        with catalogue.write() as connection:
+        with catalogue.write(row_locks=True) as connection:
             c = table.c
             rows = connection.execute(
                 sa.select(*COLUMNS)

@@ -86,7 +86,7 @@ class Watch:
     def _missed_targets(self) -> int:
         """Content still up past its target (立即: the target is in minutes from detection)."""
         c = table.c
-        with self.catalogue.write() as connection:
+        with self.catalogue.write(row_locks=True) as connection:
             late = connection.execute(
                 sa.select(c.ticket_id, c.category, c.severity, c.dispose_by)
                 .where(
@@ -110,7 +110,7 @@ class Watch:
         """Orders that the platform did not acknowledge in time: their tickets are to be disposed of again."""
         o, c = orders.c, table.c
         limit = timestamp(self.now - timedelta(minutes=self.settings.acknowledgement_minutes))
-        with self.catalogue.write() as connection:
+        with self.catalogue.write(row_locks=True) as connection:
             silent = connection.execute(
                 sa.select(o.order_id, o.ticket_id, o.measure, c.effective_at, c.state)
                 .join(table, c.ticket_id == o.ticket_id)
@@ -217,7 +217,7 @@ class Watch:
         given = 0
         for begin in range(0, len(found), _MOST):
             part = found[begin : begin + _MOST]
-            with self.catalogue.write() as connection:
+            with self.catalogue.write(row_locks=True) as connection:
                 new = self._not_given(connection, part)
                 if not new:
                     continue

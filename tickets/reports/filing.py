@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from retention.catalogue.engine import serialise
 from retention.catalogue.tables import timestamp
 from tickets.actors import Right
 from tickets.errors import ReportError, TicketChangedError
@@ -98,7 +99,7 @@ class ReportBook(ReportingSteps):
             SecondPersonError: the actor triaged one of its tickets.
         """
         self.who.require(Right.APPROVE)
-        with self.catalogue.write() as connection:
+        with self.catalogue.write(row_locks=True) as connection:
             report = self._in_state(connection, report_id, "draft")
             tickets = self._unchanged(connection, report)
             said: dict[str, object] = {}
@@ -111,7 +112,7 @@ class ReportBook(ReportingSteps):
         """Record that an approved report went out 报送: its tickets' clocks stop. ``submission`` says how."""
         self.who.require(Right.SUBMIT)
         self._require(submission, "way of submission")
-        with self.catalogue.write() as connection:
+        with self.catalogue.write(row_locks=True) as connection:
             report = self._in_state(connection, report_id, "approved")
             tickets = self._unchanged(connection, report)
             at = timestamp()
@@ -131,7 +132,7 @@ class ReportBook(ReportingSteps):
         """Record the authority's receipt 回执 for all of it."""
         self.who.require(Right.SUBMIT)
         self._require(receipt, "receipt")
-        with self.catalogue.write() as connection:
+        with self.catalogue.write(row_locks=True) as connection:
             report = self._in_state(connection, report_id, "submitted")
             for ticket in tickets_by_id(connection, report.tickets, lock=True):
                 if ticket.report_id == report_id and ticket.state == State.REPORTED:
@@ -143,7 +144,7 @@ class ReportBook(ReportingSteps):
         """Record that the authority sent it back 退回: its tickets are open again with their original dates."""
         self.who.require(Right.SUBMIT)
         self._require(reason)
-        with self.catalogue.write() as connection:
+        with self.catalogue.write(row_locks=True) as connection:
             report = self._in_state(connection, report_id, "submitted")
             for ticket in tickets_by_id(connection, report.tickets, lock=True):
                 self._note(connection, ticket.ticket_id, reason)
@@ -159,7 +160,7 @@ class ReportBook(ReportingSteps):
     def withdraw(self, report_id: str) -> Report:
         """Take a report back that did not go out yet; its tickets may stand in another one."""
         self.who.require(Right.TRIAGE)
-        with self.catalogue.write() as connection:
+        with self.catalogue.write(row_locks=True) as connection:
             report = self._in_state(connection, report_id, "draft", "approved")
             values = {"state": "withdrawn", "settled_at": timestamp()}
             return self._update(connection, report, values, "report.withdrawn", {})
@@ -184,10 +185,14 @@ class ReportBook(ReportingSteps):
     def _store(
         self, tickets: Sequence[Ticket], data: dict[str, Any], recipient: str, corrects: str | None, now: datetime
     ) -> Report:
-        with self.catalogue.write() as connection:
-            for old, new in zip(tickets, [get_ticket(connection, t.ticket_id) for t in tickets], strict=True):
-                if new.version != old.version:
-                    raise TicketChangedError(f"The ticket {old.ticket_id} changed meanwhile.", cure="Draft again.")
+        with self.catalogue.write(row_locks=True) as connection:
+            serialise(connection, "reports")
+            held = {
+                t.ticket_id: t.version for t in tickets_by_id(connection, [t.ticket_id for t in tickets], lock=True)
+            }
+            for ticket in tickets:
+                if held[ticket.ticket_id] != ticket.version:
+                    raise TicketChangedError(f"The ticket {ticket.ticket_id} changed meanwhile.", cure="Draft again.")
             self._not_live_elsewhere(connection, [t.ticket_id for t in tickets], recipient, corrects)
             number = self._number(connection, now)
             content = json.dumps({**data, "report_number": number}, ensure_ascii=False, sort_keys=True)

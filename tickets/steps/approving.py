@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from errors import UsageError
 from retention.catalogue.tables import timestamp
 from tickets.actors import Right
-from tickets.errors import SecondPersonError, TransitionError
-from tickets.queue import Ticket, get_ticket
+from tickets.errors import SecondPersonError, TicketChangedError, TransitionError
+from tickets.queue import Ticket
 from tickets.states import Decision
 from tickets.steps.base import as_time
 from tickets.steps.disposal import DisposalSteps
@@ -63,7 +63,7 @@ class ApprovingSteps(DisposalSteps):
             NotPermittedError: a time is moved later and the actor may not approve.
         """
         self._require(reason)
-        with self.catalogue.write() as connection:
+        with self.catalogue.write(row_locks=True) as connection:
             approval, ticket = self._waiting(connection, approval_id)
             self._settle(connection, approval, "approved")
             self._note(connection, ticket.ticket_id, reason)
@@ -77,7 +77,7 @@ class ApprovingSteps(DisposalSteps):
     def refuse(self, approval_id: str, reason: str) -> Ticket:
         """Do not agree 复核不同意: the ticket is as if nobody had asked."""
         self._require(reason)
-        with self.catalogue.write() as connection:
+        with self.catalogue.write(row_locks=True) as connection:
             approval, ticket = self._waiting(connection, approval_id)
             self._settle(connection, approval, "refused")
             self._note(connection, ticket.ticket_id, reason)
@@ -100,11 +100,16 @@ class ApprovingSteps(DisposalSteps):
                 f"{approval.asked_by} asked this: {self.who.name} cannot be the second person.",
                 cure="Let somebody else with an account and the right look at it.",
             )
-        return approval, get_ticket(connection, approval.ticket_id)
+        return approval, self._ticket(connection, approval.ticket_id)
 
     def _settle(self, connection: sa.Connection, approval: Approval, outcome: str) -> None:
-        connection.execute(
+        settled = connection.execute(
             approvals.update()
             .where(approvals.c.approval_id == approval.approval_id, approvals.c.outcome.is_(None))
             .values(outcome=outcome, decided_by=self.who.name, decided_at=timestamp())
         )
+        if settled.rowcount != 1:
+            raise TicketChangedError(
+                f"Somebody else decided the approval {approval.approval_id} in the same moment.",
+                cure="Look at the ticket again.",
+            )

@@ -47,6 +47,11 @@ class Steps:
         """Who acts, with roles."""
         return Actor.of(self.actor)
 
+    @staticmethod
+    def _ticket(connection: sa.Connection, ticket_id: str) -> Ticket:
+        """A ticket to be changed: held until the transaction ends, so that who comes second sees what was done."""
+        return get_ticket(connection, ticket_id, lock=True)
+
     def _move(
         self,
         connection: sa.Connection,

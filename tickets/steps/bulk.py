@@ -105,7 +105,7 @@ class BulkSteps(ReportingSteps):
         ids = list(dict.fromkeys(ids))
         reasons, notes = self._prepared(action, ids, reason)
         until = timestamp(wanted.now + timedelta(minutes=self.settings.undo_minutes))
-        with self.catalogue.write() as connection:
+        with self.catalogue.write(row_locks=True) as connection:
             found = {ticket.ticket_id: ticket for ticket in tickets_by_id(connection, ids, lock=True)}
             refused = [(number, "there is no such ticket") for number in ids if number not in found]
             changes: list[tuple[Ticket, dict[str, object]]] = []
@@ -136,7 +136,7 @@ class BulkSteps(ReportingSteps):
         """
         self.who.require(Right.TRIAGE)
         b, i = bulk_actions.c, bulk_items.c
-        with self.catalogue.write() as connection:
+        with self.catalogue.write(row_locks=True) as connection:
             row = connection.execute(sa.select(bulk_actions).where(b.token == token).with_for_update()).one_or_none()
             if row is None:
                 raise UsageError(f"There is no bulk step {token!r}.", cure="Check the token.")

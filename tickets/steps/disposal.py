@@ -13,7 +13,7 @@ from tickets.actors import Right
 from tickets.errors import TicketChangedError, TransitionError
 from tickets.evidence import Evidence, add_evidence, prepare_evidence
 from tickets.messages import order_message
-from tickets.queue import Ticket, get_ticket
+from tickets.queue import Ticket
 from tickets.states import Decision, Measure, Part, State, part_of
 from tickets.steps.base import as_time, earliest
 from tickets.steps.dating import due_columns
@@ -49,8 +49,8 @@ class DisposalSteps(TriageSteps):
         platform = bool(self.settings.platform.url)
         effective = effective_at.astimezone(UTC) if effective_at else None if platform else ordered
         evidence = self._gather(ticket_id)
-        with self.catalogue.write() as connection:
-            ticket = get_ticket(connection, ticket_id)
+        with self.catalogue.write(row_locks=True) as connection:
+            ticket = self._ticket(connection, ticket_id)
             if ticket.version != evidence.version:
                 raise TicketChangedError(
                     f"The ticket {ticket_id} changed while its evidence was sealed.", cure="Look at it, then repeat."
@@ -76,8 +76,8 @@ class DisposalSteps(TriageSteps):
         self.who.require(Right.TRIAGE)
         self._require(reason)
         evidence = self._gather(ticket_id)
-        with self.catalogue.write() as connection:
-            ticket = get_ticket(connection, ticket_id)
+        with self.catalogue.write(row_locks=True) as connection:
+            ticket = self._ticket(connection, ticket_id)
             if ticket.state not in _DONE:
                 raise TransitionError(
                     f"The ticket {ticket_id} is {ticket.state}: dispose of it first.", cure="Use `dispose`."
@@ -93,9 +93,9 @@ class DisposalSteps(TriageSteps):
         self.who.require(Right.TRIAGE)
         now = datetime.now(UTC)
         moment = (effective_at or now).astimezone(UTC)
-        with self.catalogue.write() as connection:
+        with self.catalogue.write(row_locks=True) as connection:
             row = self._open_order(connection, order_id)
-            ticket = get_ticket(connection, row.ticket_id)
+            ticket = self._ticket(connection, row.ticket_id)
             if row.state == "acknowledged":
                 return ticket
             if moment > now:
@@ -117,9 +117,9 @@ class DisposalSteps(TriageSteps):
         """Record that the platform did not carry out an order: what rested on it is to be disposed of again."""
         self.who.require(Right.TRIAGE)
         self._require(reason)
-        with self.catalogue.write() as connection:
+        with self.catalogue.write(row_locks=True) as connection:
             row = self._open_order(connection, order_id)
-            ticket = get_ticket(connection, row.ticket_id)
+            ticket = self._ticket(connection, row.ticket_id)
             connection.execute(orders.update().where(orders.c.order_id == order_id).values(state="refused"))
             self._note(connection, row.ticket_id, reason)
             back = ticket.effective_at is None and ticket.state == State.DISPOSED
@@ -130,8 +130,8 @@ class DisposalSteps(TriageSteps):
         """Correct when the measure took effect. Earlier at once; later waits for a second person (``approve``)."""
         self.who.require(Right.TRIAGE)
         self._require(reason)
-        with self.catalogue.write() as connection:
-            ticket = get_ticket(connection, ticket_id)
+        with self.catalogue.write(row_locks=True) as connection:
+            ticket = self._ticket(connection, ticket_id)
             if ticket.state not in (State.DISPOSED, State.REPORTED) or ticket.ordered_at is None:
                 raise TransitionError(
                     f"The ticket {ticket_id} is {ticket.state}: there is no disposal whose time could be corrected.",
@@ -150,8 +150,8 @@ class DisposalSteps(TriageSteps):
     def close(self, ticket_id: str) -> Ticket:
         """Close a ticket 办结: 违法 and 不良 once their report was acknowledged, 违规 once it was disposed of."""
         self.who.require(Right.TRIAGE)
-        with self.catalogue.write() as connection:
-            ticket = get_ticket(connection, ticket_id)
+        with self.catalogue.write(row_locks=True) as connection:
+            ticket = self._ticket(connection, ticket_id)
             if ticket.state == State.DISPOSED and (ticket.decision != Decision.VIOLATION or ticket.own_due_at):
                 raise TransitionError(
                     f"The ticket {ticket_id} is {_word(ticket)} and not reported yet.",

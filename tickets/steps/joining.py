@@ -87,9 +87,9 @@ class JoiningSteps(BulkSteps):
         if ticket_id == other_id:
             raise UsageError("A ticket cannot be linked to itself.", cure="Name another one.")
         first, second = sorted((ticket_id, other_id))
-        with self.catalogue.write() as connection:
-            get_ticket(connection, first)
-            get_ticket(connection, second)
+        with self.catalogue.write(row_locks=True) as connection:
+            self._ticket(connection, first)
+            self._ticket(connection, second)
             pair = sa.and_(links.c.ticket_id == first, links.c.other_id == second)
             if connection.execute(sa.select(links.c.at).where(pair)).first() is not None:
                 return
@@ -103,7 +103,7 @@ class JoiningSteps(BulkSteps):
         """Take a link away that a person made."""
         self.who.require(Right.TRIAGE)
         first, second = sorted((ticket_id, other_id))
-        with self.catalogue.write() as connection:
+        with self.catalogue.write(row_locks=True) as connection:
             pair = sa.and_(links.c.ticket_id == first, links.c.other_id == second)
             if connection.execute(links.delete().where(pair)).rowcount:
                 for number, other in ((first, second), (second, first)):
@@ -131,13 +131,14 @@ class JoiningSteps(BulkSteps):
         parts = [number for number in dict.fromkeys(ids) if number != into]
         if not parts:
             raise UsageError("Nothing is given to be merged.", cure="Name the tickets and the one they go into.")
-        with self.catalogue.write() as connection:
-            target = get_ticket(connection, into)
+        with self.catalogue.write(row_locks=True) as connection:
+            tickets_by_id(connection, [into, *parts], lock=True)
+            target = self._ticket(connection, into)
             if target.state not in TO_DISPOSE:
                 raise TransitionError(
                     f"The ticket {into} is {target.state}: nothing can be merged into it.", cure="Link them instead."
                 )
-            merged = [get_ticket(connection, number) for number in parts]
+            merged = [self._ticket(connection, number) for number in parts]
             self._note(connection, into, reason)
             for ticket in merged:
                 self._withdraw(connection, ticket)

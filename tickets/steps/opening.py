@@ -15,7 +15,7 @@ from retention.catalogue.tables import timestamp
 from tickets.actors import Right
 from tickets.categories import categories
 from tickets.opening import ContentFinding, Hit, open_or_extend, prepare
-from tickets.queue import Ticket, get_ticket
+from tickets.queue import Ticket
 from tickets.states import Channel
 from tickets.steps.base import earliest
 from tickets.steps.joining import JoiningSteps
@@ -76,7 +76,7 @@ class OpeningSteps(JoiningSteps):
                 .order_by(table.c.sequence.desc())
                 .limit(1)
             ).scalar_one()
-            ticket = get_ticket(connection, number)
+            ticket = self._ticket(connection, number)
             due = timestamp(finding.own_due_at) if finding.own_due_at else None
             values: dict[str, object] = {"own_due_at": earliest(ticket.own_due_at, due)}
             if due is not None:

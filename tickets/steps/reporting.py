@@ -10,7 +10,7 @@ from errors import UsageError
 from retention.catalogue.tables import timestamp
 from tickets.actors import Right
 from tickets.errors import TransitionError
-from tickets.queue import Ticket, get_ticket
+from tickets.queue import Ticket
 from tickets.states import Decision, State
 from tickets.steps.approving import ApprovingSteps
 
@@ -29,8 +29,8 @@ class ReportingSteps(ApprovingSteps):
             SecondPersonError: the actor triaged it.
         """
         self.who.require(Right.SUBMIT)
-        with self.catalogue.write() as connection:
-            ticket = get_ticket(connection, ticket_id)
+        with self.catalogue.write(row_locks=True) as connection:
+            ticket = self._ticket(connection, ticket_id)
             said = self._second_person(ticket.triaged_by, "reports")
             return self._reported(connection, ticket, None, timestamp(), receipt, said)
 
@@ -38,8 +38,8 @@ class ReportingSteps(ApprovingSteps):
         """Record the report to the police 公安机关; its clock stops."""
         self.who.require(Right.SUBMIT)
         self._require(receipt, "receipt")
-        with self.catalogue.write() as connection:
-            ticket = get_ticket(connection, ticket_id)
+        with self.catalogue.write(row_locks=True) as connection:
+            ticket = self._ticket(connection, ticket_id)
             if ticket.police_due_at is None or ticket.police_reported_at is not None:
                 raise TransitionError(
                     f"The ticket {ticket_id} has no police clock that runs.", cure="Nothing is to be reported there."
@@ -51,8 +51,8 @@ class ReportingSteps(ApprovingSteps):
         """Record that the authority sent the report back: it is open again with its original date."""
         self.who.require(Right.SUBMIT)
         self._require(reason)
-        with self.catalogue.write() as connection:
-            ticket = get_ticket(connection, ticket_id)
+        with self.catalogue.write(row_locks=True) as connection:
+            ticket = self._ticket(connection, ticket_id)
             self._whole_report(ticket)
             self._note(connection, ticket_id, reason)
             return self._sent_back(connection, ticket)
@@ -62,8 +62,8 @@ class ReportingSteps(ApprovingSteps):
         if not receipt.strip():
             raise UsageError("A receipt number is missing.", cure="Give it with --receipt.")
         self.who.require(Right.SUBMIT)
-        with self.catalogue.write() as connection:
-            ticket = get_ticket(connection, ticket_id)
+        with self.catalogue.write(row_locks=True) as connection:
+            ticket = self._ticket(connection, ticket_id)
             self._whole_report(ticket)
             return self._acknowledged(connection, ticket, receipt)
 
@@ -71,8 +71,8 @@ class ReportingSteps(ApprovingSteps):
         """Take in an appeal 申诉: the ticket stays as it is until somebody who did not decide it decides the appeal."""
         self.who.require(Right.TRIAGE)
         self._require(reason)
-        with self.catalogue.write() as connection:
-            ticket = get_ticket(connection, ticket_id)
+        with self.catalogue.write(row_locks=True) as connection:
+            ticket = self._ticket(connection, ticket_id)
             if ticket.state not in _DISPOSED or ticket.appealed_at is not None:
                 raise TransitionError(
                     f"The ticket {ticket_id} is {ticket.state}"
@@ -86,8 +86,8 @@ class ReportingSteps(ApprovingSteps):
         """Find the appeal wrong 申诉不成立: the disposal stands."""
         self.who.require(Right.APPROVE)
         self._require(reason)
-        with self.catalogue.write() as connection:
-            ticket = get_ticket(connection, ticket_id)
+        with self.catalogue.write(row_locks=True) as connection:
+            ticket = self._ticket(connection, ticket_id)
             if ticket.appealed_at is None:
                 raise TransitionError(f"No appeal is open on {ticket_id}.", cure="Nothing is to be decided.")
             said = self._second_person(ticket.triaged_by, "decides the appeal")
@@ -105,8 +105,8 @@ class ReportingSteps(ApprovingSteps):
         self.who.require(Right.APPROVE)
         self._require(reason)
         evidence = self._gather(ticket_id)
-        with self.catalogue.write() as connection:
-            ticket = get_ticket(connection, ticket_id)
+        with self.catalogue.write(row_locks=True) as connection:
+            ticket = self._ticket(connection, ticket_id)
             said = self._second_person(ticket.triaged_by, "takes it back")
             self._note(connection, ticket_id, reason)
             reported = ticket.reported_at is not None

@@ -14,7 +14,7 @@ from tickets.actors import Right
 from tickets.bodies import Bodies, ticket_context
 from tickets.categories import below, default_decision
 from tickets.errors import TransitionError
-from tickets.queue import Ticket, get_ticket
+from tickets.queue import Ticket
 from tickets.recall import Reason, forget, remember
 from tickets.states import OPEN, TO_DISPOSE, Decision, Measure, State
 from tickets.steps.base import Steps, as_time
@@ -38,8 +38,8 @@ class TriageSteps(Steps):
             TransitionError: somebody else has it, or it is settled.
         """
         self.who.require(Right.TRIAGE)
-        with self.catalogue.write() as connection:
-            ticket = get_ticket(connection, ticket_id)
+        with self.catalogue.write(row_locks=True) as connection:
+            ticket = self._ticket(connection, ticket_id)
             if ticket.assignee not in (None, self.who.name):
                 raise TransitionError(
                     f"The ticket {ticket_id} was taken by {ticket.assignee} at {ticket.assigned_at}.",
@@ -58,8 +58,8 @@ class TriageSteps(Steps):
         self.who.require(Right.TRIAGE)
         if not assignee.strip() or len(assignee) > 128:
             raise UsageError("The name of whom to give the ticket to is missing or too long.", cure="Name an account.")
-        with self.catalogue.write() as connection:
-            ticket = get_ticket(connection, ticket_id)
+        with self.catalogue.write(row_locks=True) as connection:
+            ticket = self._ticket(connection, ticket_id)
             self._may_move_from(ticket)
             self._note(connection, ticket_id, reason)
             return self._give(connection, ticket, assignee, "ticket.assigned")
@@ -67,8 +67,8 @@ class TriageSteps(Steps):
     def release(self, ticket_id: str, reason: str = "") -> Ticket:
         """Give a ticket back 退回: it is free again, with the clocks it has."""
         self.who.require(Right.TRIAGE)
-        with self.catalogue.write() as connection:
-            ticket = get_ticket(connection, ticket_id)
+        with self.catalogue.write(row_locks=True) as connection:
+            ticket = self._ticket(connection, ticket_id)
             if ticket.assignee is None:
                 raise TransitionError(f"The ticket {ticket_id} is nobody's.", cure="Nothing is to be done.")
             self._may_move_from(ticket)
@@ -88,8 +88,8 @@ class TriageSteps(Steps):
         self._require(reason)
         with self.catalogue.read() as connection:
             reasons = reasons_of(connection, self.bodies, [ticket_id])
-        with self.catalogue.write() as connection:
-            ticket = get_ticket(connection, ticket_id)
+        with self.catalogue.write(row_locks=True) as connection:
+            ticket = self._ticket(connection, ticket_id)
             self._note(connection, ticket_id, reason)
             self._remember(connection, reasons)
             values = {**self._decided(connection, ticket), "decision": None}
@@ -103,8 +103,8 @@ class TriageSteps(Steps):
         """
         self.who.require(Right.TRIAGE)
         self._require(reason)
-        with self.catalogue.write() as connection:
-            ticket = get_ticket(connection, ticket_id)
+        with self.catalogue.write(row_locks=True) as connection:
+            ticket = self._ticket(connection, ticket_id)
             self._note(connection, ticket_id, reason)
             default = default_decision(ticket.category, ticket.subtype, self.settings.defaults)
             if below(decision, default):
@@ -115,8 +115,8 @@ class TriageSteps(Steps):
         """Write a note; it changes nothing else."""
         self.who.require(Right.TRIAGE)
         self._require(text)
-        with self.catalogue.write() as connection:
-            get_ticket(connection, ticket_id)
+        with self.catalogue.write(row_locks=True) as connection:
+            self._ticket(connection, ticket_id)
             self._note(connection, ticket_id, text)
             self._event(connection, "ticket.noted", f"ticket:{ticket_id}", {})
 
@@ -125,8 +125,8 @@ class TriageSteps(Steps):
         self.who.require(Right.TRIAGE)
         if not 0 <= reach < 1 << 62:
             raise UsageError("The reach must be a count of views.", cure="Give a number from 0 on.")
-        with self.catalogue.write() as connection:
-            ticket = get_ticket(connection, ticket_id)
+        with self.catalogue.write(row_locks=True) as connection:
+            ticket = self._ticket(connection, ticket_id)
             values = {"reach": reach, "weight": weight_of(ticket.severity, reach)}
             return self._change(connection, ticket, "ticket.reach", values)
 
