@@ -29,7 +29,7 @@ from retention.keys.periods import PeriodKeys
 from retention.keys.provider import KeyProvider, close_provider
 from retention.keys.settings import KeySettings
 from retention.objects.base import ObjectStore
-from retention.objects.opening import open_objects
+from retention.objects.opening import close_objects, open_objects
 from retention.objects.s3_settings import S3Settings
 from retention.places import database_url, is_url, make_folders, refuse_used_places
 from retention.policies.prepare import prepare_policies
@@ -182,6 +182,7 @@ class Store:
         """Give back connections."""
         self.catalogue.close()
         self.period_keys.close()
+        close_objects(self.objects)
         close_provider(self.provider)
 
     def __enter__(self) -> Store:

@@ -24,6 +24,12 @@ def open_objects(root: Path, where: str, s3: S3Settings) -> ObjectStore:
     return LocalObjects(root / where)
 
 
+def close_objects(objects: ObjectStore) -> None:
+    """Give back connections, where this kind of store has any."""
+    if not isinstance(objects, LocalObjects) and callable(close := getattr(objects, "close", None)):
+        close()
+
+
 def refuse_used(objects: ObjectStore, where: str) -> None:
     """Refuse a place that holds objects already: two stores in one place would take each other's for orphans.
 

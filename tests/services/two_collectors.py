@@ -22,6 +22,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from tests.faults.kill_run import Trial, prepare
 from tests.services import servers
 
@@ -33,6 +35,7 @@ class Places:
     """Where a trial's store lies: settings to begin with, or none for a local one."""
 
     settings: str | None = None
+    postgres: str | None = None
     env: dict[str, str] = field(default_factory=dict)
 
 
@@ -48,13 +51,14 @@ class Outcome:
     kills: int
     restarts: int
     orphans: int
+    database: str
 
     def __str__(self) -> str:
         return (
             f"{self.records:,} records, {self.tickets:,} tickets: nothing twice, nothing lost. "
             f"{len(self.committed)} collectors {self.seconds:.1f} s, one alone {self.alone:.1f} s; "
             f"committed by each {self.committed}; {self.kills} killed, {self.restarts} restarted; "
-            f"{self.orphans} segments sealed in vain"
+            f"{self.orphans} segments sealed in vain{self.database}"
         )
 
 
@@ -83,6 +87,7 @@ def run_trial(
     began = time.monotonic()
     committed, killed, restarted = _race(together, collectors, kills, rng, alone_seconds)
     seconds = time.monotonic() - began
+    statistics = _statistics(places.postgres) if places.postgres else ""
     rest = together.finish()
     if not kills:
         assert rest["records_in"] == 0, f"collectors ended without having taken in {rest['records_in']} records"
@@ -100,6 +105,7 @@ def run_trial(
         killed,
         restarted,
         _orphans(together),
+        statistics,
     )
 
 
@@ -167,6 +173,20 @@ def _start(trial: Trial) -> subprocess.Popen[str]:
     )
 
 
+def _statistics(url: str) -> str:
+    """What PostgreSQL counted during the race."""
+    engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
+    with engine.connect() as connection:
+        time.sleep(1.5)  # the server gathers its figures with a delay
+        row = connection.execute(
+            sa.text(
+                "SELECT xact_commit, xact_rollback, deadlocks FROM pg_stat_database WHERE datname = current_database()"
+            )
+        ).one()
+    engine.dispose()
+    return f"; PostgreSQL: {row.xact_commit} commits, {row.xact_rollback} rollbacks, {row.deadlocks} deadlocks"
+
+
 def _orphans(trial: Trial) -> int:
     """Segments on the storage that no manifest names, as `doctor` counts them."""
     done = subprocess.run(trial.command("doctor", "--json"), env=trial.env, capture_output=True, text=True, check=False)
@@ -192,7 +212,7 @@ periods = "{periods}"
 batch_megabytes = 1
 round_megabytes = 4
 """
-    return Places(text, dict(servers.s3_environment(s3)))
+    return Places(text, postgres, dict(servers.s3_environment(s3)))
 
 
 def locally() -> Places:
