@@ -102,6 +102,7 @@ def rotate(store: Path, forget_old: bool, signing: bool, as_json: bool) -> None:
     Backups of the store of period keys from before a rotation need the older keys: forget
     those (--forget-old) only when such backups are gone. Escrow copies go out of date: make new ones.
     """
+    from liucun.audit_progress import progress
     from liucun.store import open_store
     from retention.keys import administration
     from retention.keys.signing import renew_signers
@@ -117,7 +118,10 @@ def rotate(store: Path, forget_old: bool, signing: bool, as_json: bool) -> None:
                 click.echo("The log is signed by new keys from now on; hand these to the second custodian:")
                 click.echo("\n".join(f"  {name}" for name in names))
             return
-        change = administration.rotate(opened.catalogue, opened.period_keys, actor=opened.actor, forget_old=forget_old)
+        with progress(quiet=as_json) as show:
+            change = administration.rotate(
+                opened.catalogue, opened.period_keys, actor=opened.actor, forget_old=forget_old, progress=show
+            )
     _show(change, as_json)
 
 
@@ -132,6 +136,7 @@ def rewrap(store: Path, to: ProviderKind | None, forget_old: bool, as_json: bool
     With --to the settings must have the other provider's section; its passphrase or PIN comes
     from LIUCUN_NEW_PASSPHRASE, LIUCUN_NEW_PASSPHRASE_FILE or a prompt. Stop other processes first.
     """
+    from liucun.audit_progress import progress
     from liucun.settings_edit import set_key_provider
     from liucun.store import open_store
     from retention.keys import administration
@@ -142,9 +147,15 @@ def rewrap(store: Path, to: ProviderKind | None, forget_old: bool, as_json: bool
         new = _moved(opened, to) if moving and to else opened.store.provider
         other: KeyProvider = new
         try:
-            change = administration.rewrap(
-                opened.catalogue, opened.period_keys, new, actor=opened.actor, forget_old=forget_old
-            )
+            with progress(quiet=as_json) as show:
+                change = administration.rewrap(
+                    opened.catalogue,
+                    opened.period_keys,
+                    new,
+                    actor=opened.actor,
+                    forget_old=forget_old,
+                    progress=show,
+                )
             # From here the store is open under the new provider: its log is signed by keys that this one wraps.
             other, opened.store.provider = opened.store.provider, new
             if moving and to:

@@ -22,7 +22,7 @@ from retention.catalogue.tables import segments
 from retention.errors import KeyDestroyedError, KeyUnknownError
 from retention.keys.periods import PeriodKeyRecord, PeriodKeys
 from retention.keys.provider import KeyProvider
-from retention.keys.rewrap import wrapped_kinds
+from retention.keys.rewrap import Progress, wrapped_kinds
 from retention.manifest import SegmentManifest
 
 SUBJECT: Final = "keys"
@@ -66,7 +66,14 @@ class Change:
     forgotten: tuple[str, ...]
 
 
-def rotate(catalogue: Catalogue, keys: PeriodKeys, *, actor: str, forget_old: bool = False) -> Change:
+def rotate(
+    catalogue: Catalogue,
+    keys: PeriodKeys,
+    *,
+    actor: str,
+    forget_old: bool = False,
+    progress: Progress | None = None,
+) -> Change:
     """Make the provider's next key and rewrap everything under it. No segment is touched.
 
     Raises:
@@ -82,13 +89,21 @@ def rotate(catalogue: Catalogue, keys: PeriodKeys, *, actor: str, forget_old: bo
         )
     with recorded(catalogue, "keys.rotate", actor, {"provider": who.kind, "from": who.key_id}) as done:
         key_id = provider.rotate()
-        count = keys.rewrap(provider)
+        count = keys.rewrap(provider, progress)
         forgotten = _forget_old(provider) if forget_old else ()
         done.update({"to": key_id, "rewrapped": count, "forgotten": list(forgotten)})
     return Change(who.kind, key_id, count, forgotten)
 
 
-def rewrap(catalogue: Catalogue, keys: PeriodKeys, new: KeyProvider, *, actor: str, forget_old: bool = False) -> Change:
+def rewrap(
+    catalogue: Catalogue,
+    keys: PeriodKeys,
+    new: KeyProvider,
+    *,
+    actor: str,
+    forget_old: bool = False,
+    progress: Progress | None = None,
+) -> Change:
     """Wrap everything by ``new`` (another provider, or the present one's current key). No segment is touched.
 
     Raises:
@@ -103,7 +118,7 @@ def rewrap(catalogue: Catalogue, keys: PeriodKeys, new: KeyProvider, *, actor: s
             # A move that was cut off before the settings said so: everything is wrapped by the new provider already.
             keys.use(new)
         else:
-            count = keys.rewrap(new)
+            count = keys.rewrap(new, progress)
         forgotten = _forget_old(new) if forget_old else ()
         done.update({"rewrapped": count, "forgotten": list(forgotten)})
     return Change(after.kind, after.key_id, count, forgotten)

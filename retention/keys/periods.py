@@ -27,7 +27,7 @@ from retention.keys.contexts import period_context
 from retention.keys.index import IndexKeys
 from retention.keys.overwriting import overwrite_old_rows
 from retention.keys.provider import KeyProvider
-from retention.keys.rewrap import rewrap_all
+from retention.keys.rewrap import Progress, rewrap_all
 from retention.keys.tables import period_keys
 
 KEY_BYTES: Final = 32
@@ -225,14 +225,14 @@ class PeriodKeys:
             ).all()
         return (PeriodKeyRecord(*row) for row in rows)
 
-    def rewrap(self, provider: KeyProvider) -> int:
+    def rewrap(self, provider: KeyProvider, progress: Progress | None = None) -> int:
         """Wrap every living key by ``provider``, in one transaction, and use it from now on; returns how many.
 
         Raises:
             KeyAccessError: a provider refused; nothing was changed.
             BusyError: another process made a key meanwhile; nothing was changed.
         """
-        count = rewrap_all(self._database, self._provider, provider)
+        count = rewrap_all(self._database, self._provider, provider, progress)
         self.use(provider)
         self.empty_journal()
         return count

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import count
+
 import sqlalchemy as sa
 
 from errors import BusyError
@@ -11,8 +14,11 @@ from retention.keys.provider import KeyProvider
 from retention.keys.tables import period_keys, signing_keys
 from retention.keys.wrapped import kind_of
 
+Progress = Callable[[str, int, int], None]
+"""Told the word ``keys``, how many are rewrapped, and of how many."""
 
-def rewrap_all(database: Catalogue, old: KeyProvider, new: KeyProvider) -> int:
+
+def rewrap_all(database: Catalogue, old: KeyProvider, new: KeyProvider, progress: Progress | None = None) -> int:
     """Wrap the living period keys and the signing keys by ``new``; returns how many.
 
     Devices are slow, so everything is wrapped before the one transaction begins.
@@ -26,22 +32,25 @@ def rewrap_all(database: Catalogue, old: KeyProvider, new: KeyProvider) -> int:
     with database.read() as connection:
         periods = connection.execute(living).all()
         signing = connection.execute(sa.select(signing_keys)).all()
+    total, done = len(periods) + len(signing), count(1)
+
+    def renew(wrapped: bytes, context: bytes) -> bytes:
+        again = new.wrap(old.unwrap(wrapped, context), context)
+        if progress:
+            progress("keys", next(done), total)
+        return again
+
     renewed = {
         row.key_id: (
             row.wrapped,
-            _renew(
-                row.wrapped,
-                period_context(row.key_id, row.record_class, row.period, collector=row.collector),
-                old,
-                new,
-            ),
+            renew(row.wrapped, period_context(row.key_id, row.record_class, row.period, collector=row.collector)),
         )
         for row in periods
     }
     signers = {
         (row.algorithm, row.generation): (
             row.wrapped,
-            _renew(row.wrapped, signing_context(row.algorithm, row.public), old, new),
+            renew(row.wrapped, signing_context(row.algorithm, row.public)),
         )
         for row in signing
     }
@@ -63,10 +72,6 @@ def rewrap_all(database: Catalogue, old: KeyProvider, new: KeyProvider) -> int:
                 .values(wrapped=wrapped)
             )
     return len(renewed) + len(signers)
-
-
-def _renew(wrapped: bytes, context: bytes, old: KeyProvider, new: KeyProvider) -> bytes:
-    return new.wrap(old.unwrap(wrapped, context), context)
 
 
 def wrapped_kinds(database: Catalogue) -> set[str]:
