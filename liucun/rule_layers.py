@@ -5,17 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from detectors.default import PACKS
-from detectors.keywords.layers import Layers, Switches, read_layers
+from detectors.base import Detector
+from detectors.combined import CombinedDetector
+from detectors.default import PACKS, default_detector
+from detectors.keywords.engine import KeywordDetector
+from detectors.keywords.layers import SETTINGS, Layers, Switches, load_layers, read_layers
 from detectors.keywords.packset import PackSet, refuse_faulty
 from detectors.keywords.rules import Rule, State
-from liucun.settings import FILE_NAME, DetectSettings, read_settings
+from detectors.model import ModelDetector, default_model
+from detectors.model.budget import read_queue
+from detectors.model.install import installed
 from liucun.times import SHANGHAI
+
+if TYPE_CHECKING:
+    # Settings know every room: half a second that text on standard input need not wait for.
+    from liucun.settings import DetectSettings
 
 RULES: Final = "rules"
 """Folder of a store's own packs."""
+MODELS: Final = "models"
+"""Folder of a store's installed models."""
 
 
 def layers_of(root: Path, detect: DetectSettings) -> Layers:
@@ -31,9 +42,25 @@ def layers_at(root: Path) -> Layers:
     Raises:
         SettingsError: the store's settings are damaged.
     """
-    if not (root / FILE_NAME).exists():
+    if not (root / SETTINGS).exists():
         return Layers((PACKS,))
+    from liucun.settings import read_settings
+
     return layers_of(root, read_settings(root).detect)
+
+
+def detector_at(root: Path, model: Path | None = None) -> Detector:
+    """The detector of the store in ``root`` (what ships where there is no store), or with another ``model``.
+
+    Raises:
+        SettingsError, PackError, ModelFileError: settings, packs or the model are missing or damaged.
+    """
+    if not (root / SETTINGS).exists():
+        return default_detector(model)
+    keywords = KeywordDetector(load_layers(layers_at(root), today()))
+    models = root / MODELS
+    chosen = ModelDetector(default_model(model or installed(models)).model, queue=read_queue(models))
+    return CombinedDetector((keywords, chosen))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from detectors.keywords.layers import Layers
 from pipelines.batches import RawBatch
 from pipelines.embedded import EmbeddedRunner
 from pipelines.rules_in_force import JobRules
@@ -32,14 +31,14 @@ NUMBER_SECONDS = 1.0
 class JobOptions:
     """``batch_bytes`` of source bytes a batch, ``round_bytes`` a round of the embedded run.
 
-    ``rules``: where the keyword rules come from, read again whenever they change; None for those that ship.
+    ``rules``: the keyword rules, read again whenever they change, and the model beside them; None for what ships.
     """
 
     follow: bool = False
     max_seconds: float | None = None
     batch_bytes: int = 8 << 20
     round_bytes: int = 32 << 20
-    rules: Layers | None = None
+    rules: JobRules | None = None
 
 
 Progress = Callable[[RunSummary, int], None]
@@ -76,8 +75,7 @@ class Job:
         """
         # An archive whose history was changed takes nothing in: its cursors may be wrong too.
         self._store.log.keep()
-        rules = JobRules.load(self.options.rules, self._store.catalogue) if self.options.rules else None
-        with EmbeddedRunner(self._store, self._specs, rules) as runner:
+        with EmbeddedRunner(self._store, self._specs, self.options.rules) as runner:
             while not self._over():
                 batches = self._plan()
                 if batches:

@@ -13,6 +13,7 @@ import zlib
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from pathlib import Path
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -20,12 +21,14 @@ import sqlalchemy as sa
 
 from detectors.base import Detector
 from detectors.combined import CombinedDetector
-from detectors.default import default_detector
 from detectors.keywords.engine import KeywordDetector
 from detectors.keywords.layers import Layers, load_layers
 from detectors.keywords.live import Change, LivePacks, Taken, ready
 from detectors.keywords.packset import PackSet
 from detectors.keywords.rules import Problem, State
+from detectors.model import ModelDetector, default_model
+from detectors.model.budget import read_queue
+from detectors.model.install import installed
 from pipelines.batches import DecodedBatch
 from retention.catalogue import events
 from retention.catalogue.engine import Catalogue
@@ -42,17 +45,27 @@ _SHANGHAI: Final = ZoneInfo("Asia/Shanghai")
 
 @dataclass(frozen=True, slots=True)
 class JobRules:
-    """Where a job's rules come from, and the packs that were good when it began (pickled, compressed)."""
+    """Where a job's rules come from, and the packs that were good when it began (pickled, compressed).
+
+    ``model`` is the folder of the model beside them, None for the one that ships; ``queue`` the scores from which its
+    findings are for reviewers, by category.
+    """
 
     layers: Layers
     good: bytes = field(repr=False)
+    model: Path | None = None
+    queue: tuple[tuple[str, float], ...] = ()
 
     @classmethod
-    def load(cls, layers: Layers, catalogue: Catalogue | None = None) -> JobRules:
+    def load(cls, layers: Layers, catalogue: Catalogue | None = None, models: Path | None = None) -> JobRules:
         """Read the packs for a job that begins; in its ``catalogue`` they are in force from now on.
+
+        Args:
+            models: a store's folder of installed models; the one in use now is the job's.
 
         Raises:
             PackError: a pack has a fault; nothing older is in force that could go on.
+            ModelFileError: the model in use or the queue's thresholds are damaged.
             StorageError: the catalogue cannot be written.
         """
         packs = ready(load_layers(layers, today())).packs
@@ -61,7 +74,10 @@ class JobRules:
         # A folder that was there and is not is a fault from now on: a worker that cannot see it must not do without.
         absent = tuple(path for path in layers.optional if path not in layers.present)
         layers = replace(layers, paths=layers.present, optional=absent)
-        return cls(layers, zlib.compress(pickle.dumps(packs), 1))
+        model = installed(models) if models else None
+        default_model(model)
+        queue = tuple(sorted(read_queue(models).items())) if models else ()
+        return cls(layers, zlib.compress(pickle.dumps(packs), 1), model, queue)
 
     def packs(self) -> PackSet:
         """The packs as the job began."""
@@ -97,6 +113,7 @@ class RulesInForce:
 
     def __init__(self, rules: JobRules) -> None:
         self._live = LivePacks(rules.layers, rules.packs(), today)
+        self._model = ModelDetector(default_model(rules.model).model, queue=dict(rules.queue))
         self._lock = threading.Lock()
         self._unwritten: list[Change] = [Taken(self._live.detector.packs)]
         self._combined: tuple[KeywordDetector, Detector] | None = None
@@ -116,7 +133,7 @@ class RulesInForce:
                 del self._unwritten[0]
             keywords = self._live.detector
             if self._combined is None or self._combined[0] is not keywords:
-                self._combined = (keywords, _with_keywords(keywords))
+                self._combined = (keywords, CombinedDetector((keywords, self._model)))
             return self._combined[1], keywords
 
 
@@ -181,14 +198,6 @@ def shadow_totals(catalogue: Catalogue) -> Counter[str]:
         for (body,) in connection.execute(sa.select(c.body).where(c.kind == SHADOW)):
             totals.update(json.loads(body)["counts"])
     return totals
-
-
-def _with_keywords(keywords: KeywordDetector) -> Detector:
-    """The default detector with other rules."""
-    base = default_detector()
-    if not isinstance(base, CombinedDetector):
-        return keywords
-    return CombinedDetector(tuple(keywords if isinstance(d, KeywordDetector) else d for d in base.detectors))
 
 
 def _record(catalogue: Catalogue, change: Change) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from liucun.cli import json_option
+from liucun.cli import json_option, store_option
 
 BATCH_BYTES = 1 << 20
 BATCH_LINES = 20_000
@@ -22,16 +22,18 @@ CONTEXT = 12
 
 @click.command(name="detect", short_help="Run the detectors on lines of text.")
 @click.option("--model", type=click.Path(path_type=Path), metavar="DIR", help="Another model than the one that ships.")
+@store_option
 @json_option
-def command(model: Path | None, as_json: bool) -> None:
+def command(model: Path | None, store: Path, as_json: bool) -> None:
     """Run the detectors on text 检测文本: every line of standard input is one text.
 
-    Invalid UTF-8 is read with U+FFFD in its place. Offsets count characters of the line, end exclusive.
+    Rules and model are those of the store, where there is one, else those that ship. Invalid
+    UTF-8 is read with U+FFFD in its place. Offsets count characters of the line, end exclusive.
     The exit code is 0 whatever was found.
     """
-    from detectors.default import default_detector
+    from liucun.rule_layers import detector_at
 
-    detector = default_detector(model)
+    detector = detector_at(store, model)
     number = hits = 0
     for lines in _batches(sys.stdin.buffer):
         texts = pa.array(lines, pa.string())

@@ -15,13 +15,14 @@ import click
 from errors import UsageError
 from liucun.cli import json_option, parse_pairs, print_json, store_option
 from liucun.key_statements import start_line
-from liucun.rule_layers import layers_of
+from liucun.rule_layers import MODELS, layers_of
 from liucun.store import OpenStore, open_store
 from pipelines.runners.settings import flink_settings
 from pipelines.sources.spec import SourceSpec, parse_spec
 
 if TYPE_CHECKING:
     from pipelines.job import Job
+    from pipelines.rules_in_force import JobRules
     from pipelines.runners.flink import FlinkJob
     from pipelines.summary import RunSummary
 
@@ -110,7 +111,7 @@ def _embedded_job(opened: OpenStore, specs: list[SourceSpec], *, follow: bool, m
         max_seconds=max_seconds,
         batch_bytes=opened.settings.run.batch_megabytes << 20,
         round_bytes=opened.settings.run.round_megabytes << 20,
-        rules=layers_of(opened.root, opened.settings.detect),
+        rules=_rules(opened),
     )
     return Job(opened.store, specs, options)
 
@@ -124,7 +125,6 @@ def _flink_job(
     follow: bool,
     max_seconds: float | None,
 ) -> FlinkJob:
-    from pipelines.rules_in_force import JobRules
     from pipelines.runners.flink import FlinkJob
 
     return FlinkJob(
@@ -134,7 +134,16 @@ def _flink_job(
         follow=follow,
         max_seconds=max_seconds,
         batch_bytes=opened.settings.run.batch_megabytes << 20,
-        rules=JobRules.load(layers_of(opened.root, opened.settings.detect), opened.catalogue),
+        rules=_rules(opened),
+    )
+
+
+def _rules(opened: OpenStore) -> JobRules:
+    """What the store detects with: its rules over those that ship, and the model installed in it."""
+    from pipelines.rules_in_force import JobRules
+
+    return JobRules.load(
+        layers_of(opened.root, opened.settings.detect), opened.catalogue, models=(opened.root / MODELS).absolute()
     )
 
 

@@ -18,10 +18,11 @@ import sqlalchemy as sa
 
 from detectors.errors import PackError
 from detectors.keywords.lint import HARMLESS_LIMIT
+from detectors.model.install import POINTER
 from liucun.cli import main
 from liucun.commands.rules import DEFAULT_RATE
 from liucun.doctor import examine
-from liucun.rule_layers import layers_at
+from liucun.rule_layers import MODELS, layers_at
 from liucun.store import OpenStore, open_store
 from pipelines.job import Job, JobOptions
 from pipelines.rules_in_force import (
@@ -181,7 +182,7 @@ def run(store: Path, logs: Path, **options: Any) -> Job:
         job = Job(
             opened.store,
             [parse_spec(f"content:ndjson:{logs}", published=True)],
-            JobOptions(rules=layers_at(store), **options),
+            JobOptions(rules=JobRules.load(layers_at(store), opened.catalogue), **options),
         )
         job.run()
         return job
@@ -256,7 +257,7 @@ def following(store: Path, logs: Path) -> Iterator[OpenStore]:
         job = Job(
             opened.store,
             [parse_spec(f"content:ndjson:{logs}", published=True)],
-            JobOptions(follow=True, rules=layers_at(store)),
+            JobOptions(follow=True, rules=JobRules.load(layers_at(store), opened.catalogue)),
         )
         failed: list[BaseException] = []
 
@@ -352,3 +353,22 @@ def test_the_alarm_stands_in_the_run_report_and_in_doctor(store: Path, tmp_path:
     own(store, "own.a,fraud,暗号甲乙丙,暗号甲乙丙,live")
     liucun("run", "--source", f"content:ndjson:{logs}", "--published", "--json", store=store)
     assert [one.level for one in examine(store) if one.check.startswith("rules")] == ["ok"]
+
+
+def test_detect_uses_the_store_s_rules(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own(store, "own.a,fraud,暗号甲乙丙,暗号甲乙丙,live", "own.d,fraud,很好,很好,draft", "own.s,fraud,口令,口令,shadow")
+
+    def rules(where: Path | None) -> list[str]:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("暗号甲乙丙 很好 口令\n".encode())))
+        return [finding["rule"] for finding in liucun("detect", "--json", store=where)["findings"]]
+
+    assert rules(store) == ["own.a"]
+    assert rules(None) == []
+
+
+def test_a_job_does_not_begin_with_a_damaged_model(store: Path, tmp_path: Path) -> None:
+    (store / MODELS).mkdir()
+    (store / MODELS / POINTER).write_text("../elsewhere", encoding="utf-8")
+    logs = tmp_path / "log.ndjson"
+    logs.write_text(line(0, "很好") + "\n", encoding="utf-8")
+    assert "names no model" in liucun("run", "--source", f"content:ndjson:{logs}", "--published", store=store, code=3)
