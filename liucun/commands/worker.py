@@ -1,0 +1,102 @@
+"""``liucun worker``: all timed work under one lease."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from liucun.cli import json_option, store_option
+
+if TYPE_CHECKING:
+    from liucun.timed_work import Outcome
+
+_PATIENCE = 5.0
+"""Seconds between two tries for the lease, and the longest pause without renewing it."""
+
+
+@click.command(name="worker", short_help="Timed work: clocks, messages, log, retention, compaction.")
+@store_option
+@click.option("--once", is_flag=True, help="Do everything once and end; exit 1 when a step failed.")
+@click.option("--max-seconds", type=click.FloatRange(min=0), metavar="N", help="End after so many seconds.")
+@json_option
+def command(store: Path, once: bool, max_seconds: float | None, as_json: bool) -> None:
+    """Do all timed work under one lease 定时任务.
+
+    Alarms and warnings of the clocks, messages to the platform and to people, the transparency log
+    and its custodian, approved purges, compaction. Of several workers of a store one works, the
+    others wait to take over. A step that fails is said and tried again; it stops no other.
+    """
+    from errors import BusyError
+    from liucun.store import open_store
+    from liucun.timed_work import Schedule, steps
+    from retention.catalogue.lease import Lease
+
+    stop = threading.Event()
+    _listen(stop)
+    began = time.monotonic()
+    failed = False
+
+    def over() -> bool:
+        return stop.is_set() or (max_seconds is not None and time.monotonic() - began >= max_seconds)
+
+    with open_store(store) as opened:
+        schedule = Schedule(opened, steps())
+        lease = Lease(opened.catalogue, "worker")
+        waiting = False
+        try:
+            while not over():
+                try:
+                    lease.take()
+                except BusyError as error:
+                    if once:
+                        raise
+                    if not waiting:
+                        click.echo(f"liucun worker: {error.what} Waiting 等待.", err=True)
+                    waiting = True
+                    stop.wait(_PATIENCE)
+                    continue
+                waiting = False
+                for outcome in schedule.run_due(over):
+                    failed = failed or outcome.error is not None
+                    _say(outcome, as_json)
+                    lease.take()
+                if once:
+                    break
+                stop.wait(min(schedule.pause(), _PATIENCE))
+        finally:
+            lease.give_back()
+    if once and failed:
+        sys.exit(1)
+
+
+def _listen(stop: threading.Event) -> None:
+    def end(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, end)
+        signal.signal(signal.SIGINT, end)
+
+
+def _say(outcome: Outcome, as_json: bool) -> None:
+    if as_json:
+        click.echo(
+            json.dumps({"at": datetime.now(UTC).isoformat(), **asdict(outcome)}, ensure_ascii=False, default=str)
+        )
+        return
+    if outcome.error is not None:
+        click.echo(f"liucun worker: {outcome.step} failed 失败: {outcome.error}", err=True)
+        return
+    figures = {name: value for name, value in outcome.figures.items() if value}
+    if figures:
+        click.echo(f"{outcome.step}: {json.dumps(figures, ensure_ascii=False, default=str)}")

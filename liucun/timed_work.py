@@ -1,0 +1,145 @@
+"""All timed work of a store: what is done how often, one step after the other, none stopping the next."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from errors import LiucunError
+
+if TYPE_CHECKING:
+    from liucun.store import OpenStore
+
+MINUTE: Final = 60.0
+HOUR: Final = 60 * MINUTE
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One kind of timed work: ``run`` returns figures for the record; ``every`` in seconds."""
+
+    name: str
+    every: float
+    run: Callable[[OpenStore], dict[str, Any]]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a step went: its figures, or what went wrong."""
+
+    step: str
+    seconds: float
+    figures: dict[str, Any] = field(default_factory=dict)
+    error: str | None = None
+
+
+class Schedule:
+    """Runs steps when they are due; a step that failed is tried again after its interval, at most five minutes."""
+
+    def __init__(self, opened: OpenStore, steps: list[Step], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._opened = opened
+        self._steps = steps
+        self._clock = clock
+        self._next = dict.fromkeys((step.name for step in steps), clock())
+
+    def pause(self) -> float:
+        """Seconds until the next step is due."""
+        return max(min(self._next.values()) - self._clock(), 0.0)
+
+    def run_due(self, stop: Callable[[], bool] = lambda: False) -> list[Outcome]:
+        """Run what is due, in the order of the steps."""
+        outcomes = []
+        for step in self._steps:
+            if stop():
+                break
+            if self._next[step.name] > self._clock():
+                continue
+            outcome = _run(self._opened, step)
+            wait = step.every if outcome.error is None else min(step.every, 5 * MINUTE)
+            self._next[step.name] = self._clock() + wait
+            outcomes.append(outcome)
+        return outcomes
+
+
+def steps() -> list[Step]:
+    """The work, what is most urgent first."""
+    return [
+        Step("clocks", MINUTE / 2, _clocks),
+        Step("outbox", 5.0, _outbox),
+        Step("log", MINUTE, _log),
+        Step("retention", HOUR, _retention),
+        Step("compact", 6 * HOUR, _compact),
+    ]
+
+
+def _run(opened: OpenStore, step: Step) -> Outcome:
+    began = time.monotonic()
+    try:
+        figures = step.run(opened)
+    except LiucunError as error:
+        return Outcome(step.name, time.monotonic() - began, error=str(error))
+    return Outcome(step.name, time.monotonic() - began, figures)
+
+
+def _clocks(opened: OpenStore) -> dict[str, Any]:
+    """Alarms, warnings and escalation; deadlines counted anew when the calendar changed."""
+    from liucun.calendar_file import calendar_of
+    from tickets.watch import Watch
+
+    calendar = calendar_of(Path(opened.root))
+    return asdict(Watch(opened.catalogue, opened.bodies, calendar, opened.settings.tickets).step())
+
+
+def _outbox(opened: OpenStore) -> dict[str, Any]:
+    """Disposal orders to the platform, mail, and messages to group robots."""
+    from liucun.calendar_file import calendar_of
+    from tickets.outbox import deliver
+
+    calendar = calendar_of(Path(opened.root))
+    return asdict(deliver(opened.catalogue, opened.bodies, calendar, opened.settings.tickets))
+
+
+def _log(opened: OpenStore) -> dict[str, Any]:
+    """Number what waits and hand the log's state to the custodian."""
+    before = len(opened.store.log.warnings)
+    opened.store.log.keep()
+    return {"warnings": opened.store.log.warnings[before:]}
+
+
+def _retention(opened: OpenStore) -> dict[str, Any]:
+    """The index of orders follows, holds are looked for, approved purges go on."""
+    from retention.purge.upkeep import keep_up, witnessed_at
+
+    done = keep_up(
+        opened,
+        signers=opened.store.log.signers,
+        actor="system:worker",
+        now=datetime.now(UTC),
+        settings=opened.settings.retention,
+        witnessed=witnessed_at(opened.store.log),
+    )
+    return done.as_json()
+
+
+def _compact(opened: OpenStore) -> dict[str, Any]:
+    """Merge small segments, lock what is settled, collect what nothing names."""
+    from retention.compaction.collect import collect
+    from retention.compaction.journal import join_entries
+    from retention.compaction.locking import lock_merged
+    from retention.compaction.merge import compact, plan
+
+    merged = compact(opened.catalogue, opened.archive, plan(opened.catalogue), progress=lambda *_: None)
+    opened.store.log.keep()
+    locked = lock_merged(opened.catalogue, opened.objects, now=datetime.now(UTC))
+    joined = join_entries(opened.store.log)
+    return {
+        "merged": merged.replaced,
+        "into": merged.groups,
+        "locked": locked,
+        "log_objects_joined": joined,
+        "collected": asdict(collect(opened.catalogue, opened.objects)),
+    }
