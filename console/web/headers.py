@@ -112,7 +112,11 @@ class BoundedBody:
 
         async def watched(message: Message) -> None:
             nonlocal started
-            started = started or message["type"] == "http.response.start"
+            if message["type"] == "http.response.start":
+                started = True
+                if seen > MAX_BODY:
+                    # The framework takes the cut-off body for a malformed one.
+                    message["status"] = 413
             await send(message)
 
         try:

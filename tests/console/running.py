@@ -1,4 +1,4 @@
-"""A console that really runs: a store with tickets, an account of each role, uvicorn on loopback, and clients for it."""
+"""A console that really runs: a store, an account of each role, uvicorn on loopback, clients for it."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def running(
     if settings is not None:
         parts = replace(parts, settings=settings)
     app = create_app(parts, limiter=limiter or Unlimited())
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", access_log=False, lifespan="off")
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", access_log=False, server_header=False)
     server = uvicorn.Server(config)
     opened = config.bind_socket()
     thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]}, daemon=True)
