@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from retention.catalogue.tables import timestamp
-from retention.policies.periods import shanghai_date
 from retention.policies.words import EndRule
 
 _DAY: Final = 86_400_000_000
+_SHANGHAI: Final = _DAY // 3
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST: Final = (datetime(2000, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 _LATEST: Final = (datetime(9999, 12, 30, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
@@ -77,37 +76,41 @@ def subject_news(table: pa.Table, rule: EndRule, blind: Callable[[str], bytes], 
         .group_by("name", use_threads=False)
         .aggregate([("anchor", "count"), ("anchor", "min"), ("anchor", "max"), ("ended", "max"), ("opened", "max")])
     )
-    return [
-        SubjectNews(
-            blind=blind(row["name"]),
-            rows=row["anchor_count"],
-            first_on=_day(row["anchor_min"]),
-            news_on=_day(row["anchor_max"]),
-            ended_at=None if row["name"] == unnamed else _text(row["ended_max"]),
-            ended_on=None if row["name"] == unnamed or row["ended_max"] is None else _day(row["ended_max"]),
-            open_at=_text(row["opened_max"]),
-        )
-        for row in _rows(grouped)
-    ]
-
-
-def _rows(grouped: pa.Table) -> list[dict[str, Any]]:
-    columns = [grouped.column(name).to_pylist() for name in grouped.column_names]
-    return [dict(zip(grouped.column_names, values, strict=True)) for values in zip(*columns, strict=True)]
+    names = grouped.column("name").to_pylist()
+    columns = {
+        "rows": grouped.column("anchor_count").to_pylist(),
+        "first_on": _days(grouped.column("anchor_min")),
+        "news_on": _days(grouped.column("anchor_max")),
+        "ended_at": _texts(grouped.column("ended_max")),
+        "ended_on": _days(grouped.column("ended_max")),
+        "open_at": _texts(grouped.column("opened_max")),
+    }
+    told = [SubjectNews(blind(name), *values) for name, *values in zip(names, *columns.values(), strict=True)]
+    if unnamed in names:
+        # Nothing ends what has no name.
+        place = names.index(unnamed)
+        told[place] = replace(told[place], ended_at=None, ended_on=None)
+    # In the order of the index: neighbours are written together.
+    return sorted(told, key=lambda news: news.blind)
 
 
 def _micros(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(pa.int64())
 
 
-def _moment(micros: int) -> datetime:
+def _within(micros: pa.ChunkedArray) -> pa.ChunkedArray:
     """What lies before or past the calendar stands at its ends."""
-    return _EPOCH + timedelta(microseconds=min(max(micros, _EARLIEST), _LATEST))
+    late = pc.min_element_wise(micros, pa.scalar(_LATEST, pa.int64()), skip_nulls=False)
+    return pc.max_element_wise(late, pa.scalar(_EARLIEST, pa.int64()), skip_nulls=False)
 
 
-def _day(micros: int) -> str:
-    return shanghai_date(_moment(micros)).isoformat()
+def _days(micros: pa.ChunkedArray) -> list[Any]:
+    """Calendar days in China; since 1991 its clocks are eight hours ahead all year."""
+    shifted = pc.add(_within(micros), _SHANGHAI).cast(pa.timestamp("us"))
+    return list(shifted.cast(pa.date32()).cast(pa.string()).to_pylist())
 
 
-def _text(micros: int | None) -> str | None:
-    return None if micros is None else timestamp(_moment(micros))
+def _texts(micros: pa.ChunkedArray) -> list[Any]:
+    """Moments as the catalogue writes them."""
+    text = pc.strftime(_within(micros).cast(pa.timestamp("us")), format="%Y-%m-%dT%H:%M:%S")
+    return list(pc.binary_join_element_wise(text, "Z", "").to_pylist())

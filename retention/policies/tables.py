@@ -77,6 +77,7 @@ subjects = sa.Table(
     sa.Column("open_at", sa.String(32)),
     sa.Column("decision", sa.String(32)),
     sa.Index("retention_subjects_by_news", "record_class", "news_on"),
+    sqlite_with_rowid=False,
 )
 """``ended_at``: the latest record that ended it; ``open_at``: the latest that says it runs; ``news_on``: its last day.
 
@@ -90,6 +91,7 @@ segment_subjects = sa.Table(
     sa.Column("blind", sa.LargeBinary(16), primary_key=True),
     sa.Column("rows", sa.BigInteger, nullable=False),
     sa.Index("segment_subjects_by_blind", "blind"),
+    sqlite_with_rowid=False,
 )
 """Which subjects have records in a segment (by its number in ``unit_segments``), and how many."""
 

@@ -63,6 +63,7 @@ def upgrade() -> None:
         sa.Column("ended_on", sa.String(10)),
         sa.Column("open_at", sa.String(32)),
         sa.Column("decision", sa.String(32)),
+        sqlite_with_rowid=False,
     )
     op.create_index("retention_subjects_by_news", "retention_subjects", ["record_class", "news_on"])
     op.create_table(
@@ -70,6 +71,7 @@ def upgrade() -> None:
         sa.Column("number", number, sa.ForeignKey("unit_segments.number"), primary_key=True),
         sa.Column("blind", sa.LargeBinary(16), primary_key=True),
         sa.Column("rows", sa.BigInteger, nullable=False),
+        sqlite_with_rowid=False,
     )
     op.create_index("segment_subjects_by_blind", "segment_subjects", ["blind"])
     op.create_table(
