@@ -29,14 +29,7 @@ HOSTILITY: Final = "abuse/hostility"
 needs a threshold of its own.
 """
 SOURCES: Final = (("cold_train.csv.gz", "offensive"), ("cold_dev.csv.gz", "offensive"), ("swsr_80.csv.gz", "sexist"))
-OPTIONS: Final = TrainOptions(
-    bits=19,
-    folds=3,
-    min_df=2,
-    none_label=NONE,
-    false_alarm_rate=0.015,
-    rates=((HOSTILITY, 0.0005), ("abuse", 0.006), ("illicit_advertising", 0.025)),
-)
+OPTIONS: Final = TrainOptions(bits=19, folds=3, min_df=2, none_label=NONE, shared_rate=0.03)
 """The harmless half of the corpus is made of what is hard; ordinary texts raise a tenth of its false alarms."""
 COPIES: Final = 2
 """Disguised copies of each text of the corpus."""
@@ -76,7 +69,8 @@ def corpus_rows(corpus: list[Example], seed: int = 0, copies: int = COPIES) -> R
     names = list(DISGUISES)
     for n in range(len(rows.texts)):
         rng = Random(f"{seed}:copy:{n}")
-        for name in rng.sample(names, copies):
+        # A disguise by itself must tell nothing, so harmless texts have copies too; one each is enough of them.
+        for name in rng.sample(names, copies if rows.labels[n] != NONE else min(copies, 1)):
             disguised = DISGUISES[name](rows.texts[n], rng, rng.choice(RATES))
             if disguised != rows.texts[n]:
                 rows.add(disguised, rows.labels[n], rows.groups[n], copy=True)

@@ -45,7 +45,7 @@ class TrainOptions:
 
     ``bits``: the table has 2**bits buckets. ``cost``: the machine's C. ``folds``: for calibration. ``min_df``: n-grams
     in fewer texts are left out. ``false_alarm_rate``: the share of harmless texts that thresholds let each label take;
-    ``rates`` names labels with a rate of their own.
+    ``shared_rate``, if given, the share that they let all take together.
     """
 
     bits: int = 20
@@ -54,7 +54,7 @@ class TrainOptions:
     folds: int = 4
     min_df: int = 1
     false_alarm_rate: float = 0.002
-    rates: tuple[tuple[str, float], ...] = ()
+    shared_rate: float | None = None
     none_label: str | None = None
     seed: int = 0
 
@@ -104,7 +104,9 @@ def train(
     calibration = _calibrate(margins[plain], truth[plain])
     probabilities = softmax(margins[plain], calibration)
     seen = np.ones(int(plain.sum()), np.bool_) if ordinary is None else ordinary[plain]
-    thresholds = _thresholds(probabilities[seen], truth[plain][seen], [str(n) for n in names], none_label, options)
+    thresholds = choose_thresholds(
+        probabilities[seen], truth[plain][seen], [str(n) for n in names], none_label, options
+    )
     final = _fit(counts, truth, len(names), options)
     weights, scale = final.quantised()
     model = LinearModel(
@@ -238,23 +240,45 @@ def _calibrate(margins: Floats, truth: Ints) -> Floats:
     return np.vstack([coefficients.T, constants])
 
 
-def _thresholds(
+def choose_thresholds(
     probabilities: Floats, truth: Ints, names: list[str], none_label: str | None, options: TrainOptions
 ) -> dict[str, float]:
-    """Choose each label's threshold so that at most ``false_alarm_rate`` of the harmless rows are found as it."""
+    """Choose the labels' thresholds; with a none label as ``options`` say of the false alarms that they may make.
+
+    ``shared_rate`` is spent where a false alarm finds most illegal rows: from the strictest thresholds on, that label's
+    is lowered next, by as many steps, that gains most for what it costs. Otherwise each label may take
+    ``false_alarm_rate`` of the harmless rows.
+    """
     if none_label is None:
         return dict.fromkeys(names, _FALLBACK_THRESHOLD)
     decided = decide(probabilities, names, none_label, {})
     harmless = truth == names.index(none_label)
-    rates = dict(options.rates)
-    found = {}
-    for label, name in enumerate(names):
-        if name != none_label:
-            allowed = int(rates.get(name, options.false_alarm_rate) * harmless.sum())
+    labels = [label for label, name in enumerate(names) if name != none_label]
+    if options.shared_rate is None:
+        allowed = int(options.false_alarm_rate * harmless.sum())
+        found = {}
+        for label in labels:
             scores = np.sort(decided.score[harmless & (decided.label == label)])[::-1]
             taken = float(scores[allowed]) if len(scores) > allowed else 0.0
-            found[name] = round(min(max(taken + 1e-4, LEAST_THRESHOLD), MOST_THRESHOLD), 4)
-    return found
+            found[names[label]] = round(min(max(taken + 1e-4, LEAST_THRESHOLD), MOST_THRESHOLD), 4)
+        return found
+    grid = np.append(MOST_THRESHOLD, np.arange(0.99, LEAST_THRESHOLD - 1e-9, -0.01))
+    mine = [decided.label == label for label in labels]
+    cost = np.array([[(decided.score[m & harmless] >= t).sum() for t in grid] for m in mine])
+    gain = np.array([[(decided.score[m & ~harmless] >= t).sum() for t in grid] for m in mine])
+    left = options.shared_rate * harmless.sum() - cost[:, 0].sum()
+    at = np.zeros(len(labels), np.int64)
+    while True:
+        best, step = 0.0, None
+        for k in range(len(labels)):
+            more = cost[k, at[k] + 1 :] - cost[k, at[k]]
+            worth = np.where(more <= left, (gain[k, at[k] + 1 :] - gain[k, at[k]]) / np.maximum(more, 0.5), 0.0)
+            if len(worth) and worth.max() > best:
+                best, step = float(worth.max()), (k, int(at[k] + 1 + worth.argmax()))
+        if step is None:
+            return {names[label]: round(float(grid[at[k]]), 4) for k, label in enumerate(labels)}
+        left -= cost[step[0], step[1]] - cost[step[0], at[step[0]]]
+        at[step[0]] = step[1]
 
 
 def _gate(margins: Floats, probabilities: Floats, thresholds: dict[str, float], names: list[str]) -> float:
