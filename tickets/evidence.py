@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from errors import IntegrityError, UsageError
 from retention.catalogue.tables import segment_places, segments, timestamp
+from retention.catalogue import events
 from tickets.bodies import Bodies
 from tickets.queue import ticket_detail
 from tickets.tables_work import files
@@ -109,6 +110,14 @@ def add_evidence(connection: sa.Connection, evidence: Evidence, actor: str) -> i
         )
     ).inserted_primary_key
     assert added is not None
+    # An event of its own: it carries the sealed file into the log, once, and not with every step of the ticket.
+    events.append(
+        connection,
+        kind="evidence.kept",
+        actor=actor,
+        subject=f"file:{added[0]}",
+        body={"of": evidence.subject, "bytes": evidence.size, "sha256": evidence.sha256, "sm3": evidence.sm3},
+    )
     return int(added[0])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from retention.catalogue import images
 from tickets.tables import metadata
 
 _NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
@@ -98,3 +99,8 @@ duties = sa.Table(
     sa.Index("duties_by_state", "state", "due_at"),
 )
 """Duties beside tickets: incident reports, assessments, change filings, renewal, annual report."""
+
+images.register("ticket", orders, "ticket_id")
+for _table in (reports, report_tickets):
+    images.register("report", _table, "report_id")
+images.register("duty", duties, "duty_id")

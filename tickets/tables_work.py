@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from retention.catalogue import images
 from tickets.tables import metadata
 
 _NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
@@ -112,3 +113,6 @@ files = sa.Table(
     sa.Index("ticket_files_by_subject", "subject", "id"),
 )
 """Evidence of tickets (``ticket:…``) and duties (``duty:…``): sealed bodies with both digests of what was sealed."""
+
+images.register("ticket", approvals, "ticket_id")
+images.register("file", files, "id")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -319,4 +319,4 @@ def _reportable(ticket: Ticket, recipient: str, corrects: str | None) -> None:
 
 
 def _facts(ticket: Ticket) -> dict[str, Any]:
-    return {name: value for name, value in asdict(ticket).items() if name in _FACTS}
+    return {name: getattr(ticket, name) for name in _FACTS}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
@@ -282,7 +282,7 @@ class BulkSteps(ReportingSteps):
             {
                 "token": token,
                 "ticket_id": ticket.ticket_id,
-                "before": json.dumps({name: value for name, value in asdict(ticket).items() if name in _RESTORED}),
+                "before": json.dumps({name: getattr(ticket, name) for name in _RESTORED}),
                 "version": ticket.version + 1,
             }
             for ticket, _ in changes

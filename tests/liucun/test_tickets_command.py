@@ -1,0 +1,167 @@
+"""The queue on the command line: from a complaint to a report's file, with exit codes people can rely on."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from errors import LiucunError
+from liucun.cli import main_group
+
+COMPANY = '\n[company]\nname = "留存科技"\nlicence_number = "粤B2-1"\nlicence_expires_on = 2027-01-21\n'
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LIUCUN_PASSPHRASE", "a passphrase for tests")
+    monkeypatch.setenv("LIUCUN_STORE", str(tmp_path / "store"))
+    assert run("init").exit_code == 0
+    with (tmp_path / "store" / "liucun.toml").open("a", encoding="utf-8") as file:
+        file.write(COMPANY)
+    return tmp_path / "store"
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(main_group, list(words))
+
+
+def ask(*words: str):
+    done = run(*words, "--json")
+    assert done.exception is None, (done.exception, done.output)
+    return json.loads(done.stdout)
+
+
+def refused(*words: str) -> LiucunError:
+    error = run(*words).exception
+    assert isinstance(error, LiucunError), error
+    return error
+
+
+def opened(text: str = "有人在评论区发布赌博网站链接", *more: str) -> str:
+    return str(
+        ask("tickets", "open", "--channel", "complaint", "--category", "gambling", "--text", text, *more)["ticket_id"]
+    )
+
+
+def test_from_a_complaint_to_a_report_s_file(store: Path, tmp_path: Path) -> None:
+    number = opened("赌博广告", "--account", "u-9", "--url", "https://shop.example.cn/1", "--reference", "JB-7")
+    assert ask("tickets", "list", "--channel", "complaint", "--part", "dispose")[0]["ticket_id"] == number
+    assert ask("tickets", "claim", number)["state"] == "triage"
+    assert ask("tickets", "triage", number, "--confirm", "illegal", "--reason", "赌博")["police_due_at"]
+    assert ask("tickets", "dispose", number, "--measure", "delete")["due_on"]
+    assert ask("tickets", "police", number, "--receipt", "WA-1")["police_reported_at"]
+    report = ask("tickets", "reports", "draft", number, "--summary", "已删除")["report_id"]
+    assert ask("tickets", "reports", "approve", report)["state"] == "approved"
+    for form in ("docx", "pdf", "json", "csv"):
+        file = tmp_path / f"r.{form}"
+        assert run("tickets", "reports", "export", report, "--output", str(file)).exit_code == 0
+        assert file.stat().st_mode & 0o077 == 0, "a report holds personal data"
+    assert zipfile.is_zipfile(tmp_path / "r.docx")
+    assert refused("tickets", "reports", "export", report, "--output", str(tmp_path / "r.pdf")).exit_code == 6
+    assert ask("tickets", "reports", "submit", report, "--how", "平台")["state"] == "submitted"
+    assert ask("tickets", "reports", "acknowledge", report, "--receipt", "HZ-1")["state"] == "acknowledged"
+    assert ask("tickets", "close", number)["state"] == "closed"
+    shown = run("tickets", "show", number).output
+    assert "https://shop.example.cn/1" in shown
+    assert "JB-7" in shown
+    assert "report.drafted" not in shown
+    assert report in run("tickets", "reports", "list").output
+
+
+def test_a_milder_decision_waits_and_nobody_here_is_the_second_person(store: Path) -> None:
+    number = opened()
+    done = run("tickets", "triage", number, "--confirm", "violation", "--reason", "玩笑")
+    assert "待复核" in done.output
+    (approval,) = ask("tickets", "approvals")
+    assert approval["value"] == {"decision": "violation", "default": "illegal"}
+    error = refused("tickets", "approve", approval["approval_id"], "--reason", "同意")
+    assert error.exit_code == 9
+
+
+def test_many_at_once_and_back(store: Path) -> None:
+    numbers = [opened(f"第{n}条举报: 发现可疑的赌博广告内容") for n in range(4)]
+    done = ask("tickets", "bulk", "dismiss", *numbers, "--reason", "重复")
+    assert len(done["done"]) == 4
+    assert {t["state"] for t in ask("tickets", "list")} == {"dismissed"}
+    assert len(ask("tickets", "undo", done["token"])["done"]) == 4
+    assert refused("tickets", "undo", done["token"]).exit_code == 2
+    assert len(ask("tickets", "group", numbers[0])) == 4
+    assert {link["kind"] for link in ask("tickets", "links", numbers[0])} == {"near"}
+    decided = ask("tickets", "group", numbers[0], "--confirm", "illegal", "--reason", "同一批")
+    assert len(decided["done"]) == 4
+    merged = ask("tickets", "merge", numbers[1], "--into", numbers[0], "--reason", "同一事")
+    assert merged["findings"] == 2
+
+
+def test_assign_release_link_appeal(store: Path) -> None:
+    one, two = opened("一条内容在这里写着"), opened("另一条完全不同的文字")
+    assert ask("tickets", "assign", one, "--to", "hong")["assignee"] == "hong"
+    assert ask("tickets", "release", one)["assignee"] is None
+    assert "已关联" in run("tickets", "link", one, two).output
+    ask("tickets", "triage", one, "--confirm", "illegal", "--reason", "r")
+    ask("tickets", "dispose", one, "--measure", "delete", "--reason", "r")
+    assert ask("tickets", "appeal", one, "--open", "账号主人申诉")["appealed_at"]
+    assert ask("tickets", "appeal", one, "--reject", "不成立")["appealed_at"] is None
+    assert ask("tickets", "appeal", one, "--uphold", "误判")["state"] == "reversed"
+    assert run("tickets", "appeal", one).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("tickets", "open", "--channel", "complaint", "--category", "no", "--text", "x"), 2),
+        (("tickets", "open", "--channel", "complaint", "--category", "drugs", "--text", " "), 2),
+        (("tickets", "open", "--channel", "complaint", "--category", "drugs", "--text-file", "/nowhere"), 2),
+        (("tickets", "reports", "draft", "T-none"), 2),
+        (("tickets", "reports", "approve", "R0"), 2),
+        (("tickets", "claim", "T-none"), 2),
+        (("tickets", "confirm-order", "D0"), 2),
+        (("duties", "complete", "Y0", "--receipt", "r"), 2),
+        (("duties", "evidence", "Y0", "/nowhere"), 2),
+    ],
+)
+def test_wrong_use_has_its_code(store: Path, words: tuple[str, ...], code: int) -> None:
+    assert refused(*words).exit_code == code
+
+
+def test_duties_with_evidence_and_receipt(store: Path, tmp_path: Path) -> None:
+    standing = {duty["clock"]: duty["due_on"] for duty in ask("duties", "list")}
+    assert standing["renewal"] == "2026-10-23"
+    assert set(standing) == {"renewal", "annual_report"}
+    words = ("duties", "add", "--kind", "assessment", "--title", "直播评估", "--start", "2026-09-02")
+    duty = ask(*words)
+    assert (duty["due_on"], duty["recipient"]) == ("2026-10-02", "电信主管部门")
+    file = tmp_path / "报告.pdf"
+    file.write_bytes(b"%PDF")
+    assert len(ask("duties", "evidence", duty["duty_id"], str(file))["sm3"]) == 64
+    assert ask("duties", "complete", duty["duty_id"], "--receipt", "TG-1")["state"] == "done"
+    assert duty["duty_id"] not in run("duties", "list").output
+    assert "已完成" in run("duties", "list", "--all").output
+
+
+def test_an_imported_calendar_recounts_without_the_passphrase(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tickets.calendar.reading import SHIPPED
+
+    number = opened()
+    ask("tickets", "triage", number, "--confirm", "illegal", "--reason", "r")
+    before = ask("tickets", "dispose", number, "--measure", "delete")["due_on"]
+    text = SHIPPED.read_text(encoding="utf-8").replace('version = "2026.1"', 'version = "2026.2"')
+    # A holiday more in the coming weeks moves the last day on.
+    extra = '    "2026-11-25/2026-12-04 测试",\n'
+    marker = text.index('"2026-01-01/')
+    file = tmp_path / "c.toml"
+    file.write_text(text[:marker] + extra.strip() + "\n    " + text[marker:], encoding="utf-8")
+    monkeypatch.delenv("LIUCUN_PASSPHRASE")
+    done = ask("calendar", "import", str(file))
+    monkeypatch.setenv("LIUCUN_PASSPHRASE", "a passphrase for tests")
+    (after,) = ask("tickets", "list")
+    assert done["version"] == "2026.2"
+    if before < after["due_on"]:
+        assert done["recounted"] == [number]
+    assert after["calendar_version"] == "2026.2"
