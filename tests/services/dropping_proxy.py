@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +13,9 @@ from contextlib import contextmanager
 class DroppingProxy:
     """Listens on loopback and forwards to ``target``; ``drop`` answers are swallowed and the connection reset."""
 
-    def __init__(self, target: tuple[str, int]) -> None:
+    def __init__(self, target: tuple[str, int], tls: ssl.SSLContext | None = None) -> None:
         self.target = target
+        self._tls = tls
         self.drop = 0
         self.dropped = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -32,6 +34,12 @@ class DroppingProxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            if self._tls is not None:
+                try:
+                    client = self._tls.wrap_socket(client, server_side=True)
+                except OSError:  # a client that does not trust the certificate
+                    client.close()
+                    continue
             server = socket.create_connection(self.target)
             ends = (client, server)
             threading.Thread(target=self._upstream, args=ends, daemon=True).start()
@@ -63,9 +71,9 @@ class DroppingProxy:
 
 
 @contextmanager
-def dropping_proxy(host: str, port: int) -> Iterator[DroppingProxy]:
-    """A running proxy."""
-    proxy = DroppingProxy((host, port))
+def dropping_proxy(host: str, port: int, tls: ssl.SSLContext | None = None) -> Iterator[DroppingProxy]:
+    """A running proxy; with ``tls`` it speaks TLS to its clients."""
+    proxy = DroppingProxy((host, port), tls)
     try:
         yield proxy
     finally:
