@@ -1,0 +1,153 @@
+"""The HTTP API: data and steps as in the console, nothing without a token, never a fault of ours on odd input."""
+
+from __future__ import annotations
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+
+from console.api.app import create_api
+
+OPENAPI = create_api().openapi()
+SCHEMA = schemathesis.openapi.from_dict({**OPENAPI, "servers": [{"url": "/v1"}]})
+
+
+@pytest.fixture
+def head(console):
+    return console.api("head")
+
+
+@pytest.fixture
+def reviewer(console):
+    return console.api("reviewer")
+
+
+def test_health_and_readiness_are_open(console) -> None:
+    client = console.api(None)
+    assert client.get("/health").json() == {"status": "ok"}
+    assert client.get("/ready").json() == {"status": "ready"}
+    assert client.get("/openapi.json").json()["info"]["title"].startswith("Liucun")
+
+
+def test_findings_become_tickets_and_go_their_way(reviewer, head) -> None:
+    finding = {
+        "channel": "engine",
+        "category": "gambling",
+        "text": "图片:轮盘赌博广告",
+        "engine": "vision-2",
+        "score": 0.93,
+    }
+    made = reviewer.post("/findings", json={**finding, "content_id": "img-1", "url": "https://cdn.example/i/1"})
+    assert made.status_code == 201
+    number = made.json()["ticket_id"]
+    again = reviewer.post("/findings", json={**finding, "content_id": "img-1"})
+    assert again.json()["ticket_id"] == number, "the same content is one ticket"
+    listed = reviewer.get("/tickets", params={"q": "img-1"}).json()
+    assert (listed["total"], listed["items"][0]["ticket_id"]) == (1, number)
+    assert (
+        reviewer.post(f"/tickets/{number}/steps/confirm", json={"decision": "illegal", "reason": "x"}).status_code
+        == 200
+    )
+    disposed = reviewer.post(f"/tickets/{number}/steps/dispose", json={"measure": "delete"}).json()
+    assert disposed["state"] == "disposed"
+    report = reviewer.post("/reports", json={"tickets": [number]}).json()["report_id"]
+    assert reviewer.post(f"/reports/{report}/approve", json={}).status_code == 403
+    assert head.post(f"/reports/{report}/approve", json={}).status_code == 200
+    assert head.post(f"/reports/{report}/submit", json={"submission": "api"}).json()["state"] == "submitted"
+    assert head.post(f"/reports/{report}/acknowledge", json={"receipt": "R"}).json()["state"] == "acknowledged"
+    assert (
+        reviewer.get(f"/reports/{report}/file", params={"form": "csv"}).headers["content-type"].startswith("text/csv")
+    )
+    assert reviewer.post(f"/tickets/{number}/steps/close", json={}).json()["state"] == "closed"
+
+
+def test_personal_data_is_masked_without_a_purpose(console, reviewer) -> None:
+    number = console.open_ticket()
+    masked = reviewer.get(f"/tickets/{number}").json()
+    assert masked["masked"]
+    assert "13812345678" not in str(masked)
+    opened = reviewer.get(f"/tickets/{number}", headers={"Liucun-Purpose": "verify the number"}).json()
+    assert "13812345678" in opened["texts"][0]["text"]
+    assert opened["user_id"] == "u00012345"
+    assert "personal.revealed" in [event["kind"] for event in reviewer.get(f"/tickets/{number}").json()["timeline"]]
+
+
+def test_states_rights_and_versions_are_told_apart(console, reviewer) -> None:
+    number = console.open_ticket()
+    version = reviewer.get(f"/tickets/{number}").json()["ticket"]["version"]
+    step = f"/tickets/{number}/steps"
+    assert reviewer.post(f"{step}/dispose", json={"measure": "delete"}).status_code == 409
+    assert reviewer.post(f"{step}/claim", json={"version": version + 1}).status_code == 409
+    assert reviewer.post(f"{step}/claim", json={"version": version}).status_code == 200
+    assert reviewer.post(f"{step}/confirm", json={"reason": "x"}).status_code == 400
+    assert reviewer.post(f"{step}/fly", json={}).status_code == 422
+    assert reviewer.post(f"{step}/claim", json={"unknown": 1}).status_code == 422
+    assert reviewer.get("/tickets/TNONE").status_code == 404
+    error = reviewer.get("/tickets/TNONE").json()
+    assert set(error) == {"error", "what", "cure"}
+
+
+def test_a_bulk_step_can_be_taken_back(console, reviewer) -> None:
+    numbers = [console.open_ticket(f"bulk {n}", content_id=f"api-bulk-{n}") for n in range(2)]
+    done = reviewer.post("/bulk", json={"action": "claim", "tickets": [*numbers, "TNONE"]}).json()
+    assert sorted(done["done"]) == sorted(numbers)
+    assert done["refused"][0][0] == "TNONE"
+    assert sorted(reviewer.post("/bulk/undo", json={"token": done["token"]}).json()["done"]) == sorted(numbers)
+
+
+def test_audits_events_and_figures(console, head) -> None:
+    assert head.get("/overview").json()["work"]["to_dispose"] >= 0
+    assert isinstance(head.get("/coverage").json(), list)
+    assert head.get("/rules").json()["rules"]
+    number = head.post("/audits", json={"audit": "coverage"}).json()["report_id"]
+    for _ in range(200):
+        found = head.get(f"/audits/{number}").json()
+        if found["ok"] is not None:
+            break
+    assert found["ok"] is True
+    assert head.get("/events").status_code == 403
+    trail = console.api("auditor").get("/events", params={"limit": 5}).json()
+    assert len(trail) == 5
+    assert (
+        console.api("auditor").get("/events", params={"before": trail[-1]["id"], "limit": 1}).json()[0]["id"]
+        < trail[-1]["id"]
+    )
+
+
+def test_duties(head) -> None:
+    made = head.post("/duties", json={"kind": "assessment", "title": "评估", "start": "2026-09-02T10:00:00+08:00"})
+    assert made.status_code == 201
+    assert made.json()["due_on"] == "2026-10-02"
+    assert head.post(f"/duties/{made.json()['duty_id']}/complete", json={"receipt": "R"}).json()["state"] == "done"
+    assert (
+        head.post("/duties", json={"kind": "nonsense", "title": "x", "start": "2026-09-02T10:00:00Z"}).status_code
+        == 400
+    )
+
+
+@SCHEMA.parametrize()
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+def test_no_input_makes_a_fault_of_ours(case, console) -> None:
+    token = console.everything = getattr(console, "everything", None) or console.token("head")
+    answer = case.call(base_url=console.url + "/v1", headers={"Authorization": f"Bearer {token}"})
+    case.validate_response(answer, checks=[schemathesis.checks.not_a_server_error])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{",
+        b'{"reason": "\\ud800"}',
+        b'{"reason": "\\u0000"}',
+        b'{"reach": 1e400}',
+        b"\xff\xfe",
+        b"[" * 5000,
+    ],
+)
+def test_broken_bodies_are_refused(console, reviewer, body: bytes) -> None:
+    number = console.open_ticket()
+    answer = reviewer.post(f"/tickets/{number}/steps/note", content=body, headers={"Content-Type": "application/json"})
+    assert 400 <= answer.status_code < 500
