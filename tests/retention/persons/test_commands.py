@@ -1,0 +1,158 @@
+"""The commands of retention, from end to end on one store."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from errors import LiucunError
+from liucun.cli import main_group
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("commands")
+    lines = [
+        {"event_time": "2025-01-05T12:00:00+08:00", "order_id": "A", "order_status": "completed", "user_id": "alice"},
+        {"event_time": "2025-01-06T12:00:00+08:00", "order_id": "B", "order_status": "paid", "user_id": "bob"},
+    ]
+    (folder / "orders.ndjson").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    runner = CliRunner()
+    root = folder / "store"
+    for words in (
+        ["init", "--store", str(root)],
+        ["run", "--source", f"transaction:ndjson:{folder}/orders.ndjson", "--store", str(root), "--json"],
+    ):
+        done = runner.invoke(main_group, words, env={"LIUCUN_PASSPHRASE": "a passphrase for tests"})
+        assert done.exit_code == 0, (done.output, done.exception)
+    return root
+
+
+@pytest.fixture
+def run(store: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("LIUCUN_PASSPHRASE", "a passphrase for tests")
+
+    def call(*words: str, fails: int = 0, as_json: bool = True) -> Any:
+        given = [*words, "--store", str(store), *(["--json"] if as_json else [])]
+        done = CliRunner().invoke(main_group, given)
+        code = done.exit_code
+        if isinstance(done.exception, LiucunError):
+            code = done.exception.exit_code
+        elif isinstance(done.exception, click.ClickException):
+            code = 2
+        assert code == fails, (done.output, done.exception)
+        if fails:
+            return str(done.exception)
+        return json.loads(done.stdout) if as_json else done.stdout
+
+    return call
+
+
+def test_policies_and_simulation(run: Run) -> None:
+    shown = run("retention", "show")
+    assert shown["classes"]["transaction"]["policy"]["floor"] == "P3Y"
+    assert {floor["rank"] for floor in shown["floors"]} == {"licence", "law", "rule", "regulation"}
+    found = run("retention", "simulate", "--at", "2030-01-01", "--units")
+    (unit,) = found["units"]
+    assert (unit["verdict"], unit["reasons"][0]["code"], unit["records"]) == ("kept", "open_subjects", 2)
+    assert found["classes"]["transaction"]["kept_longer_than_needed"] == {"open_neighbour": 1}
+    assert "未完结" in run("retention", "simulate", "--at", "2030-01-01", as_json=False)
+    run("retention", "simulate", "--at", "soon", fails=2)
+
+
+def test_a_floor_cannot_be_passed_under_and_one_person_is_not_two(run: Run) -> None:
+    assert "电子商务法" in run("retention", "propose", "transaction", "--floor", "P2Y", "--basis", "x", fails=9)
+    assert "15(3)" in run("retention", "propose", "user_log", "--floor", "P365D", "--basis", "x", fails=9)
+    run("retention", "propose", "user_log", "--floor", "a year", "--basis", "x", fails=2)
+    made = run("retention", "propose", "user_log", "--floor", "P2Y", "--basis", "x")
+    run("retention", "approve", "user_log", str(made["version"]), fails=9)
+    run("retention", "withdraw", "user_log", str(made["version"]), as_json=False)
+
+
+def test_silent_orders_are_decided_by_two(run: Run) -> None:
+    (silent,) = run("retention", "silent", "--days", "30")
+    assert silent["records"] == 1
+    said = run(
+        "retention", "decide", "transaction", silent["blind"], "--hash", "--ended-on", "2025-02-01", "--reason", "x",
+        as_json=False,
+    )  # fmt: skip
+    run("retention", "confirm", said.split()[-1], fails=9, as_json=False)
+
+
+def test_holds(run: Run, tmp_path: Path) -> None:
+    made = run("hold", "add", "--matter", "case 12", "--reason", "x", "--account", "alice")
+    assert (made["segments"], made["rows"], made["kind"]) == (1, 1, "account")
+    sql = "SELECT log_source, log_partition, log_offset FROM transactions WHERE user_id = 'bob'"
+    other = run("hold", "add", "--matter", "case 13", "--reason", "x", "--query", sql)
+    assert [hold["matter"] for hold in run("hold", "list")] == ["case 12", "case 13"]
+    run("hold", "add", "--matter", "x", "--reason", "x", fails=2)
+    run("hold", "add", "--matter", "x", "--reason", "x", "--account", "a", "--since", "2025-01-01", fails=2)
+    proof = tmp_path / "order.pdf"
+    proof.write_bytes(b"released")
+    for hold in (made, other):
+        run("hold", "release", hold["hold_id"], "--reason", "over", "--proof", str(proof))
+    assert run("hold", "list") == []
+    assert {hold["state"] for hold in run("hold", "list", "--all")} == {"released"}
+
+
+def test_a_purge_of_a_young_archive(run: Run) -> None:
+    assert run("purge", "--dry-run") == {"due": [], "divided": [], "held": []}
+    run("purge", "--plan", "x", fails=2)
+    assert run("purge")["certified"] == []
+    assert run("purge", "--list") == []
+    assert run("purge", "--reshred") == {"keys": []}
+    run("purge", "--approve", "P0", fails=2)
+    run("purge", "--cancel", "P0", fails=2)
+    run("purge", "--cancel", "P0", "--reason", "x", fails=2)
+    run("purge", "--plan", "x", "--dry-run", fails=2)
+    run("purge", "--certificate", "P0", fails=2)
+
+
+def test_restriction_and_queries(run: Run) -> None:
+    ask = ("query", "SELECT user_id FROM transactions ORDER BY 1", "--purpose", "test")
+    run("restrict", "alice", "--ground", "art. 47")
+    run("restrict", "alice", "--ground", "again", fails=2)
+    run("restrict", "alice", fails=2)
+    run("restrict", fails=2)
+    assert run(*ask) == [{"user_id": "bob"}]
+    assert len(run(*ask, "--restricted", "--basis", "art. 45")) == 2
+    run(*ask, "--restricted", fails=2)
+    run(*ask, "--basis", "x", fails=2)
+    assert [item["account"] for item in run("restrict", "--list")] == ["alice"]
+    run("restrict", "alice", "--lift", "--ground", "withdrawn")
+    assert len(run(*ask)) == 2
+
+
+def test_requests(run: Run, tmp_path: Path) -> None:
+    made = run("requests", "add", "copy", "bob", "--text", "all of it")
+    assert (made["days_left"], made["state"]) == (15, "open")
+    target = tmp_path / "copy.zip"
+    found = run("requests", "export", made["request_id"], "--output", str(target))
+    assert found["records"] == {"transaction": 1}
+    assert target.stat().st_mode & 0o777 == 0o600
+    with zipfile.ZipFile(target) as opened:
+        assert json.loads(opened.read("data/transaction.json"))[0]["order_id"] == "B"
+    run("requests", "export", made["request_id"], "--output", str(target), fails=2)
+    (item,) = run("requests", "outlook", made["request_id"])
+    assert (item["record_class"], item["statutory"]) == ("transaction", True)
+    run("requests", "answer", made["request_id"], "--outcome", "granted", "--text", "sent")
+    run("requests", "answer", made["request_id"], "--outcome", "granted", "--text", "sent", fails=2)
+    assert run("requests", "list") == []
+    assert len(run("requests", "list", "--all")) == 1
+
+
+def test_audits(run: Run) -> None:
+    for name in ("retention", "keys", "access"):
+        report = run("audit", name)
+        assert report["ok"], report["findings"]
+        assert report["audit"] == name
+    assert run("audit", "access")["checked"]["queries"] > 0
