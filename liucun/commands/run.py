@@ -91,7 +91,7 @@ def command(
         summary = _run(job, quiet=as_json)
         if as_json:
             print_json(summary.as_json())
-            for problem in job.problems:
+            for problem in () if runner == "flink" else job.problems:  # those of Flink were said at once
                 click.echo(f"liucun: {problem}", err=True)
             if alarm := rules_alarm(opened.catalogue):
                 click.echo(f"liucun: rules 规则: {alarm}", err=True)
@@ -135,6 +135,7 @@ def _flink_job(
         max_seconds=max_seconds,
         batch_bytes=opened.settings.run.batch_megabytes << 20,
         rules=_rules(opened),
+        say=lambda what: click.echo(f"liucun: {what}", err=True),
     )
 
 

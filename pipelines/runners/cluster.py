@@ -67,6 +67,11 @@ class Cluster:
         named = [line for line in said if "Error" in line.split(":", 1)[0] and not line.startswith("java.")]
         return next(iter(named or said), None)
 
+    def restarts(self, job: ClusterJob) -> int:
+        """How often the cluster has restarted the job. Raises as ``slots``."""
+        found = self._get(f"/jobs/{job.job_id}/metrics?get=numRestarts")
+        return int(float(found[0]["value"])) if found else 0
+
     def checkpoints(self, job: ClusterJob) -> list[int]:
         """Sizes in bytes of the last completed checkpoints, the newest first. Raises as ``slots``."""
         history = self._get(f"/jobs/{job.job_id}/checkpoints").get("history", [])

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from errors import LiucunError, StorageError, UnreachableError, UsageError
+from errors import BusyError, LiucunError, StorageError, UnreachableError, UsageError
 from pipelines.beam import PipelineOptions, beam
 from pipelines.elements import register_coders
 from pipelines.graph import archive_stream
@@ -39,13 +39,16 @@ START_SECONDS: Final = 120.0
 """How long the first submission may take until the job runs."""
 
 END_SECONDS: Final = 30.0
+MOST_RESTARTS: Final = 5
 
 _QUIET = ("apache_beam", "apache_beam.options.pipeline_options", "apache_beam.runners.portability.portable_runner")
-_LOG = logging.getLogger(__name__)
 
 
 class FlinkJob:
-    """Runs declared Kafka sources on a cluster until they are done or it is stopped; the ``Job`` of a cluster."""
+    """Runs declared Kafka sources on a cluster until they are done or it is stopped; the ``Job`` of a cluster.
+
+    ``say`` is told at once, and once, what went wrong on the way; ``problems`` keeps it.
+    """
 
     def __init__(
         self,
@@ -57,6 +60,7 @@ class FlinkJob:
         max_seconds: float | None,
         batch_bytes: int,
         rules: JobRules | None,
+        say: Callable[[str], None] = lambda _what: None,
     ) -> None:
         files = [spec.name for spec in specs if spec.kind != "kafka"]
         if files:
@@ -66,7 +70,9 @@ class FlinkJob:
             )
         self.summary = RunSummary()
         self.problems: list[str] = []
+        self._say = say
         self._names: list[str] = []
+        self._stuck: tuple[tuple[str, int | None], int] = (("", None), 0)
         whose = "\n".join([str(store.root.resolve()), *sorted(spec.name for spec in specs)])
         self._prefix = f"liucun-{hashlib.sha256(whose.encode()).hexdigest()[:10]}-"
         self._store = store
@@ -174,7 +180,7 @@ class FlinkJob:
             if now - reported < REPORT_SECONDS:
                 continue
             reported = now
-            self._store.log.keep(ending=False)
+            self._number()
             job = self._look(self._names[-1])
             if job is not None and job.alive:
                 seen, missing = True, None
@@ -187,11 +193,39 @@ class FlinkJob:
                 if now - missing >= (LOST_SECONDS if seen or job is not None else START_SECONDS):
                     missing, seen = None, seen and not self._again()
             waiting = self._waiting()
+            if job is not None and job.alive:
+                self._fares(job, waiting)
             if progress:
                 self._count()
                 progress(self.summary, waiting or 0)
             if waiting == 0 and not self._follow:
                 return
+
+    def _number(self) -> None:
+        """Bring the transparency log up to date; a database that is away for a while does not end the run."""
+        try:
+            self._store.log.keep(ending=False)
+        except (UnreachableError, BusyError, StorageError) as error:
+            self._problem(error.what)
+
+    def _fares(self, job: ClusterJob, waiting: int | None) -> None:
+        """Say why a job restarts; end a run that only does that.
+
+        Raises:
+            StorageError: the run does not follow, and the job restarted ``MOST_RESTARTS`` times without a commit.
+        """
+        try:
+            restarts = self._cluster.restarts(job)
+            cause = self._cluster.root_cause(job) if restarts else None
+        except LiucunError as error:
+            self._problem(error.what)
+            return
+        if cause:
+            self._problem(f"the job restarted: {cause}")
+        if (job.job_id, waiting) != self._stuck[0]:
+            self._stuck = ((job.job_id, waiting), restarts)
+        elif not self._follow and restarts - self._stuck[1] >= MOST_RESTARTS:
+            raise self._failed(job)
 
     def _look(self, name: str) -> ClusterJob | None:
         """The job as the cluster knows it, None when it is lost or the cluster does not answer."""
@@ -217,7 +251,7 @@ class FlinkJob:
     def _failed(self, job: ClusterJob | None) -> LiucunError:
         cause = self._cluster.root_cause(job) if job is not None else None
         return StorageError(
-            f"The job did not come to run on the cluster: {cause or 'the cluster does not know it'}.",
+            f"The job does not run on the cluster: {cause or 'the cluster does not know it'}.",
             cure="Look into the job manager's, the task managers' and the worker pool's logs.",
         )
 
@@ -241,8 +275,6 @@ class FlinkJob:
         found = [job for job in jobs if job.alive]
         for job in found:
             try:
-                if cause := self._cluster.root_cause(job):
-                    self._problem(f"the job restarted at least once: {cause}")
                 self._cluster.cancel(job)
             except LiucunError as error:
                 self._problem(f"the job {job.name} may still run: {error.what}")
@@ -256,7 +288,7 @@ class FlinkJob:
     def _problem(self, what: str) -> None:
         if what not in self.problems:
             self.problems.append(what)
-            _LOG.warning("%s", what)
+            self._say(what)
 
     def _count(self) -> None:
         fresh = RunSummary(started=self.summary.started)

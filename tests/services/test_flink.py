@@ -74,32 +74,43 @@ def test_a_new_version_takes_over_from_the_cursors_without_a_savepoint(trial: Tr
     trial.wait(5000)
     trial.stop()
     settings = trial.store / "liucun.toml"
-    text = settings.read_text(encoding="utf-8").replace("[detect]\n", "")
-    text = text.replace(
-        "published = { text = true }", 'published = { text = true }\nmapping = { content_url = "number" }'
-    )
-    settings.write_text(text.replace("parallelism = 2", "parallelism = 1"), encoding="utf-8")
+    head, ours = settings.read_text(encoding="utf-8").split('name = "posts"')
+    ours = 'name = "posts"\nmapping = { order_id = "number" }' + ours.replace("parallelism = 2", "parallelism = 1")
+    settings.write_text(head + ours + '[detect]\nshadow = ["*"]\n', encoding="utf-8")
     write(trial, range(5000, 10_000))
     trial.start()
     trial.finish()
-    trial.prove(range(10_000))
+    trial.prove(range(10_000), tickets=False)
+    sql = "SELECT min(order_id::INT) AS low, max(order_id::INT) AS high, count(order_id) AS n FROM content"
+    assert trial.call("query", sql, "--purpose", "test") == [{"low": 5000, "high": 9999, "n": 5000}]
+    (shadow,) = trial.call(
+        "query", "SELECT count(*) AS n FROM audit_events WHERE kind = 'rules.shadow'", "--purpose", "t"
+    )
+    assert shadow["n"] > 0
 
 
 def test_a_second_run_of_the_same_sources_takes_the_first_one_s_place(trial: Trial, tmp_path: Path) -> None:
     """A supervisor that was killed leaves its job behind; its successor ends that before it submits its own."""
+    jobs = FlinkCluster(trial.cluster.flink)
+
+    def alive() -> set[str]:
+        return {job.job_id for job in jobs.jobs("liucun-") if job.alive}
+
     write(trial, range(2000))
     trial.start("--follow")
     trial.wait(2000)
+    first = alive()
     assert trial.process is not None
     trial.process.kill()
     trial.process.communicate()
-    write(trial, range(2000, 4000))
+    assert alive() == first, "the job outlives its supervisor"
     trial.start("--follow")
+    servers.wait_until("the second job", lambda: alive() and not alive() & first, 120)
+    assert len(alive()) == 1
+    write(trial, range(2000, 4000))
     trial.wait(4000)
-    jobs = FlinkCluster(trial.cluster.flink)
-    assert sum(job.alive for job in jobs.jobs("liucun-")) == 1
     trial.stop()
-    assert not any(job.alive for job in jobs.jobs("liucun-"))
+    assert not alive()
     jobs.close()
     trial.prove(range(4000))
 
@@ -122,6 +133,18 @@ def test_what_is_missing_is_said_before_a_job_is_submitted(
     done = subprocess.run(command, env=trial.env, capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stdout) == (code, "")
     assert word in done.stderr
+
+
+def test_workers_that_cannot_open_the_store_end_the_run_with_the_reason(cluster: Cluster, tmp_path: Path) -> None:
+    with Trial(cluster, tmp_path / "store", create_topic(cluster.kafka, 1), passphrase="not the workers' own") as trial:
+        trial.create()
+        produce(cluster.kafka, trial.topic, range(10), partitions=1)
+        trial.start()
+        assert trial.process is not None
+        _, said = trial.process.communicate(timeout=300)
+        assert trial.process.returncode == 6
+        assert "passphrase" in said
+        assert trial.committed() == 0
 
 
 def test_files_are_not_for_flink(trial: Trial, tmp_path: Path) -> None:
