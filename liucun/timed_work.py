@@ -88,9 +88,13 @@ def _run(opened: OpenStore, step: Step) -> Outcome:
 def _clocks(opened: OpenStore) -> dict[str, Any]:
     """Alarms, warnings and escalation; deadlines counted anew when the calendar changed."""
     from liucun.calendar_file import calendar_of
+    from tickets.clocks import SHANGHAI
+    from tickets.duties import DutyBook
     from tickets.watch import Watch
 
     calendar = calendar_of(Path(opened.root))
+    book = DutyBook(opened.catalogue, opened.bodies, calendar, "system:clock", opened.settings.tickets)
+    book.standing(opened.settings.company, datetime.now(SHANGHAI).date())
     return asdict(Watch(opened.catalogue, opened.bodies, calendar, opened.settings.tickets).step())
 
 

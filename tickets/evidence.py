@@ -11,8 +11,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from errors import IntegrityError, UsageError
-from retention.catalogue.tables import segment_places, segments, timestamp
 from retention.catalogue import events
+from retention.catalogue.tables import segment_places, segments, timestamp
 from tickets.bodies import Bodies
 from tickets.queue import ticket_detail
 from tickets.tables_work import files

@@ -15,6 +15,7 @@ from tickets.queue import Ticket
 from tickets.tables_sending import outbox
 
 PLATFORM: Final = "platform"
+KAFKA: Final = "kafka"
 MAIL: Final = "mail"
 ROBOT: Final = "robot:"
 
@@ -55,6 +56,7 @@ def order_message(
     measure: str,
     ordered_at: str,
     user_id: str | None,
+    channel: str,
 ) -> None:
     """Ask the platform for a measure: what the content is and whose, nothing of its text."""
     body = {
@@ -69,4 +71,5 @@ def order_message(
         "decision": ticket.decision,
         "ordered_at": ordered_at,
     }
-    put(connection, bodies, channel=PLATFORM, subject=f"ticket:{ticket.ticket_id}", key=order_id, body=body)
+    key = order_id if channel == PLATFORM else f"{order_id}\x00{channel}"
+    put(connection, bodies, channel=channel, subject=f"ticket:{ticket.ticket_id}", key=key, body=body)

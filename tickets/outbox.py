@@ -25,7 +25,7 @@ from tickets.delivery.mail import send_mail
 from tickets.delivery.robots import send_to_robot
 from tickets.delivery.webhook import PlatformAnswer, send_order
 from tickets.errors import DeliveryRefusedError
-from tickets.messages import MAIL, PLATFORM, ROBOT, message_context
+from tickets.messages import KAFKA, MAIL, PLATFORM, ROBOT, message_context
 from tickets.service import Desk
 from tickets.settings import TicketSettings
 from tickets.tables_sending import orders, outbox
@@ -136,6 +136,11 @@ def _send(bodies: Bodies, settings: TicketSettings, row: Any) -> PlatformAnswer 
         if not settings.platform.url:
             raise DeliveryRefusedError("No platform is set up any more.", cure="Set [tickets.platform] url.")
         return send_order(settings.platform, row.key, message)
+    if row.channel == KAFKA:
+        from tickets.delivery.kafka import send_to_topic  # the client takes a while to load
+
+        send_to_topic(settings.platform, row.key, message)
+        return None
     if row.channel == MAIL:
         send_mail(settings.mail, row.key, message["title"], message["text"], message["recipients"])
         return None

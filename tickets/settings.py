@@ -34,6 +34,18 @@ class CompanySettings(_Section):
     """A file of report templates, relative to the store's folder; empty for the shipped ones."""
 
 
+class OrderTopic(_Section):
+    """``[tickets.platform.kafka]``: a topic that disposal orders go to; the platform answers by the HTTP API."""
+
+    brokers: tuple[str, ...] = Field(min_length=1)
+    topic: str = Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")
+    security: Literal["plaintext", "tls", "sasl_plaintext", "sasl_tls"] = "plaintext"
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    username: str = ""
+    password_variable: str = Field(default="LIUCUN_ORDERS_PASSWORD", pattern=r"^[A-Z_][A-Z0-9_]*$")
+    ca_file: str = ""
+
+
 class PlatformSettings(_Section):
     """``[tickets.platform]``: where disposal orders go. The secret is read from an environment variable."""
 
@@ -41,6 +53,12 @@ class PlatformSettings(_Section):
     secret_variable: str = Field(default="LIUCUN_PLATFORM_SECRET", pattern=r"^[A-Z_][A-Z0-9_]*$")
     algorithm: Literal["hmac-sm3", "hmac-sha256"] = "hmac-sm3"
     timeout_seconds: float = Field(default=10.0, gt=0, le=120)
+    kafka: OrderTopic | None = None
+
+    @property
+    def takes_orders(self) -> bool:
+        """Whether there is a way to the platform at all."""
+        return bool(self.url) or self.kafka is not None
 
     @field_validator("url")
     @classmethod

@@ -7,6 +7,7 @@ import email
 import hashlib
 import hmac
 import json
+import secrets
 import socket
 import time
 from dataclasses import replace
@@ -17,6 +18,7 @@ import pytest
 
 from errors import SettingsError
 from retention.catalogue.engine import Catalogue
+from tests.services import servers
 from tests.tickets.conftest import PlainBodies
 from tests.tickets.receivers import Mailbox, Received, http_receiver, smtp_receiver
 from tests.tickets.test_opening import CONTENT, take
@@ -29,7 +31,7 @@ from tickets.notices import notify
 from tickets.outbox import deliver, list_outbox, send_again
 from tickets.queue import Ticket, get_ticket, list_tickets, ticket_detail
 from tickets.service import Desk
-from tickets.settings import MailSettings, PlatformSettings, RobotSettings, TicketSettings
+from tickets.settings import MailSettings, OrderTopic, PlatformSettings, RobotSettings, TicketSettings
 from tickets.states import Decision, Measure, Part, State
 
 SECRET = "s3cret-shared"
@@ -161,6 +163,39 @@ def test_nobody_there_and_no_secret_are_tried_again(ordering: Desk, monkeypatch:
     assert step(desk, now=datetime.now(UTC) + timedelta(minutes=1)).again == 1
     with desk.catalogue.read() as connection:
         assert "LIUCUN_PLATFORM_SECRET" in str(list_outbox(connection)[0].error)
+
+
+def test_a_topic_without_a_broker_is_tried_again(ordering: Desk) -> None:
+    topic = OrderTopic(brokers=("127.0.0.1:9",), topic="orders")
+    settings = TicketSettings(platform=PlatformSettings(kafka=topic, timeout_seconds=1))
+    desk = replace(ordering, settings=settings)
+    ticket = disposed(desk)
+    assert (ticket.effect, ticket.effective_at) == ("ordered", None)
+    assert step(desk).again == 1
+    with desk.catalogue.read() as connection:
+        assert "No Kafka broker" in str(list_outbox(connection)[0].error)
+
+
+@pytest.mark.services
+def test_an_order_on_a_topic_is_signed(ordering: Desk) -> None:
+    from confluent_kafka import Consumer
+
+    address = servers.need("kafka", "LIUCUN_TEST_KAFKA")[0]
+    topic = OrderTopic(brokers=(address,), topic=f"orders-{secrets.token_hex(4)}")
+    desk = replace(ordering, settings=TicketSettings(platform=PlatformSettings(kafka=topic)))
+    ticket = disposed(desk)
+    assert step(desk).sent == 1
+    consumer = Consumer({"bootstrap.servers": address, "group.id": "t", "auto.offset.reset": "earliest"})
+    try:
+        consumer.subscribe([topic.topic])
+        found = consumer.poll(30)
+    finally:
+        consumer.close()
+    assert found is not None
+    assert found.key().decode() == ticket.ticket_id
+    headers = {name: value.decode() for name, value in found.headers()}
+    assert verify(SECRET, headers, found.value(), now=time.time())
+    assert json.loads(found.value())["measure"] == "delete"
 
 
 def test_a_message_in_a_dead_worker_s_hand_comes_back(ordering: Desk, platform: Received) -> None:

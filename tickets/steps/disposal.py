@@ -12,7 +12,7 @@ from retention.catalogue.tables import timestamp
 from tickets.actors import Right
 from tickets.errors import TicketChangedError, TransitionError
 from tickets.evidence import Evidence, add_evidence, prepare_evidence
-from tickets.messages import order_message
+from tickets.messages import KAFKA, PLATFORM, order_message
 from tickets.queue import Ticket
 from tickets.states import Decision, Measure, Part, State, part_of
 from tickets.steps.base import as_time, earliest
@@ -46,7 +46,7 @@ class DisposalSteps(TriageSteps):
         """
         self.who.require(Right.TRIAGE)
         ordered = (ordered_at or effective_at or datetime.now(UTC)).astimezone(UTC)
-        platform = bool(self.settings.platform.url)
+        platform = self.settings.platform.takes_orders
         effective = effective_at.astimezone(UTC) if effective_at else None if platform else ordered
         evidence = self._gather(ticket_id)
         with self.catalogue.write(row_locks=True) as connection:
@@ -198,8 +198,11 @@ class DisposalSteps(TriageSteps):
                 state="waiting",
             )
         )
-        if self.settings.platform.url:
-            order_message(connection, self.bodies, ticket, order_id, measure, timestamp(ordered), evidence.user_id)
+        platform = self.settings.platform
+        for channel, there in ((PLATFORM, platform.url), (KAFKA, platform.kafka)):
+            if there:
+                at = timestamp(ordered)
+                order_message(connection, self.bodies, ticket, order_id, measure, at, evidence.user_id, channel)
         said = {"order": order_id, "measure": measure}
         self._event(connection, "ticket.ordered", f"ticket:{ticket.ticket_id}", said)
         return order_id

@@ -119,7 +119,7 @@ class ReportingSteps(ApprovingSteps):
             }
             self._withdraw(connection, ticket)
             moved = self._move(connection, ticket, State.REVERSED, kind, values, said)
-            if self.settings.platform.url:
+            if self.settings.platform.takes_orders:
                 self._order(connection, moved, "restore", datetime.now(UTC), evidence)
             return moved
 
