@@ -1,8 +1,9 @@
 """Units that cannot go whole although most of what is in them has run out.
 
-One order that never ends would keep a month of orders for good. So once records have been out of their period for
-``PATIENCE`` and their unit still stays, the unit is divided: what must stay is sealed anew under other keys, each
-record with those that end in the same month, and the old key goes. What is divided so goes whole the next time.
+One order that never ends would keep a month of orders for good. So once most of a unit has run out, or some of it has
+been out of its period for ``PATIENCE`` and the unit still stays, the unit is divided: what must stay is sealed anew
+under other keys, each record with those that end in the same month, and the old key goes. What is divided so goes
+whole the next time.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from retention.policies.tables import segment_subjects, subjects, unit_segments
 
 PATIENCE: Final = 2
 """Months that run-out records wait for their neighbours before the unit is divided."""
+SHARE: Final = 0.95
+"""With so much of a unit run out there is little left to seal anew, and nothing to wait for."""
 _DIVISIBLE: Final = frozenset({"open_subjects", "floor", "hold", "ticket"})
 """Reasons that belong to single records or segments; any other one keeps the whole unit."""
 
@@ -66,7 +69,8 @@ def partly_due(
             loose = sum(count for name, count in rows[state.unit_id].items() if name not in whole)
             mine = {state.counts_from: loose} if loose and state.counts_from is not None else {}
         out = {day: count for day, count in mine.items() if may_go_on(day, policy.floor) <= at}
-        overdue = any(may_go_on(day, patience(policy)) <= at for day in out)
+        most = sum(out.values()) >= SHARE * state.rows
+        overdue = most or any(may_go_on(day, patience(policy)) <= at for day in out)
         if out and (overdue or only is not None):
             last = max(may_go_on(day, policy.floor) for day in out)
             found.append(PartState(state, sum(out.values()), last, whole))
