@@ -8,7 +8,7 @@ from liucun.times import SHANGHAI
 from retention.crypto.sm2 import implementation
 from retention.crypto.suites import suite
 from retention.keys.certificates import Statement, statements, summary
-from retention.keys.provider import UNCERTIFIED
+from retention.keys.provider import UNCERTIFIED, SignsLog
 from retention.store import Store
 
 
@@ -20,6 +20,7 @@ def statements_of(store: Store, *, now: datetime | None = None) -> tuple[Stateme
         suite(store.settings.archive.suite),
         implementation(),
         today=(now or datetime.now(UTC)).astimezone(SHANGHAI).date(),
+        device_signs=isinstance(store.provider, SignsLog) and store.provider.log_public is not None,
     )
 
 

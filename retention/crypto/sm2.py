@@ -20,6 +20,7 @@ from retention.crypto.sm2_encoding import (
     N,
     ciphertext_from_der,
     ciphertext_to_der,
+    identity_prefix,
     is_point,
     public_from_text,
     signature_from_der,
@@ -81,6 +82,13 @@ def sign(pair: Sm2KeyPair, message: bytes) -> bytes:
     _check_private(pair.private)
     _check_public(pair.public)
     return _sign(pair, message)
+
+
+def message_digest(public: bytes, message: bytes) -> bytes:
+    """The 32 bytes that a device signs: SM3 over Z (with the default identity) and the message."""
+    _check_public(public)
+    z = bytes(gmssl_pyx.sm3_hash(identity_prefix(public, IDENTITY)))
+    return bytes(gmssl_pyx.sm3_hash(z + message))
 
 
 def verify(public: bytes, message: bytes, signature: bytes) -> None:

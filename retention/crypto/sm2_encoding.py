@@ -16,6 +16,10 @@ _B: Final = 0x28E9FA9E9D9F5E344D5A9E4BCF6509A7F39789F515AB8F92DDBCBD414D940E93
 _INTEGER: Final = 0x02
 _OCTETS: Final = 0x04
 _SEQUENCE: Final = 0x30
+_GENERATOR: Final = bytes.fromhex(
+    "32c4ae2c1f1981195f9904466a39c9948fe30bbff2660be1715a4589334c74c7"
+    "bc3736a2f4f6779c59bdcee36b692153d0a9877cc62a474002df32e52139f0a0"
+)
 # SubjectPublicKeyInfo: id-ecPublicKey, the SM2 curve 1.2.156.10197.1.301, a bit string of 0x04 || x || y.
 _SPKI: Final = bytes.fromhex("3059301306072a8648ce3d020106082a811ccf5501822d034200 04".replace(" ", ""))
 _PEM: Final = ("-----BEGIN PUBLIC KEY-----", "-----END PUBLIC KEY-----")
@@ -27,6 +31,12 @@ def is_point(public: bytes) -> bool:
         return False
     x, y = int.from_bytes(public[:COORDINATE]), int.from_bytes(public[COORDINATE:])
     return x < P and y < P and (y * y - (x * x * x - 3 * x + _B)) % P == 0
+
+
+def identity_prefix(public: bytes, identity: bytes) -> bytes:
+    """What SM3 turns into Z: the identity and its length in bits, the curve, and the public key (GB/T 32918.2, 5.5)."""
+    curve = (P - 3).to_bytes(COORDINATE) + _B.to_bytes(COORDINATE) + _GENERATOR
+    return (8 * len(identity)).to_bytes(2) + identity + curve + public
 
 
 def signature_to_der(raw: bytes) -> bytes:

@@ -2,7 +2,7 @@
 
 A certificate stands in the settings, but it counts only where the certified product does the work:
 libgcrypt, ``cryptography``, gmssl-pyx and the embedded key ring are uncertified whatever is written
-there, and an expired certificate is none.
+there (a device that signs the log counts for its SM2 signatures), and an expired certificate is none.
 """
 
 from __future__ import annotations
@@ -43,9 +43,19 @@ class Statement:
 
 
 def statements(
-    settings: CertificatesSettings, provider: ProviderDescription, suite: Suite, signing: str, *, today: date
+    settings: CertificatesSettings,
+    provider: ProviderDescription,
+    suite: Suite,
+    signing: str,
+    *,
+    today: date,
+    device_signs: bool = False,
 ) -> tuple[Statement, ...]:
-    """The three statements; ``signing`` names the implementation of SM2, ``today`` is a day in Shanghai."""
+    """The three statements; ``signing`` names the implementation of SM2, ``today`` is a day in Shanghai.
+
+    ``device_signs``: the log's SM2 signatures come from the provider's product (Ed25519 stands beside them).
+    """
+    signer = f"SM2 by {provider.kind}, {provider.detail}" if device_signs else f"SM2 by {signing}"
     return (
         key_protection(settings, provider, today=today),
         _statement(
@@ -55,7 +65,7 @@ def statements(
             suite.certification != UNCERTIFIED,
             today,
         ),
-        _statement("signing", f"Ed25519 by cryptography, SM2 by {signing}", settings.signing, False, today),
+        _statement("signing", f"{signer}; Ed25519 by cryptography", settings.signing, device_signs, today),
     )
 
 

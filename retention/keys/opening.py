@@ -43,7 +43,7 @@ def _open(root: Path, settings: KeySettings, secret: Secret, chosen: ProviderKin
     if chosen == "sdf" and settings.sdf:
         from retention.keys.sdf import SdfDevice
 
-        return SdfDevice.open(settings.sdf)
+        return SdfDevice.open(settings.sdf, secret)
     if chosen == "tencent_kms" and settings.tencent_kms:
         from retention.keys.tencent_kms import TencentKms
 

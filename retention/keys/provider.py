@@ -54,6 +54,24 @@ class KeyProvider(Protocol):
 
 
 @runtime_checkable
+class SignsLog(Protocol):
+    """A provider whose product may hold the SM2 key that signs the transparency log."""
+
+    @property
+    def log_public(self) -> bytes | None:
+        """Its public key (x || y), None where the settings name no such key."""
+        ...
+
+    def sign_log(self, message: bytes) -> bytes:
+        """SM2 signature r || s over the message, with the default identity.
+
+        Raises:
+            KeyProviderError: the device did not do it.
+        """
+        ...
+
+
+@runtime_checkable
 class Closes(Protocol):
     """A provider with a session or connections."""
 

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import hmac
 import threading
+from collections.abc import Callable
 from typing import Final
 
+from retention.crypto import sm2
 from retention.crypto.suites import suite
-from retention.errors import KeyRefusedError
+from retention.errors import KeyProviderError, KeyRefusedError, WrongPassphraseError
 from retention.keys.provider import UNCERTIFIED, ProviderDescription
-from retention.keys.sdf_library import BLOCK, REFUSED, SdfError, SdfLibrary, SdfSession
+from retention.keys.sdf_library import BLOCK, PIN_REFUSED, REFUSED, SdfError, SdfLibrary, SdfSession
 from retention.keys.settings import SdfSettings
 from retention.keys.wrapped import Wrapped
 
@@ -27,27 +29,55 @@ KIND: Final = "sdf"
 class SdfDevice:
     """A ``KeyProvider``. The key-encryption key is made with the device's own tools; rotation means another index."""
 
-    def __init__(self, settings: SdfSettings, library: SdfLibrary) -> None:
+    def __init__(self, settings: SdfSettings, library: SdfLibrary, pin: str = "") -> None:
         self.certification = UNCERTIFIED
         self._settings = settings
         self._library = library
         self._lock = threading.Lock()
+        self._pin = pin
         with library.session() as session:
             self._info = session.info()
+            self._log_public = session.public_key(settings.sign_index) if settings.sign_index else None
 
     def __repr__(self) -> str:
         return f"<SdfDevice {self._info.name} {self._info.serial}>"
 
     @classmethod
-    def open(cls, settings: SdfSettings) -> SdfDevice:
-        """Open the device and check that its key-encryption key is there.
+    def open(cls, settings: SdfSettings, secret: Callable[[], str]) -> SdfDevice:
+        """Open the device and check that its key-encryption key is there, and its signing key if one is named.
+
+        ``secret`` asks for the access code of the signing key; without ``sign_index`` it is not called.
 
         Raises:
-            KeyProviderError: the library, the device or the key is not there.
+            KeyProviderError: the library, the device or a key is not there.
+            WrongPassphraseError: the device refuses the access code.
         """
-        opened = cls(settings, SdfLibrary(settings.library))
+        opened = cls(settings, SdfLibrary(settings.library), secret() if settings.sign_index else "")
         opened.unwrap(opened.wrap(bytes(BLOCK), b"probe"), b"probe")
+        if opened.log_public is not None:
+            sm2.verify(opened.log_public, b"probe", opened.sign_log(b"probe"))
         return opened
+
+    @property
+    def log_public(self) -> bytes | None:
+        """See ``SignsLog``."""
+        return self._log_public
+
+    def sign_log(self, message: bytes) -> bytes:
+        """See ``SignsLog``."""
+        index, public = self._settings.sign_index, self._log_public
+        if index is None or public is None:
+            raise KeyProviderError("The settings name no signing key of the device.", cure="Set [keys.sdf] sign_index.")
+        with self._lock, self._library.session() as session:
+            try:
+                return session.sign(index, self._pin, sm2.message_digest(public, message))
+            except SdfError as error:
+                if error.code in PIN_REFUSED:
+                    raise WrongPassphraseError(
+                        f"The device refuses the access code of its signing key {index} ({error.what})",
+                        cure="Check LIUCUN_PASSPHRASE or LIUCUN_PASSPHRASE_FILE.",
+                    ) from error
+                raise
 
     @property
     def description(self) -> ProviderDescription:

@@ -32,6 +32,12 @@ typedef struct {
     unsigned int HashAlgAbility;
     unsigned int BufferSize;
 } DEVICEINFO;
+typedef struct { unsigned int bits; unsigned char x[64]; unsigned char y[64]; } ECCrefPublicKey;
+typedef struct { unsigned char r[64]; unsigned char s[64]; } ECCSignature;
+int SDF_ExportSignPublicKey_ECC(void *, unsigned int, ECCrefPublicKey *);
+int SDF_GetPrivateKeyAccessRight(void *, unsigned int, unsigned char *, unsigned int);
+int SDF_ReleasePrivateKeyAccessRight(void *, unsigned int);
+int SDF_InternalSign_ECC(void *, unsigned int, unsigned char *, unsigned int, ECCSignature *);
 int SDF_OpenDevice(void **);
 int SDF_CloseDevice(void *);
 int SDF_OpenSession(void *, void **);
@@ -86,6 +92,8 @@ CODES: Final = {
 GONE: Final = frozenset(range(0x01000003, 0x01000007))
 REFUSED: Final = frozenset({0x01000015, 0x01000016, 0x01000019, 0x0100001D})
 """What a device says of a wrapped key that was changed."""
+PIN_REFUSED: Final = frozenset({0x01000007, 0x01000018})
+"""What a device says of a wrong access code."""
 
 
 class SdfError(KeyProviderError):
@@ -217,6 +225,24 @@ class SdfSession:
     def mac(self, key: Any, data: bytes) -> bytes:
         """SM4 CBC-MAC (16 bytes) over data of one fixed length."""
         return self._symmetric("SDF_CalculateMAC", key, SM4_MAC, bytes(BLOCK), data, BLOCK)
+
+    def public_key(self, index: int) -> bytes:
+        """The public half x || y of the device's SM2 signing key of this index."""
+        found = self._ffi.new("ECCrefPublicKey *")
+        self._library._call("SDF_ExportSignPublicKey_ECC", self._session, index, found)
+        # Numbers stand at the right end of fields for curves of up to 512 bits.
+        return bytes(self._ffi.buffer(found.x))[-32:] + bytes(self._ffi.buffer(found.y))[-32:]
+
+    def sign(self, index: int, pin: str, digest: bytes) -> bytes:
+        """Signature r || s of the device's SM2 signing key over a digest of 32 bytes."""
+        word = pin.encode()
+        self._library._call("SDF_GetPrivateKeyAccessRight", self._session, index, self._bytes(word), len(word))
+        try:
+            found = self._ffi.new("ECCSignature *")
+            self._library._call("SDF_InternalSign_ECC", self._session, index, self._bytes(digest), len(digest), found)
+        finally:
+            self._library._function("SDF_ReleasePrivateKeyAccessRight")(self._session, index)
+        return bytes(self._ffi.buffer(found.r))[-32:] + bytes(self._ffi.buffer(found.s))[-32:]
 
     def _symmetric(self, name: str, key: Any, algorithm: int, iv: bytes, data: bytes, room: int) -> bytes:
         out, length = self._ffi.new("unsigned char[]", room), self._ffi.new("unsigned int *", room)

@@ -41,10 +41,11 @@ class Sm2Settings(_Strict):
 
 
 class SdfSettings(_Strict):
-    """``[keys.sdf]``: a device behind the interface of GM/T 0018."""
+    """``[keys.sdf]``: a device behind the interface of GM/T 0018; with ``sign_index`` its key signs the log."""
 
     library: str = Field(min_length=1)
     kek_index: int = Field(ge=1, le=0xFFFF)
+    sign_index: int | None = Field(default=None, ge=1, le=0xFFFF)
 
 
 class TencentKmsSettings(_Strict):

@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from retention.crypto import sm2
+from retention.errors import KeyProviderError
 from retention.transparency.note import NoteError
 
 SIGNATURE_TYPE: Final = b"\xffliucun/sm2-sm3/v1"
@@ -48,6 +50,34 @@ class Sm2Verifier:
     def encode(self) -> str:
         """``name+id+base64`` of C2SP signed-note."""
         return f"{self.name}+{self.key_id.hex()}+{base64.b64encode(SIGNATURE_TYPE + self.public).decode()}"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class DeviceSm2Signer:
+    """A ``Signer`` of notes whose private key lies in a device; every signature is verified before it goes out."""
+
+    name: str
+    public: bytes
+    signing: Callable[[bytes], bytes]
+
+    @property
+    def verifier(self) -> Sm2Verifier:
+        """The public half."""
+        return Sm2Verifier(self.name, self.public)
+
+    def sign(self, text: bytes) -> bytes:
+        """Return the signature of 64 bytes."""
+        signature = self.signing(text)
+        try:
+            sm2.verify(self.public, text, signature)
+        except sm2.Sm2SignatureError as error:
+            raise KeyProviderError(
+                "The device signed with another key than the one that it shows.", cure="Check [keys.sdf] sign_index."
+            ) from error
+        return signature
+
+    def __repr__(self) -> str:
+        return f"DeviceSm2Signer({self.name!r})"
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -45,6 +45,14 @@ def test_a_device_may_be_certified_and_software_never_is() -> None:
     assert "均已取得" in summary((keeping,))
 
 
+def test_a_device_that_signs_the_log_may_be_certified_for_it() -> None:
+    signing = statements(ALL, DEVICE, suite(), implementation(), today=TODAY, device_signs=True)[2]
+    assert signing.certified
+    assert "SM2 by sdf" in signing.words
+    without = statements(CertificatesSettings(), DEVICE, suite(), implementation(), today=TODAY, device_signs=True)[2]
+    assert not without.certified
+
+
 def test_an_expired_certificate_is_none() -> None:
     last_day = statements(ALL, DEVICE, suite(), implementation(), today=date(2028, 1, 31))[0]
     day_after = statements(ALL, DEVICE, suite(), implementation(), today=date(2028, 2, 1))[0]

@@ -10,11 +10,12 @@ import pytest
 import sqlalchemy as sa
 
 from errors import KeyAccessError
+from retention.errors import KeyRefusedError
 from retention.keys.keyring import KeyRing
 from retention.keys.periods import PeriodKeys
 from retention.keys.signing import load_signers, load_verifiers, renew_signers
 from retention.keys.tables import signing_keys
-from retention.transparency.note import NoteError, open_note, read_verifier, sign_note
+from retention.transparency.note import Ed25519Signer, NoteError, open_note, read_verifier, sign_note
 from tests.retention.samples import CHEAP
 
 TEXT = "liucun/test\n1\n" + "A" * 43 + "=\n"
@@ -94,3 +95,23 @@ def test_a_changed_row_is_refused(keys: PeriodKeys, column: str, algorithm: str)
     with pytest.raises(KeyAccessError) as caught:
         load_signers(keys)
     assert caught.value.exit_code == 4
+
+
+def test_a_public_key_that_somebody_planted_verifies_nothing(keys: PeriodKeys) -> None:
+    """Who owns the database alone cannot make the archive trust his signatures."""
+    (mine, *_) = load_signers(keys)
+    theirs = Ed25519Signer(mine.verifier.name, bytes(range(32)))
+    wrapped = keys.provider.wrap(bytes(32), b"another context")
+    with keys.database.write() as connection:
+        connection.execute(
+            signing_keys.insert().values(
+                name=theirs.name,
+                algorithm="ed25519",
+                generation=0,
+                public=theirs.verifier.public,
+                wrapped=wrapped,
+                created_at="2026-01-01",
+            )
+        )
+    with pytest.raises(KeyRefusedError):
+        load_verifiers(keys)
