@@ -11,7 +11,8 @@ from pathlib import Path
 import click
 
 import tickets
-import tickets.tables
+import tickets.tables_sending
+import tickets.tables_work
 from liucun.passphrase import passphrase
 from liucun.settings import Settings, read_settings
 from retention.catalogue.engine import Catalogue

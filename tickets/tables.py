@@ -115,6 +115,18 @@ findings = sa.Table(
 )
 """One row a hit (监测发现). The matched words are not stored: they are the text from ``start`` to ``end``."""
 
+texts = sa.Table(
+    "ticket_texts",
+    metadata,
+    sa.Column("ticket_id", sa.String(32), sa.ForeignKey("tickets.ticket_id"), primary_key=True),
+    sa.Column("text_blind", sa.String(64), primary_key=True),
+    sa.Column("field", sa.Text, nullable=False),
+    sa.Column("offset", sa.BigInteger, nullable=False),
+    sa.Column("at", sa.String(32), nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+"""Texts that the content had later, when it was found again and read otherwise; sealed."""
+
 notes = sa.Table(
     "ticket_notes",
     metadata,

@@ -88,7 +88,7 @@ def verify_log(log: LogKeeper, *, progress: Progress | None = None, objects: boo
         _check_leaves(connection, log.suite, verdict, show)
         _check_uncovered(connection, verdict)
         _check_states(connection, log, custodian, verdict)
-        _check_images(connection, log.suite, verdict, show)
+        check_images(connection, log.suite, verdict, show)
         _check_retired(connection, verdict)
         kept = connection.execute(sa.select(log_entries).order_by(log_entries.c.start)).all()
     _check_entry_objects(log, kept, verdict, show if objects else None)
@@ -258,7 +258,7 @@ def _witnessed(custodian: Custodian, verdict: LogVerdict) -> dict[int, Checkpoin
     return found
 
 
-def _check_images(connection: sa.Connection, suite: Suite, verdict: LogVerdict, show: Progress) -> None:
+def check_images(connection: sa.Connection, suite: Suite, verdict: LogVerdict, show: Progress) -> None:
     """Every imaged row is what the last event about its subject says, and has such an event."""
     shapes = {row.shape: json.loads(row.columns) for row in connection.execute(sa.select(image_shapes))}
     there = set(sa.inspect(connection).get_table_names())

@@ -10,6 +10,8 @@ from errors import IntegrityError
 from liucun.store import TICKET_SCRIPTS
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.migrate import migrate
+from retention.crypto.suites import suite
+from retention.transparency.verify import LogVerdict, check_images
 from tickets.calendar.reading import shipped_calendar
 from tickets.service import Desk
 
@@ -35,12 +37,22 @@ def bodies() -> PlainBodies:
 
 
 @pytest.fixture
-def catalogue(catalogue_url: str):
+def catalogue(catalogue_url: str, request: pytest.FixtureRequest):
     opened = Catalogue.open(catalogue_url)
     migrate(opened)
     migrate(opened, room="tickets", script_location=TICKET_SCRIPTS)
     yield opened
+    if request.node.get_closest_marker("tampers") is None:
+        assert changed_without_event(opened) == []
     opened.close()
+
+
+def changed_without_event(catalogue: Catalogue) -> list[str]:
+    """Rows that differ from what the last event about them says: every change must leave one."""
+    verdict = LogVerdict()
+    with catalogue.read() as connection:
+        check_images(connection, suite(), verdict, lambda *_: None)
+    return [f"{fault.kind} {fault.where} {fault.detail}" for fault in verdict.faults]
 
 
 @pytest.fixture

@@ -61,6 +61,7 @@ def test_evidence_is_kept_whole_and_the_receipt_closes(book: DutyBook, catalogue
         book.complete(duty.duty_id, "again")
 
 
+@pytest.mark.tampers
 def test_changed_evidence_is_found_out(book: DutyBook, catalogue: Catalogue) -> None:
     duty = book.add("assessment", "t", start("2026-11-20"))
     stored = book.evidence(duty.duty_id, "a.txt", b"one")

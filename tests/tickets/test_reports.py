@@ -199,6 +199,7 @@ def test_undisposed_tickets_are_not_reported(book: ReportBook) -> None:
         book.draft([everything(book)[0].ticket_id])
 
 
+@pytest.mark.tampers
 def test_a_changed_report_is_found_out(book: ReportBook) -> None:
     draft = book.draft(disposed(book, 1))
     with book.catalogue.write() as connection:
