@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retention.catalogue import events
+from retention.catalogue import events as trail
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.tables import events
 from tests.tickets.conftest import PlainBodies
@@ -54,7 +54,7 @@ def disposed(desk: Desk, effective: datetime) -> str:
     with desk.catalogue.write() as connection:
         values = {**columns, "effective_at": effective.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")}
         connection.execute(table.update().values(**values, police_due_at=None))
-        events.append(connection, kind="ticket.dated", actor="os:test", subject=f"ticket:{number}", body={})
+        trail.append(connection, kind="ticket.dated", actor="os:test", subject=f"ticket:{number}", body={})
     return number
 
 
