@@ -95,7 +95,7 @@ flink_java() {
         "-Dlog4j.configurationFile=$FOLDER/conf/log4j.properties" -cp "$FOLDER/python/pyflink/lib/*" "$@" --configDir "$FOLDER/conf"
 }
 
-# Workers open the store themselves: its passphrase (of stores for tests: made here) and the S3 server's credentials.
+# Workers open the store themselves: its passphrase (of stores for tests: made here), and credentials of the servers.
 worker_settings() {
     if [ -z "${LIUCUN_PASSPHRASE:-}${LIUCUN_PASSPHRASE_FILE:-}" ]; then
         secret passphrase >/dev/null
@@ -105,6 +105,9 @@ worker_settings() {
         . "$SERVICES/s3/env"
         export AWS_ACCESS_KEY_ID=${LIUCUN_TEST_S3_ACCESS_KEY:-} AWS_SECRET_ACCESS_KEY=${LIUCUN_TEST_S3_SECRET_KEY:-}
         export AWS_EC2_METADATA_DISABLED=true
+    fi
+    if [ -z "${PGPASSFILE:-}" ] && [ -s "$SERVICES/postgres/pgpass" ]; then
+        export PGPASSFILE="$SERVICES/postgres/pgpass"
     fi
     if [ -z "${LIUCUN_TEST_KAFKA_PASSWORD:-}" ] && [ -s "$SERVICES/kafka/env" ]; then
         . "$SERVICES/kafka/env"

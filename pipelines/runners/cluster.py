@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from errors import StorageError, UnreachableError
 
 ALIVE: Final = frozenset({"INITIALIZING", "CREATED", "RUNNING", "RESTARTING", "FAILING", "RECONCILING", "SUSPENDED"})
 _SECONDS: Final = 10.0
+_PYTHON_ERROR: Final = re.compile(r"(?!java\.|org\.)[A-Za-z_][\w.]*Error: \S.*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +64,9 @@ class Cluster:
         if not entries:
             return None
         lines = [line.strip() for line in str(entries[0].get("stacktrace", "")).splitlines()]
-        # A Python worker's traceback ends with the error itself, before the Java frames that carried it.
-        said = [line for line in lines if line and not line.startswith(("at ", "File ", "...", "Caused by"))]
-        named = [line for line in said if "Error" in line.split(":", 1)[0] and not line.startswith("java.")]
-        return next(iter(named or said), None)
+        # A Python worker's traceback says the error itself; the Java frames around it only that there was one.
+        named = (found.group(0) for line in lines if (found := _PYTHON_ERROR.match(line)))
+        return next(named, next((line for line in lines if line), None))
 
     def restarts(self, job: ClusterJob) -> int:
         """How often the cluster has restarted the job. Raises as ``slots``."""

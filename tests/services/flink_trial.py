@@ -1,7 +1,7 @@
 """A run on the real Kafka and Flink, disturbed on purpose, and the proof that its archive is exact.
 
 Anyone can run it: ``python -m tests.services.flink_trial --records 1000000 --kill taskmanager=3 --kill workers=2
---kill main=1 --kafka-restarts 1``. It prints what was killed when, how long the job took to commit again, and whether
+--kill main=1 --kill kafka=1``. It prints what was killed when, how long the job took to commit again, and whether
 archive, tickets and input agree record for record.
 """
 
@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -107,11 +108,14 @@ class Trial:
     catalogue: str = ""
     passphrase: str = ""
     log: list[str] = field(default_factory=list)
+    _last: int = 0
     process: subprocess.Popen[str] | None = None
 
     @property
     def env(self) -> dict[str, str]:
         env = {name: value for name, value in os.environ.items() if name != "LIUCUN_PASSPHRASE"}
+        if self.catalogue:
+            env["PGPASSFILE"] = str(servers.folder() / "postgres" / "pgpass")
         if self.passphrase:
             return env | {"LIUCUN_PASSPHRASE": self.passphrase}
         return env | {"LIUCUN_PASSPHRASE_FILE": self.cluster.passphrase_file}
@@ -132,6 +136,11 @@ class Trial:
         servers.wait_until("the end of other jobs", lambda: not any(job.alive for job in cluster.jobs("liucun-")), 60)
         cluster.close()
         command = [sys.executable, "-m", "liucun", "init", "--store", str(self.store)]
+        if self.catalogue:
+            given = self.store.parent / "given.toml"
+            place = sa.make_url(self.catalogue).set(password=None).render_as_string()
+            given.write_text(f'format = 1\n[archive]\ncatalogue = "{place}"\n', encoding="utf-8")
+            command += ["--settings", str(given)]
         subprocess.run(command, env=self.env, check=True, capture_output=True)
         self.declare()
 
@@ -205,7 +214,15 @@ checkpoint_seconds = 2
         return self.finish(120)
 
     def committed(self) -> int:
-        """Records committed so far, from the catalogue."""
+        """Records committed so far, from the catalogue; as before while a database restarts."""
+        try:
+            self._last = self._committed()
+        except sa.exc.OperationalError:
+            if not self.catalogue:
+                raise
+        return self._last
+
+    def _committed(self) -> int:
         url = self.catalogue or f"sqlite:///{self.store / 'catalogue.db'}"
         engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
         with engine.connect() as connection:
@@ -273,16 +290,16 @@ class Watch:
         return max(b - a for a, b in pairwise([*moves, end]))
 
 
-def disturb(trial: Trial, watch: Watch, kills: dict[str, int], kafka_restarts: int, pause: float, seed: int) -> None:
-    """Kill and start parts in random order; each is given time to come back before the next."""
+def disturb(trial: Trial, watch: Watch, kills: dict[str, int], pause: float, seed: int) -> None:
+    """Kill and start parts, restart servers, in random order; each is given time to come back before the next."""
     rng = random.Random(seed)
-    plan = [part for part, count in kills.items() for _ in range(count)] + ["kafka"] * kafka_restarts
+    plan = [part for part, count in kills.items() for _ in range(count)]
     rng.shuffle(plan)
     for part in plan:
         time.sleep(rng.uniform(0, 3))
         before, at = trial.committed(), time.monotonic()
-        if part == "kafka":
-            servers.control("kafka", "restart")
+        if part in ("kafka", "postgres"):
+            servers.control(part, "restart")
         else:
             flink(part, "kill")
             time.sleep(rng.uniform(0.1, 2.0))
@@ -301,18 +318,26 @@ def main() -> None:
     parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("--parallelism", type=int, default=2)
     parser.add_argument("--rate", type=float, default=10_000, help="records a second that are written to Kafka")
-    parser.add_argument("--kill", action="append", default=[], metavar="PART=TIMES")
-    parser.add_argument("--kafka-restarts", type=int, default=0)
+    parser.add_argument(
+        "--kill",
+        action="append",
+        default=[],
+        metavar="PART=TIMES",
+        help="main (the job manager), taskmanager, workers, jobserver; kafka and postgres are restarted",
+    )
+    parser.add_argument("--postgres", action="store_true", help="the catalogue on the running PostgreSQL")
     parser.add_argument("--pause", type=float, default=30.0, help="seconds that a part is given to come back")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     cluster = Cluster.running()
     topic = create_topic(cluster.kafka, given.partitions)
     kills = {part: int(count) for part, _, count in (item.partition("=") for item in given.kill)}
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        Trial(cluster, Path(folder) / "store", topic, given.parallelism) as trial,
-    ):
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        database = ""
+        if given.postgres:
+            database = stack.enter_context(servers.database(servers.need("postgres", "LIUCUN_TEST_POSTGRES")[0]))
+        trial = stack.enter_context(Trial(cluster, Path(folder) / "store", topic, given.parallelism, database))
         trial.create()
         numbers = range(given.records)
         head = numbers[: len(numbers) // 100]
@@ -329,7 +354,7 @@ def main() -> None:
         )
         writer.start()
         with Watch(trial) as watch:
-            disturb(trial, watch, kills, given.kafka_restarts, given.pause, given.seed)
+            disturb(trial, watch, kills, given.pause, given.seed)
         writer.join()
         written = time.monotonic()
         trial.wait(given.records)
