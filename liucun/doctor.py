@@ -23,7 +23,7 @@ from liucun.key_statements import statements_of
 from liucun.rule_layers import layers_of
 from liucun.rule_layers import today as now_day
 from liucun.store import OpenStore, open_store
-from pipelines.rules_in_force import rules_alarm
+from pipelines.rules_in_force import rules_alarm, shadow_totals
 from retention.catalogue.migrate import version as table_version
 from retention.catalogue.tables import batches, partitions, segments
 from retention.crypto.sm2 import implementation as sm2_implementation
@@ -225,6 +225,10 @@ def _rules(opened: OpenStore) -> Iterator[Checked]:
         )
     if not fatal:
         yield Checked("rules 规则", "ok", f"{said} ({read.running.version})")
+    shadow = {rule.id for rule in read.running.rules if rule.state is State.SHADOW}
+    if hits := [(rule, count) for rule, count in shadow_totals(opened.catalogue).most_common() if rule in shadow]:
+        counts = ", ".join(f"{rule} {count:,}" for rule, count in hits[:10])
+        yield Checked("rules 规则", "note", f"texts hit by shadow rules so far 试运行命中: {counts}")
 
 
 def _disk(root: Path) -> Iterator[Checked]:

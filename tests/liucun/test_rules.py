@@ -78,7 +78,8 @@ def own(store: Path, *rows: str) -> None:
 
 def line(number: int, text: str, hour: int = 10) -> str:
     return json.dumps(
-        {"event_time": f"2026-11-20T{hour}:00:00+08:00", "content_id": f"c{number}", "text": text}, ensure_ascii=False
+        {"event_time": f"2026-11-20T{hour:02}:00:00+08:00", "content_id": f"c{number}", "text": text},
+        ensure_ascii=False,
     )
 
 
@@ -221,6 +222,24 @@ def test_backtest_shows_what_drafts_would_have_found_and_is_recorded(store: Path
         assert len(recorded(opened, "ticket.opened")) == opened_by_run, "a backtest opens nothing"
 
 
+def test_a_span_too_large_for_memory_is_read_in_parts(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs = tmp_path / "log.ndjson"
+    texts = ["暗号甲乙丙" if n % 3 else "很好" for n in range(48)]
+    logs.write_text("".join(line(n, text, n % 24) + "\n" for n, text in enumerate(texts)), encoding="utf-8")
+    own(store, "own.a,fraud,暗号甲乙丙,暗号甲乙丙,draft")
+    run(store, logs)
+    args = ("rules", "backtest", "--since", "2026-11-20", "--until", "2026-11-21", "--purpose", "x", "--published")
+    whole = liucun(*args, "--json", store=store)
+    monkeypatch.setattr("liucun.rule_backtest.PART_BYTES", 400)
+    parts = liucun(*args, "--json", store=store)
+    assert len(whole["queries"]) == 1 < len(parts["queries"])
+    for name in ("texts", "candidate", "today", "only_candidate"):
+        assert parts[name] == whole[name]
+    assert (whole["texts"], whole["candidate"]) == (48, 32)
+
+
 def test_text_declared_private_is_never_backtested(store: Path, tmp_path: Path) -> None:
     logs = tmp_path / "log.ndjson"
     logs.write_text(line(1, "代开发票，税点低") + "\n", encoding="utf-8")
@@ -246,6 +265,7 @@ def test_shadow_rules_are_counted_once_and_open_nothing(store: Path, tmp_path: P
     assert again.summary.as_json()["shadow_findings"] == {}
     with open_store(store) as opened:
         assert shadow_totals(opened.catalogue) == {"own.s": 5}
+        assert any("own.s 5" in one.what for one in examine(store))
         assert len(recorded(opened, SHADOW)) == 1
         assert len(recorded(opened, LOADED)) == 1, "the same rules are recorded once"
 
