@@ -20,7 +20,7 @@ from tests.faults.kill_run import prepare
 from tests.services import servers
 from tests.services.two_collectors import Places, on_servers
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.timeout(1800)]
 
 
 @dataclass(slots=True)
@@ -43,7 +43,7 @@ class Company:
 
     def call(self, *words: str, store: Path | None = None) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "liucun", *words, "--store", str(store or self.store)]
-        return subprocess.run(command, env=self.env, capture_output=True, text=True, check=False, timeout=240)
+        return subprocess.run(command, env=self.env, capture_output=True, text=True, check=False, timeout=600)
 
     def fine(self, *words: str) -> str:
         done = self.call(*words)
@@ -120,7 +120,7 @@ def disturbed(company: Company, disturb: Callable[[], None]) -> dict[str, object
     ) as running:
         servers.wait_until("the first batch", lambda: committed(company) or running.poll() is not None)
         helper.start()
-        out, err = running.communicate(timeout=240)
+        out, err = running.communicate(timeout=600)
         helper.join()
     assert running.returncode == 0, err
     answer: dict[str, object] = json.loads(out.strip().splitlines()[-1])

@@ -14,6 +14,9 @@ from tests.services import servers
 from tests.services.two_collectors import Places, locally, on_servers, run_trial
 
 
+pytestmark = pytest.mark.timeout(1800)  # dozens of processes: on a busy machine each takes its time
+
+
 @pytest.fixture(
     params=[pytest.param("local", marks=pytest.mark.slow), pytest.param("servers", marks=pytest.mark.services)]
 )
