@@ -19,16 +19,15 @@ from detectors.normalise.tables.fold import POINTS, FoldTable
 
 Longs = npt.NDArray[np.int64]
 
-_PAIRS: Final = 20
-"""2**20 pairs of bits, 256 KB: is a word of two characters; begins a longer one."""
-_TRIPLES: Final = 21
-"""2**21 bits, 256 KB: begins a word of three characters or more."""
+_LEAST_BITS: Final = 14
+_MOST_BITS: Final = 20
+"""Pairs have 2**14 to 2**20 places of two bits (is a word of two characters; begins a longer one), 4 to 256 KB."""
+_ROOM: Final = 5
+"""2**5 places or more for each word: few enough that a small set stays in the first level of the cache."""
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
 _FIRST: Final = np.uint64(42)
 _SECOND: Final = np.uint64(21)
 _EMPTY: Final = np.uint64(0xFFFFFFFFFFFFFFFF)
-_PAIR_SHIFT: Final = np.uint64(64 - _PAIRS)
-_TRIPLE_SHIFT: Final = np.uint64(64 - _TRIPLES)
 _WORD: Final = np.uint64(1)
 _BEGINS: Final = np.uint64(2)
 
@@ -85,20 +84,20 @@ def _enter(keys: Any, wanted: Any, numbers: Any) -> None:
 
 @njit(cache=True, nogil=True, boundscheck=False, inline="always")
 def _scan(  # noqa: PLR0912 - one loop; calls between would cost
-    points: Any, count: Any, row: Any, held: Any, found: Any, pairs: Any, triples: Any, singles: Any, keys: Any,
-    numbers: Any, borders: Any, words: Any, heads: Any, letters: Any,
+    points: Any, count: Any, row: Any, held: Any, found: Any, shift: Any, pairs: Any, triples: Any, singles: Any,
+    keys: Any, numbers: Any, borders: Any, words: Any, heads: Any, letters: Any,
 ) -> Any:  # fmt: skip
     """Append (word, start, row) of every hit to ``found``, which holds ``held`` of them; return both anew."""
     n = held
     for i in range(count):
         pair = (np.uint64(points[i]) << _FIRST) | (np.uint64(points[i + 1]) << _SECOND)
-        probe = (pair * _MIX) >> _PAIR_SHIFT
+        probe = (pair * _MIX) >> shift
         said = (pairs[probe >> np.uint64(5)] >> (np.uint64(2) * (probe & np.uint64(31)))) & np.uint64(3)
         single = (singles[points[i] >> 6] >> (np.uint64(points[i]) & np.uint64(63))) & np.uint64(1)
         if said == 0 and single == 0:
             continue
         if said & _BEGINS:
-            probe = ((pair | np.uint64(points[i + 2])) * _MIX) >> _TRIPLE_SHIFT
+            probe = ((pair | np.uint64(points[i + 2])) * _MIX) >> (shift - np.uint64(1))
             if (triples[probe >> np.uint64(6)] >> (probe & np.uint64(63))) & np.uint64(1) == 0:
                 said &= _WORD
         for size in range(1, 4):
@@ -142,20 +141,20 @@ def _scan(  # noqa: PLR0912 - one loop; calls between would cost
 
 @njit(cache=True, nogil=True, boundscheck=False)
 def _scan_text(
-    points: Any, count: Any, pairs: Any, triples: Any, singles: Any, keys: Any, numbers: Any, borders: Any, words: Any,
-    heads: Any, letters: Any,
+    points: Any, count: Any, shift: Any, pairs: Any, triples: Any, singles: Any, keys: Any, numbers: Any, borders: Any,
+    words: Any, heads: Any, letters: Any,
 ) -> Any:  # fmt: skip
     found = np.empty((1024, 3), np.int64)
     found, held = _scan(
-        points, count, 0, 0, found, pairs, triples, singles, keys, numbers, borders, words, heads, letters
+        points, count, 0, 0, found, shift, pairs, triples, singles, keys, numbers, borders, words, heads, letters
     )
     return found[:held]
 
 
 @njit(cache=True, nogil=True, boundscheck=False)
 def _scan_plain(
-    data: Any, offsets: Any, packed: Any, repeats: Any, points: Any, left: Any, pairs: Any, triples: Any, singles: Any,
-    keys: Any, numbers: Any, borders: Any, words: Any, heads: Any, letters: Any,
+    data: Any, offsets: Any, packed: Any, repeats: Any, points: Any, left: Any, shift: Any, pairs: Any, triples: Any,
+    singles: Any, keys: Any, numbers: Any, borders: Any, words: Any, heads: Any, letters: Any,
 ) -> Any:  # fmt: skip
     """Fold and scan row by row: what is folded is scanned while it is still in the processor's cache.
 
@@ -172,7 +171,21 @@ def _scan_plain(
         points[count] = 0
         points[count + 1] = 0
         found, held = _scan(
-            points, count, row, held, found, pairs, triples, singles, keys, numbers, borders, words, heads, letters
+            points,
+            count,
+            row,
+            held,
+            found,
+            shift,
+            pairs,
+            triples,
+            singles,
+            keys,
+            numbers,
+            borders,
+            words,
+            heads,
+            letters,
         )
     return found[:held]
 
@@ -180,8 +193,8 @@ def _scan_plain(
 @njit(cache=True, nogil=True, boundscheck=False)
 def _scan_others(
     data: Any, offsets: Any, rows: Any, packed: Any, expansions: Any, begins: Any, split: Any, split_keys: Any,
-    split_values: Any, repeats: Any, points: Any, signs: Any, pairs: Any, triples: Any, singles: Any, keys: Any,
-    numbers: Any, borders: Any, words: Any, heads: Any, letters: Any,
+    split_values: Any, repeats: Any, points: Any, signs: Any, shift: Any, pairs: Any, triples: Any, singles: Any,
+    keys: Any, numbers: Any, borders: Any, words: Any, heads: Any, letters: Any,
 ) -> Any:  # fmt: skip
     found = np.empty((1024, 3), np.int64)
     held = 0
@@ -193,7 +206,21 @@ def _scan_others(
         points[count] = 0
         points[count + 1] = 0
         found, held = _scan(
-            points, count, row, held, found, pairs, triples, singles, keys, numbers, borders, words, heads, letters
+            points,
+            count,
+            row,
+            held,
+            found,
+            shift,
+            pairs,
+            triples,
+            singles,
+            keys,
+            numbers,
+            borders,
+            words,
+            heads,
+            letters,
         )
     return found[:held]
 
@@ -226,19 +253,21 @@ class HashedWords:
         np.bitwise_or.at(
             self._singles, (alone >> np.uint64(6)).astype(np.int64), np.uint64(1) << (alone & np.uint64(63))
         )
-        pair = ((key >> _SECOND << _SECOND) * _MIX) >> _PAIR_SHIFT
+        bits = min(max(len(words).bit_length() + _ROOM, _LEAST_BITS), _MOST_BITS)
+        self._shift = np.uint64(64 - bits)
+        pair = ((key >> _SECOND << _SECOND) * _MIX) >> self._shift
         said = np.where(lengths == 2, _WORD, _BEGINS)
-        place, shift = (pair >> np.uint64(5)).astype(np.int64), np.uint64(2) * (pair & np.uint64(31))
-        self._pairs = np.zeros(1 << (_PAIRS - 5), np.uint64)
-        np.bitwise_or.at(self._pairs, place[lengths > 1], (said << shift)[lengths > 1])
-        triple = (key * _MIX) >> _TRIPLE_SHIFT
+        place, spot = (pair >> np.uint64(5)).astype(np.int64), np.uint64(2) * (pair & np.uint64(31))
+        self._pairs = np.zeros(1 << (bits - 5), np.uint64)
+        np.bitwise_or.at(self._pairs, place[lengths > 1], (said << spot)[lengths > 1])
+        triple = (key * _MIX) >> (self._shift - np.uint64(1))
         place, bit = (triple >> np.uint64(6)).astype(np.int64), np.uint64(1) << (triple & np.uint64(63))
-        self._triples = np.zeros(1 << (_TRIPLES - 6), np.uint64)
+        self._triples = np.zeros(1 << (bits + 1 - 6), np.uint64)
         np.bitwise_or.at(self._triples, place[lengths > 2], bit[lengths > 2])
 
         self._file = (
-            self._pairs, self._triples, self._singles, self._keys, self._numbers, self._borders, self._words,
-            self._heads, self._letters,
+            self._shift, self._pairs, self._triples, self._singles, self._keys, self._numbers, self._borders,
+            self._words, self._heads, self._letters,
         )  # fmt: skip
 
     def find(self, text: bytes) -> tuple[Longs, Longs, Longs]:
