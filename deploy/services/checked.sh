@@ -9,7 +9,8 @@ export LIUCUN_SERVICES=${LIUCUN_SERVICES:-$(mktemp -d "${TMPDIR:-/tmp}/liucun-se
 # The system users of the servers must be able to look into the folder; what is secret in it has rights of its own.
 chmod 711 "$LIUCUN_SERVICES"
 
-if [ $# -gt 0 ]; then names=("$@"); else mapfile -t names < <("$HERE/services.sh" list); fi
+mapfile -t known < <("$HERE/services.sh" list)
+if [ $# -gt 0 ]; then names=("$@"); else names=("${known[@]}"); fi
 trap '"$HERE/services.sh" down || true' EXIT
 
 started=() missing=()
@@ -30,4 +31,7 @@ say "tests ran on: ${started[*]:-no server at all}"
 if [ ${#missing[@]} -gt 0 ]; then
     say "NOT RUN, because they could not be installed here: the tests on ${missing[*]}"
 fi
+for name in "${known[@]}"; do
+    if [[ " ${names[*]} " != *" $name "* ]]; then say "NOT RUN, because it was not asked for: the tests on $name"; fi
+done
 exit "$status"

@@ -13,7 +13,6 @@ import pytest
 from tests.services import servers
 from tests.services.two_collectors import Places, locally, on_servers, run_trial
 
-
 pytestmark = pytest.mark.timeout(1800)  # dozens of processes: on a busy machine each takes its time
 
 
