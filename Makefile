@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO ?= demo
 
-.PHONY: fuzz faults softhsm services services-down test-services model kills run test test-slow lint lock clean help
+.PHONY: test-browser fuzz faults softhsm services services-down test-services model kills run test test-slow lint lock clean help
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -27,6 +27,12 @@ test: $(STAMP)
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -n 2 -m "slow and not services"
+
+# The console in a real browser (Debian's Chromium); pictures of every page in build/pictures.
+test-browser: $(STAMP)
+	@command -v chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq chromium fonts-noto-cjk)
+	@fc-list :lang=zh | grep -q . || apt-get install -y -qq fonts-noto-cjk
+	$(BIN)/python -m pytest -n 0 tests/browser
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
