@@ -62,6 +62,8 @@ def signature_from_der(der: bytes) -> bytes:
     inner = _Reader(_whole(der, _SEQUENCE))
     r, s = inner.integer(), inner.integer()
     inner.end()
+    if not (0 < r < N and 0 < s < N):
+        raise ValueError("a number of the signature is out of range")
     return r.to_bytes(COORDINATE) + s.to_bytes(COORDINATE)
 
 
