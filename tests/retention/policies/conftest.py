@@ -11,7 +11,7 @@ from tests.retention.policies.world import World, close, make_world
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    made = make_world(tmp_path / "world")
+def world(tmp_path: Path, catalogue_url: str) -> Iterator[World]:
+    made = make_world(tmp_path / "world", catalogue_url)
     yield made
     close(made)

@@ -19,13 +19,13 @@ from retention.policies.errors import (
     PolicyFileError,
     PolicyStateError,
     PolicyUnknownError,
-    SecondPersonError,
 )
 from retention.policies.model import Rank, read_matrix, shipped_matrix
 from retention.policies.periods import CalendarPeriod
 from retention.policies.prepare import prepare_policies
 from retention.policies.settings import RetentionSettings
 from retention.schema import RecordClass
+from retention.second_person import SecondPersonError
 
 NOW = datetime(2026, 11, 24, 4, tzinfo=UTC)
 SETTINGS = RetentionSettings()

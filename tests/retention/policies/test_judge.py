@@ -8,11 +8,12 @@ import pytest
 import sqlalchemy as sa
 
 from retention.policies.decisions import approve_end, propose_end, silent
-from retention.policies.errors import PolicyStateError, PolicyUnknownError, SecondPersonError
+from retention.policies.errors import PolicyStateError, PolicyUnknownError
 from retention.policies.follow import follow
 from retention.policies.judge import Verdict
 from retention.policies.simulate import simulate
 from retention.policies.tables import segment_subjects, subjects, unit_segments
+from retention.second_person import SecondPersonError
 from tests.retention.policies.world import World, at, logs, order
 
 TICKETS = """CREATE TABLE tickets (

@@ -89,10 +89,10 @@ class World:
             connection.execute(statement, values or {})
 
 
-def make_world(root: Path, **settings: Any) -> World:
-    """A fresh archive below ``root``."""
+def make_world(root: Path, catalogue_url: str | None = None, **settings: Any) -> World:
+    """A fresh archive below ``root``, its catalogue there too if no other place is given."""
     root.mkdir(parents=True)
-    store = make_store(root)
+    store = make_store(root, catalogue_url)
     prepare_policies(store.catalogue)
     return World(store, RetentionSettings(**settings))
 
