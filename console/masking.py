@@ -38,11 +38,11 @@ _PATTERNS: Final = (
         1,
         0,
     ),
-    # An address after the word for one, or of at least two levels down to a house.
-    (re.compile(r"(?<=[地住]址[:： ])[^\s,，。;；]{4,60}"), 3, 0),
+    # An address after the word for one, or from a province or city down to a house number.
+    (re.compile(r"(?<=[地住]址[:\uff1a ])[^\s,\uff0c。;\uff1b]{4,60}"), 3, 0),
     (
         re.compile(
-            r"[\u4e00-\u9fff]{2,8}(?:省|市|自治区)[\u4e00-\u9fff]{1,12}(?:市|区|县|镇|路|街|道)[\u4e00-\u9fff0-9A-Za-z-]{0,20}(?:号|室|楼|栋|幢|单元)"
+            r"[\u4e00-\u9fff]{2,3}(?:省|市|自治区)(?=[^\s,\uff0c。;\uff1b]{2,30}\d{1,5}(?:号|室|楼|栋|幢))[^\s,\uff0c。;\uff1b]{2,40}"
         ),
         3,
         0,
