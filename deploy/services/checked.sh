@@ -5,13 +5,20 @@
 
 INSTALL_SECONDS=${INSTALL_SECONDS:-900}
 TEST_SECONDS=${TEST_SECONDS:-1500}
+own=
+if [ -z "${LIUCUN_SERVICES:-}" ]; then own=1; fi
 export LIUCUN_SERVICES=${LIUCUN_SERVICES:-$(mktemp -d "${TMPDIR:-/tmp}/liucun-services.XXXXXX")}
 # The system users of the servers must be able to look into the folder; what is secret in it has rights of its own.
 chmod 711 "$LIUCUN_SERVICES"
 
 mapfile -t known < <("$HERE/services.sh" list)
 if [ $# -gt 0 ]; then names=("$@"); else names=("${known[@]}"); fi
-trap '"$HERE/services.sh" down || true' EXIT
+finish() {
+    "$HERE/services.sh" down || true
+    # After a failure the folder stays: the servers' logs are in it.
+    if [ -n "$own" ] && [ "${status:-1}" = 0 ]; then rm -rf "$LIUCUN_SERVICES"; else say "logs: $LIUCUN_SERVICES"; fi
+}
+trap finish EXIT
 
 started=() missing=()
 for name in "${names[@]}"; do
