@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
-from errors import KeyAccessError, UsageError
+from errors import KeyAccessError, NotPermittedError, UsageError
 from retention.crypto.bodies import BodyCipher
 from retention.crypto.suites import suite
 from retention.errors import (
@@ -290,3 +292,31 @@ def test_index_keys(tmp_path: Path, home: Path) -> None:
     keys = PeriodKeys.open(f"sqlite:///{tmp_path / 'periods.db'}", at(home), create=True)
     assert keys.index_key("system:bodies") == keys.current("system:bodies", ALWAYS).key
     keys.close()
+
+
+@pytest.mark.services
+def test_a_collector_s_account_needs_to_read_and_insert_only(home: Path, collector: Path, postgres_url: str) -> None:
+    """So a collector taken over can destroy no key (docs/keys.md)."""
+    PeriodKeys.open(postgres_url, at(home), create=True).close()
+    role, password = f"collector_{secrets.token_hex(4)}", secrets.token_hex(8)
+    admin = sa.create_engine(postgres_url, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"CREATE ROLE {role} LOGIN PASSWORD '{password}'")
+        connection.exec_driver_sql(f"GRANT SELECT, INSERT ON period_keys TO {role}")
+        connection.exec_driver_sql(f"GRANT SELECT ON alembic_version_keys TO {role}")
+    try:
+        url = sa.make_url(postgres_url).set(username=role, password=password).render_as_string(hide_password=False)
+        writer = PeriodKeys.open(url, at(collector, never))
+        made = writer.current("content", "2026-10")
+        assert writer.current("content", "2026-10") == made
+        with pytest.raises(NotPermittedError):
+            writer.destroy(made.key_id)
+        writer.close()
+        reader = PeriodKeys.open(postgres_url, at(home))
+        assert reader.get(made.key_id).key == made.key
+        reader.close()
+    finally:
+        with admin.connect() as connection:
+            connection.exec_driver_sql(f"DROP OWNED BY {role}")
+            connection.exec_driver_sql(f"DROP ROLE {role}")
+        admin.dispose()
