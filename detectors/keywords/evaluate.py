@@ -204,7 +204,8 @@ class Evaluation:
         found = pc.extract_regex_span(pa.array(windows, pa.string()), f"(?P<hit>{plan.rule.pattern})")
         start, end = [], []
         for at, window, match in zip(low.tolist(), windows, found.to_pylist(), strict=True):
-            if match is not None:
+            # \b and its like match between characters: nothing to show.
+            if match is not None and match["hit"][1]:
                 offset, size = match["hit"]
                 lead = len(window.encode()[:offset].decode())
                 body = len(window.encode()[offset : offset + size].decode())

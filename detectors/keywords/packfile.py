@@ -123,11 +123,16 @@ class _Reader:
             return ""
         try:
             # Alone first: unbalanced brackets must not close the group around it.
-            pc.match_substring_regex(pa.array([""]), pattern)
+            matches_nothing = pc.match_substring_regex(pa.array([""]), pattern)[0].as_py()
             pc.extract_regex_span(pa.array([""]), f"(?P<hit>{pattern})")
         except pa.ArrowInvalid as error:
             reason = str(error).removeprefix("Invalid regular expression: ").splitlines()[0][:200]
             self.fault(f"The pattern {shown(pattern)} is no regular expression: {reason}.", "Write it in RE2's syntax.")
+        else:
+            if matches_nothing:
+                self.fault(
+                    f"The pattern {shown(pattern)} matches the empty text.", "Let it match one character at least."
+                )
         return pattern
 
     def rule(self) -> Rule | None:

@@ -39,6 +39,7 @@ BAD = {
     "duplicate word in two rules": (HEAD + "a,fraud,刷单,,,刷单,\nb,fraud,刷单,,,刷单,\n", 3, "stands also in a"),
     "bad regex": (HEAD + "a,fraud,刷单,,[刷,刷单,\n", 2, "no regular expression"),
     "regex that breaks out of its group": (HEAD + "a,fraud,刷单,,刷)(?P<x>单,刷单,\n", 2, "no regular expression"),
+    "regex that matches nothing": (HEAD + "a,fraud,刷单,,x*,刷单,\n", 2, "matches the empty text"),
     "unknown category": (HEAD + "a,frauds,刷单,,,刷单,\n", 2, "category 'frauds' is unknown"),
     "empty word": (HEAD + "a,fraud,,,,刷单,\n", 2, "empty word"),
     "empty word between bars": (HEAD + "a,fraud,刷单||兼职,,,刷单,\n", 2, "empty word"),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from detectors.default import PACKS
 from detectors.keywords.engine import KeywordDetector
 from detectors.keywords.packset import PackSet, load_packs
-from detectors.keywords.rules import Rule
+from detectors.keywords.rules import Boundary, Rule
 
 WORDS = ("代开发票", "加微信", "赌场", "冰毒", "包赚", "源码", "VX", "妈的")
 PIECES = st.one_of(
@@ -82,3 +82,43 @@ def test_width_keeps_the_hit(word: str) -> None:
     wide = "".join(chr(ord(c) + 0xFEE0) if 0x21 <= ord(c) <= 0x7E else c for c in word)
     found = plain().evidence(pa.array([wide])).column("rule").to_pylist()
     assert f"w{WORDS.index(word)}" in found
+
+
+ODD = st.text(
+    st.sampled_from("加微信赌场aVx1①Ⅵ氵原女马\u200b\ufe0f·。 \n👍\U0001f600é薇Ａ½㎏ﬁ"), min_size=1, max_size=5
+)
+GROUP = st.lists(ODD, min_size=1, max_size=4, unique=True).map(tuple)
+
+
+@st.composite
+def any_rules(draw: st.DrawFn) -> PackSet:
+    rules = []
+    for number in range(draw(st.integers(1, 5))):
+        rules.append(
+            Rule(
+                f"r{number}",
+                draw(st.sampled_from(["fraud", "drugs"])),
+                "",
+                draw(GROUP),
+                near=tuple(draw(st.lists(GROUP, max_size=2))),
+                within=draw(st.integers(0, 20)),
+                unless=draw(st.just(()) | GROUP),
+                pattern=draw(st.sampled_from(["", "", "加.*", ".?", "[a-z0-9]{2,}", "(?i)v|x", "^", r"\b", "信$"])),
+                weight=draw(st.sampled_from([0.0, 0.4, 1.0])),
+                boundary=draw(st.sampled_from(Boundary)),
+                sound=draw(st.booleans()),
+                allow=draw(st.just(()) | GROUP),
+            )
+        )
+    return PackSet.of(rules)
+
+
+@given(any_rules(), st.lists(st.lists(ODD, max_size=8).map("".join), max_size=4))
+@example(PackSet.of([Rule("r", "fraud", "", ("1",), pattern="^")]), ["1", "11"])
+@settings(max_examples=150, deadline=None)
+def test_whatever_the_rules_spans_cut_what_they_matched(packs: PackSet, texts: list[str]) -> None:
+    for found in (KeywordDetector(packs).evidence(pa.array(texts, pa.string())).to_pylist(),):
+        for finding in found:
+            text = texts[finding["row"]]
+            assert 0 <= finding["start"] < finding["end"] <= len(text)
+            assert text[finding["start"] : finding["end"]] == finding["matched"]
