@@ -26,6 +26,11 @@ def ticket_context(ticket_id: str) -> bytes:
     return f"ticket\x00{ticket_id}".encode()
 
 
+def text_context(ticket_id: str, text_blind: str) -> bytes:
+    """What a later text of a ticket is bound to."""
+    return f"ticket text\x00{ticket_id}\x00{text_blind}".encode()
+
+
 def note_context(ticket_id: str, at: str) -> bytes:
     """What a note is bound to."""
     return f"ticket note\x00{ticket_id}\x00{at}".encode()

@@ -16,19 +16,18 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from retention.catalogue import events
 from retention.catalogue.tables import timestamp
-from tickets.bodies import Bodies, ticket_context
+from tickets.bodies import Bodies, text_context, ticket_context
 from tickets.clocks import DISPOSAL
-from tickets.recall import insert_sketches, remembered
+from tickets.opening_rows import OpeningRows
+from tickets.recall import remembered
 from tickets.similar import Sketch, Sketcher
 from tickets.states import EXTENDABLE, Channel, Part, State
-from tickets.tables import findings as finding_table
+from tickets.tables import texts as text_table
 from tickets.tables import tickets as ticket_table
 from tickets.weights import weight_of
 
 _LOOK_UP = 500
-ACTOR = "system:detect"
 _HIT_COLUMNS = ("rule", "category", "subtype", "severity", "start", "end", "score", "version")
 
 
@@ -81,6 +80,8 @@ class _Content:
     reasons: frozenset[tuple[str, str, str]]
     """(blinded text, rule, version) of every hit: what a remembered dismissal must cover."""
     sketch: Sketch | None
+    texts: tuple[tuple[str, str, int, str], ...]
+    """(blinded text, field, offset, text) of every text with a hit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,8 @@ def open_or_extend(connection: sa.Connection, prepared: PreparedFindings) -> Ope
     """
     newest = _newest(connection, [content.key for content in prepared.contents])
     forgiven = remembered(connection, (content.reasons for content in prepared.contents), prepared.now)
-    batch = _Batch()
+    batch = OpeningRows()
+    again: dict[str, tuple[str, _Content]] = {}
     for content in prepared.contents:
         existing = newest.get(content.key)
         known = next((forgiven[reason] for reason in content.reasons if reason in forgiven), None)
@@ -135,6 +137,7 @@ def open_or_extend(connection: sa.Connection, prepared: PreparedFindings) -> Ope
         if existing is not None and existing.state in _EXTENDABLE:
             ticket_id = existing.ticket_id
             batch.extended.append(_extension(existing, content))
+            again[ticket_id] = (existing.text_blind, content)
             if existing.state == State.DISMISSED and harmless is None:
                 batch.reopened.append(ticket_id)
         else:
@@ -147,6 +150,7 @@ def open_or_extend(connection: sa.Connection, prepared: PreparedFindings) -> Ope
             if content.sketch is not None:
                 batch.sketches.append((ticket_id, content.sketch))
         batch.findings += [{**finding, "ticket_id": ticket_id} for finding in content.findings]
+    batch.texts = _later_texts(connection, prepared, again)
     batch.write(connection)
     return OpenedCounts(len(batch.opened), len(batch.extended))
 
@@ -162,30 +166,34 @@ class _Moment:
     dispose_by: str
 
 
-@dataclass(slots=True)
-class _Batch:
-    """What a batch writes, collected so that each table is written once."""
-
-    opened: list[dict[str, object]] = dataclass_field(default_factory=list)
-    extended: list[dict[str, object]] = dataclass_field(default_factory=list)
-    reopened: list[str] = dataclass_field(default_factory=list)
-    dismissed: list[tuple[str, str]] = dataclass_field(default_factory=list)
-    findings: list[dict[str, object]] = dataclass_field(default_factory=list)
-    sketches: list[tuple[str, Sketch]] = dataclass_field(default_factory=list)
-
-    def write(self, connection: sa.Connection) -> None:
-        """Write tickets, findings, sketches and events."""
-        if self.opened:
-            connection.execute(ticket_table.insert(), self.opened)
-        if self.extended:
-            _extend(connection, self.extended)
-        if self.reopened:
-            _reopen(connection, self.reopened)
-        if self.findings:
-            connection.execute(finding_table.insert(), self.findings)
-        if self.sketches:
-            insert_sketches(connection, self.sketches)
-        _record(connection, self)
+def _later_texts(
+    connection: sa.Connection, prepared: PreparedFindings, again: Mapping[str, tuple[str, _Content]]
+) -> list[dict[str, object]]:
+    """Texts that extended tickets do not have yet: who triages must see what the content says by now."""
+    new = {
+        (number, text[0]): text
+        for number, (first, content) in again.items()
+        for text in content.texts
+        if text[0] != first
+    }
+    numbers = sorted({number for number, _ in new})
+    for begin in range(0, len(numbers), _LOOK_UP):
+        t = text_table.c
+        known = sa.select(t.ticket_id, t.text_blind).where(t.ticket_id.in_(numbers[begin : begin + _LOOK_UP]))
+        for number, blind in connection.execute(known):
+            new.pop((number, blind), None)
+    return [
+        {
+            "ticket_id": number,
+            "text_blind": blind,
+            "field": field,
+            "offset": offset,
+            "at": prepared.now,
+            # Rare: bound to a number that is known only here.
+            "body": prepared.bodies.seal(text.encode("utf-8", "surrogatepass"), text_context(number, blind)),
+        }
+        for (number, blind), (_, field, offset, text) in new.items()
+    ]
 
 
 def _key(bodies: Bodies, content: ContentFinding) -> str:
@@ -247,11 +255,12 @@ def _prepared(
         for content in group
         for hit in content.findings
     )
+    texts = tuple((blind, c.field, c.offset, c.text) for blind, c in zip(blinds, group, strict=True))
     reasons = frozenset(
         (blind, hit.rule, hit.version) for blind, content in zip(blinds, group, strict=True) for hit in content.findings
     )
     sealed = bodies.seal(body, ticket_context(_number(key, 1)))
-    return _Content(key, row, body, sealed, rows, reasons, sketch)
+    return _Content(key, row, body, sealed, rows, reasons, sketch, texts)
 
 
 def channel_of(rule: str) -> Channel:
@@ -267,7 +276,8 @@ def _number(key: str, sequence: int) -> str:
 
 def _newest(connection: sa.Connection, keys: Sequence[str]) -> dict[str, Any]:
     c = ticket_table.c
-    columns = (c.content_key, c.ticket_id, c.sequence, c.state, c.severity, c.score, c.category, c.subtype, c.reach)
+    names = "content_key ticket_id sequence state severity score category subtype reach text_blind"
+    columns = [c[name] for name in names.split()]
     found: dict[str, Any] = {}
     for begin in range(0, len(keys), _LOOK_UP):
         part = keys[begin : begin + _LOOK_UP]
@@ -310,60 +320,4 @@ def _extension(existing: sa.Row[Any], content: _Content) -> dict[str, object]:
         "b_category": content.row["category"] if worse else existing.category,
         "b_score": max(float(str(content.row["score"])), float(existing.score)),
         "b_findings": len(content.findings),
-    }
-
-
-def _extend(connection: sa.Connection, rows: list[dict[str, object]]) -> None:
-    c = ticket_table.c
-    connection.execute(
-        ticket_table.update()
-        .where(c.ticket_id == sa.bindparam("b_ticket_id"))
-        .values(
-            severity=sa.bindparam("b_severity"),
-            reach=sa.bindparam("b_reach"),
-            weight=sa.bindparam("b_weight"),
-            subtype=sa.bindparam("b_subtype"),
-            category=sa.bindparam("b_category"),
-            score=sa.bindparam("b_score"),
-            findings=c.findings + sa.bindparam("b_findings"),
-            version=c.version + 1,
-        ),
-        rows,
-    )
-
-
-def _reopen(connection: sa.Connection, ids: Sequence[str]) -> None:
-    c = ticket_table.c
-    connection.execute(
-        ticket_table.update()
-        .where(c.ticket_id == sa.bindparam("b_ticket_id"))
-        .values(
-            state=State.DETECTED.value, part=int(Part.DISPOSE), triaged_by=None, triaged_at=None, version=c.version + 1
-        ),
-        [{"b_ticket_id": ticket_id} for ticket_id in ids],
-    )
-
-
-def _record(connection: sa.Connection, batch: _Batch) -> None:
-    extended = {str(row["b_ticket_id"]): {"findings": row["b_findings"]} for row in batch.extended}
-    reopened = {ticket_id: {"from": State.DISMISSED.value, "to": State.DETECTED.value} for ticket_id in batch.reopened}
-    dismissed = {
-        ticket_id: {"from": State.DETECTED.value, "to": State.DISMISSED.value, "as": earlier}
-        for ticket_id, earlier in batch.dismissed
-    }
-    for kind, bodies in (
-        ("ticket.opened", {str(row["ticket_id"]): opening_event(row) for row in batch.opened}),
-        ("ticket.extended", extended),
-        ("ticket.reopened", reopened),
-        ("ticket.auto_dismissed", dismissed),
-    ):
-        rows = [(f"ticket:{ticket_id}", body) for ticket_id, body in bodies.items()]
-        events.append_many(connection, rows, kind=kind, actor=ACTOR)
-
-
-def opening_event(row: Mapping[str, object]) -> dict[str, object]:
-    """What the first event of a ticket says."""
-    return {
-        "to": State.DETECTED.value,
-        **{name: row[name] for name in ("category", "severity", "channel", "detected_at", "linked_to")},
     }

@@ -12,11 +12,12 @@ import sqlalchemy as sa
 
 from retention.catalogue.tables import events as event_table
 from retention.catalogue.tables import timestamp
-from tickets.bodies import Bodies, note_context, ticket_context
+from tickets.bodies import Bodies, note_context, text_context, ticket_context
 from tickets.errors import TicketUnknownError
 from tickets.states import Channel, Decision, Part, State
 from tickets.tables import findings as finding_table
 from tickets.tables import notes as note_table
+from tickets.tables import texts as text_table
 from tickets.tables import tickets as table
 from tickets.weights import WEIGHTS
 
@@ -254,10 +255,22 @@ def ticket_detail(connection: sa.Connection, bodies: Bodies, ticket_id: str) -> 
     timeline = connection.execute(
         sa.select(e.at, e.kind, e.actor, e.body).where(e.subject == f"ticket:{ticket_id}").order_by(e.id)
     ).all()
+    t = text_table.c
+    later = connection.execute(
+        sa.select(t.text_blind, t.field, t.offset, t.body).where(t.ticket_id == ticket_id).order_by(t.offset, t.field)
+    ).all()
+    opened = (
+        {
+            "field": row.field,
+            "text": bodies.open(row.body, text_context(ticket_id, row.text_blind)).decode("utf-8", "surrogatepass"),
+            "offset": row.offset,
+        }
+        for row in later
+    )
     return TicketDetail(
         ticket=ticket,
         user_id=body["user_id"],
-        texts=tuple(body["texts"]),
+        texts=(*body["texts"], *opened),
         findings=tuple(dict(row) for row in found),
         notes=tuple(
             {"at": row.at, "actor": row.actor, "text": bodies.open(row.body, note_context(ticket_id, row.at)).decode()}

@@ -140,5 +140,5 @@ notes = sa.Table(
 """What people wrote about a ticket, reasons of decisions included; sealed."""
 
 # A ticket's events carry these rows into the log: it can prove them, and the queue can be rebuilt from it.
-for _table in (tickets, findings, notes):
+for _table in (tickets, findings, texts, notes):
     images.register("ticket", _table, "ticket_id")

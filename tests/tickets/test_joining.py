@@ -192,6 +192,23 @@ def test_a_dismissed_ticket_with_other_findings_is_open_again(
         assert get_ticket(connection, ids["a"]).state == State.DETECTED
 
 
+def test_a_later_text_of_the_content_is_seen_and_remembered(
+    desk: Desk, catalogue: Catalogue, bodies: PlainBodies
+) -> None:
+    ids = opened(catalogue, bodies, a=SPAM)
+    edited = replace(CONTENT, content_id="a", text="改过的内容: 赌场", offset=50)
+    take(catalogue, bodies, edited)
+    take(catalogue, bodies, replace(edited, offset=60), replace(edited, text=SPAM, offset=70))
+    with catalogue.read() as connection:
+        detail = ticket_detail(connection, bodies, ids["a"])
+    assert [entry["text"] for entry in detail.texts] == [SPAM, edited.text]
+    assert len(detail.findings) == 4
+    desk.dismiss(ids["a"], "r")
+    take(catalogue, bodies, replace(edited, content_id="b"), replace(CONTENT, content_id="c", text=SPAM))
+    with catalogue.read() as connection:
+        assert {ticket.state for ticket in list_tickets(connection)} == {State.DISMISSED}
+
+
 def test_complaints_are_never_dismissed_by_memory(desk: Desk, catalogue: Catalogue) -> None:
     first = desk.open_manual(ManualFinding(Channel.COMPLAINT, "fraud", SPAM))
     desk.dismiss(first.ticket_id, "不属实")

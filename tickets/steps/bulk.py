@@ -239,19 +239,14 @@ class BulkSteps(ReportingSteps):
         kind: str,
         said: Mapping[str, object] | None = None,
     ) -> None:
-        """Write columns and events; the transaction holds the rows, so a changed version cannot slip in between."""
-        by_columns: dict[tuple[str, ...], list[dict[str, object]]] = {}
+        """Write columns and events. The rows are held, so a changed version cannot slip in between."""
+        alike: dict[tuple[tuple[str, object], ...], list[str]] = {}
         for ticket, values in changes:
-            row = {"b_id": ticket.ticket_id, "b_version": ticket.version, **{f"b_{k}": v for k, v in values.items()}}
-            by_columns.setdefault(tuple(sorted(values)), []).append(row)
-        for names, rows in by_columns.items():
-            statement = (
-                table.update()
-                .where(table.c.ticket_id == sa.bindparam("b_id"), table.c.version == sa.bindparam("b_version"))
-                .values(**{name: sa.bindparam(f"b_{name}") for name in names}, version=table.c.version + 1)
-            )
-            for begin in range(0, len(rows), _CHUNK):
-                connection.execute(statement, rows[begin : begin + _CHUNK])
+            alike.setdefault(tuple(sorted(values.items())), []).append(ticket.ticket_id)
+        for columns, ids in alike.items():
+            for begin in range(0, len(ids), _CHUNK):
+                chosen = table.c.ticket_id.in_(ids[begin : begin + _CHUNK])
+                connection.execute(table.update().where(chosen).values(**dict(columns), version=table.c.version + 1))
         events.append_many(
             connection,
             [

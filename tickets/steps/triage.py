@@ -20,6 +20,7 @@ from tickets.states import OPEN, TO_DISPOSE, Decision, Measure, State
 from tickets.steps.base import Steps, as_time
 from tickets.steps.dating import due_columns, police_columns
 from tickets.tables import findings as finding_table
+from tickets.tables import texts as text_table
 from tickets.tables import tickets as table
 from tickets.tables_work import approvals
 from tickets.weights import weight_of
@@ -241,9 +242,12 @@ def reasons_of(connection: sa.Connection, bodies: Bodies, ids: Sequence[str]) ->
         for number, sealed in connection.execute(chosen):
             for entry in json.loads(bodies.open(sealed, ticket_context(number)))["texts"]:
                 blinds[number, entry["field"], entry["offset"]] = bodies.blind(str(entry["text"]), "text")
+        later = sa.select(text_table.c.ticket_id, text_table.c.field, text_table.c.offset, text_table.c.text_blind)
+        for number, field, offset, blind in connection.execute(later.where(text_table.c.ticket_id.in_(part))):
+            blinds[number, field, offset] = blind
         hits = sa.select(f.ticket_id, f.field, f.offset, f.rule, f.version).where(f.ticket_id.in_(part))
         for number, field, offset, rule, version in connection.execute(hits):
-            blind = blinds.get((number, field, offset))
-            if blind is not None and not rule.startswith(OPENED_BY_HAND):
-                found.setdefault(number, set()).add((blind, rule, version))
+            known = blinds.get((number, field, offset))
+            if known is not None and not rule.startswith(OPENED_BY_HAND):
+                found.setdefault(number, set()).add((known, rule, version))
     return {number: sorted(reasons) for number, reasons in found.items()}
