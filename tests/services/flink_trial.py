@@ -138,7 +138,7 @@ class Trial:
         command = [sys.executable, "-m", "liucun", "init", "--store", str(self.store)]
         if self.catalogue:
             given = self.store.parent / "given.toml"
-            place = sa.make_url(self.catalogue).set(password=None).render_as_string()
+            place = sa.make_url(self.catalogue)._replace(password=None).render_as_string()
             given.write_text(f'format = 1\n[archive]\ncatalogue = "{place}"\n', encoding="utf-8")
             command += ["--settings", str(given)]
         subprocess.run(command, env=self.env, check=True, capture_output=True)
@@ -290,7 +290,7 @@ class Watch:
         return max(b - a for a, b in pairwise([*moves, end]))
 
 
-def disturb(trial: Trial, watch: Watch, kills: dict[str, int], pause: float, seed: int) -> None:
+def disturb(trial: Trial, watch: Watch, kills: dict[str, int], records: int, pause: float, seed: int) -> None:
     """Kill and start parts, restart servers, in random order; each is given time to come back before the next."""
     rng = random.Random(seed)
     plan = [part for part, count in kills.items() for _ in range(count)]
@@ -305,7 +305,7 @@ def disturb(trial: Trial, watch: Watch, kills: dict[str, int], pause: float, see
             time.sleep(rng.uniform(0.1, 2.0))
             flink(part, "start")
         time.sleep(pause)
-        trial.wait(trial.committed() + 1)
+        trial.wait(min(trial.committed() + 1, records))
         still = watch.standstill(at, time.monotonic())
         name = {"main": "job manager"}.get(part, part)
         print(f"{name:12} at {before:>9,} records; the longest time without a commit {still:5.1f} s", flush=True)
@@ -354,7 +354,7 @@ def main() -> None:
         )
         writer.start()
         with Watch(trial) as watch:
-            disturb(trial, watch, kills, given.pause, given.seed)
+            disturb(trial, watch, kills, given.records, given.pause, given.seed)
         writer.join()
         written = time.monotonic()
         trial.wait(given.records)

@@ -60,7 +60,7 @@ def test_an_archive_is_exact_whatever_part_is_killed(trial: Trial) -> None:
     writer = threading.Thread(target=write, args=(trial, numbers[2000:], 4_000))
     writer.start()
     with Watch(trial) as watch:
-        flink_trial.disturb(trial, watch, {"taskmanager": 1, "workers": 1, "main": 1}, 10, seed=7)
+        flink_trial.disturb(trial, watch, {"taskmanager": 1, "workers": 1, "main": 1}, len(numbers), 10, seed=7)
     writer.join()
     trial.wait(len(numbers))
     assert trial.stop()["records_in"] == len(numbers)
