@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,17 +23,23 @@ from retention.keys.periods import PeriodKeys
 from retention.objects.base import ObjectStore
 from retention.segments import Archive
 from retention.store import Store
+from tickets.actors import Actor
 
 TICKET_SCRIPTS = Path(tickets.__file__).parent / "migrations"
 
 
 @dataclass(frozen=True, slots=True)
 class OpenStore:
-    """A store opened for a command, and the account that acts (before accounts exist: ``os:USER``)."""
+    """A store opened for a command, and who acts: the account of ``LIUCUN_TOKEN``, else ``os:USER``."""
 
     store: Store
     settings: Settings
-    actor: str
+    acting: Actor
+
+    @property
+    def actor(self) -> str:
+        """Name of who acts, as events have it."""
+        return self.acting.name
 
     @property
     def root(self) -> Path:
@@ -75,7 +82,7 @@ def open_store(root: Path) -> Iterator[OpenStore]:
     settings = read_settings(root)
     with Store.open(root, settings.store, passphrase) as store:
         prepare_tables(store.catalogue)
-        yield OpenStore(store, settings, acting_account())
+        yield OpenStore(store, settings, acting_account(store.catalogue))
     for warning in store.log.warnings:
         click.echo(f"liucun: warning 警告: {warning}", err=True)
 
@@ -85,8 +92,25 @@ def prepare_tables(catalogue: Catalogue) -> None:
     migrate(catalogue, room="tickets", script_location=TICKET_SCRIPTS)
 
 
-def acting_account() -> str:
-    """Who acts when no account is signed in."""
+def acting_account(catalogue: Catalogue) -> Actor:
+    """Who acts: the account whose token is in ``LIUCUN_TOKEN``, else the user of the operating system.
+
+    Raises:
+        SignInRequiredError: the token is unknown, expired or revoked.
+    """
+    token = os.environ.get("LIUCUN_TOKEN")
+    if token:
+        from console.access.tokens import bearer
+        from console.migrate import prepare_tables as prepare_console
+
+        prepare_console(catalogue)
+        account = bearer(catalogue, token.strip()).account
+        return Actor(account.actor, account.roles)
+    return Actor.of(local_user())
+
+
+def local_user() -> str:
+    """Who acts when no account does."""
     try:
         return f"os:{getpass.getuser()}"
     except (KeyError, OSError):

@@ -79,7 +79,7 @@ def import_command(
     from liucun.rule_layers import layers_at, today
     from liucun.rule_write import read_list_file, refuse_category, write_new
     from liucun.settings import FILE_NAME
-    from liucun.store import acting_account
+    from liucun.store import local_user
 
     names = parse_pairs(mapping, "--map-category")
     for name in [*names.values(), *([category] if category else [])]:
@@ -100,7 +100,7 @@ def import_command(
         names=names,
         weight=weight,
         severity=severity,
-        author=author or acting_account(),
+        author=author or local_user(),
         since=today().isoformat(),
     )
     made = import_words(listed.entries, wishes, known=known, harmless=samples(benign), limit=max_rate)

@@ -23,7 +23,7 @@ from tickets.states import State
 def open_desk(store: Path) -> Iterator[Desk]:
     """The desk of a store, for who runs the command."""
     with open_store(store) as opened:
-        yield Desk(opened.catalogue, opened.bodies, calendar_of(store), opened.actor, opened.settings.tickets)
+        yield Desk(opened.catalogue, opened.bodies, calendar_of(store), opened.acting, opened.settings.tickets)
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def open_book(store: Path) -> Iterator[ReportBook]:
             opened.catalogue,
             opened.bodies,
             calendar_of(store),
-            opened.actor,
+            opened.acting,
             opened.settings.tickets,
             company=company,
             templates=store / company.report_templates if company.report_templates else SHIPPED,

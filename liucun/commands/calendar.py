@@ -13,7 +13,7 @@ from errors import StorageError, UsageError
 from liucun.calendar_file import FILE_NAME, calendar_of
 from liucun.cli import json_option, print_json, store_option
 from liucun.settings import Settings, read_settings
-from liucun.store import acting_account, prepare_tables
+from liucun.store import local_user, prepare_tables
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.migrate import migrate
 from retention.places import database_url
@@ -117,7 +117,7 @@ def _recounted(store: Path, settings: Settings, calendar: WorkingCalendar) -> li
     try:
         migrate(catalogue)
         prepare_tables(catalogue)
-        return recount(catalogue, calendar, settings.tickets, actor=acting_account())
+        return recount(catalogue, calendar, settings.tickets, actor=local_user())
     finally:
         catalogue.close()
 

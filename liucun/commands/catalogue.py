@@ -30,14 +30,14 @@ def rebuild(store: Path, as_json: bool) -> None:
     from liucun.audit_progress import progress
     from liucun.passphrase import passphrase
     from liucun.settings import read_settings
-    from liucun.store import acting_account, open_store, prepare_tables
+    from liucun.store import local_user, open_store, prepare_tables
     from retention.rebuilding.rebuild import rebuild_catalogue
 
     settings = read_settings(store)
     secret = passphrase()
     with progress(quiet=as_json) as show:
         rebuilt = rebuild_catalogue(
-            store, settings.store, secret, prepare=prepare_tables, actor=acting_account(), progress=show
+            store, settings.store, secret, prepare=prepare_tables, actor=local_user(), progress=show
         )
     with open_store(store):
         pass  # compares the log with the custodian's checkpoints

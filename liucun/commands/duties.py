@@ -28,7 +28,7 @@ def command() -> None:
 @contextmanager
 def _book(store: Path) -> Iterator[DutyBook]:
     with open_store(store) as opened:
-        book = DutyBook(opened.catalogue, opened.bodies, calendar_of(store), opened.actor, opened.settings.tickets)
+        book = DutyBook(opened.catalogue, opened.bodies, calendar_of(store), opened.acting, opened.settings.tickets)
         book.standing(opened.settings.company, datetime.now(ZoneInfo("Asia/Shanghai")).date())
         yield book
 

@@ -15,11 +15,12 @@ import sqlalchemy as sa
 from retention.catalogue import events
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.tables import timestamp
-from retention.policies.errors import PolicyStateError, PolicyUnknownError, SecondPersonError
+from retention.policies.errors import PolicyStateError, PolicyUnknownError
 from retention.policies.model import CountedFrom, Matrix, Policy, Rank, shipped_matrix
 from retention.policies.periods import CalendarPeriod, shanghai_date
 from retention.policies.settings import RetentionSettings
 from retention.policies.tables import policy_versions
+from retention.second_person import check_second_person
 
 _c = policy_versions.c
 
@@ -123,10 +124,7 @@ def approve(
     """
     with catalogue.write() as connection:
         row = _row(connection, record_class, version)
-        if row.proposed_by == actor:
-            raise SecondPersonError(
-                f"{actor} proposed {record_class} v{version} and cannot approve it.", cure="Let another person approve."
-            )
+        check_second_person(actor, row.proposed_by, what=f"{record_class} v{version}")
         today = shanghai_date(now)
         wanted = _policy(row)
         shipped_matrix().check(wanted)

@@ -16,11 +16,12 @@ import sqlalchemy as sa
 
 from retention.catalogue import events
 from retention.catalogue.tables import segments, timestamp
-from retention.policies.errors import PolicyStateError, PolicyUnknownError, SecondPersonError
+from retention.policies.errors import PolicyStateError, PolicyUnknownError
 from retention.policies.follow import Parts, blinder
 from retention.policies.judge import still_open
 from retention.policies.periods import shanghai_date, start_of
 from retention.policies.tables import decisions, segment_subjects, subjects, unit_segments
+from retention.second_person import check_second_person
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +124,7 @@ def approve_end(parts: Parts, decision_id: str, *, actor: str, now: datetime) ->
             )
         if row.state != "proposed":
             raise PolicyStateError(f"Decision {decision_id} is {row.state} already.", cure="Nothing is to be done.")
-        if row.proposed_by == actor:
-            raise SecondPersonError(f"{actor} proposed this and cannot approve it.", cure="Let another person approve.")
+        check_second_person(actor, row.proposed_by, what=f"decision {decision_id}")
         ended_at = timestamp(start_of(date.fromisoformat(row.ended_on) + timedelta(days=1)))
         connection.execute(
             decisions.update()

@@ -13,10 +13,6 @@ class FloorError(NotPermittedError):
     """A policy would keep records shorter than the law or the licence asks; the message names which."""
 
 
-class SecondPersonError(NotPermittedError):
-    """Who asked for a step may not be the one who approves it."""
-
-
 class PolicyUnknownError(UsageError):
     """There is no such class, policy version or unit."""
 

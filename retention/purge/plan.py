@@ -29,6 +29,7 @@ from retention.policies.settings import RetentionSettings
 from retention.purge.clock import check_clock
 from retention.purge.errors import NothingDueError, PurgeApprovalError, PurgeStateError, PurgeUnknownError
 from retention.purge.tables import purge_units, purges
+from retention.second_person import check_second_person
 from retention.segments import Archive
 
 PLANNED: Final = "planned"
@@ -220,10 +221,7 @@ def approve(
         row = row_of(connection, purge_id)
         if row.state != PLANNED:
             raise PurgeStateError(f"The purge {purge_id} is {row.state}.", cure="Only a plan can be approved.")
-        if row.planned_by == actor:
-            raise PurgeApprovalError(
-                f"{actor} planned {purge_id} and cannot approve it.", cure="Let another person approve."
-            )
+        check_second_person(actor, row.planned_by, what=f"the purge {purge_id}")
         found = plan_digest(parts.archive.suite, purge_id, _units(connection, purge_id))
         if found != row.plan_digest or digest not in (None, found):
             raise PurgeApprovalError(

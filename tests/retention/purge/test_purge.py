@@ -34,6 +34,7 @@ from retention.purge.errors import (
 from retention.purge.plan import approve, cancel, list_purges, plan, read_purge
 from retention.purge.run import carry_out
 from retention.purge.tables import purges
+from retention.second_person import SecondPersonError
 from retention.segments import open_segment
 from retention.transparency.note import NoteError
 from tests.retention.policies.world import World, at, logs, order
@@ -111,7 +112,7 @@ def test_the_planner_does_not_approve_and_nobody_hurries(world: World) -> None:
     world.ingest(logs("2024-02-01"))
     made = planned(world, "2025-03-01")
     now = at("2025-03-01")
-    with pytest.raises(PurgeApprovalError):
+    with pytest.raises(SecondPersonError):
         approve(world.store, made.purge_id, digest=None, actor="ann", now=now, settings=world.settings)
     with pytest.raises(PurgeApprovalError):
         approve(world.store, made.purge_id, digest="0" * 64, actor="ben", now=now, settings=world.settings)

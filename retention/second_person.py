@@ -1,0 +1,33 @@
+"""The two-person rule 双人复核, in one place: who approves is another person, and one with an account."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from errors import NotPermittedError
+
+LOCAL: Final = "os:"
+SYSTEM: Final = "system:"
+
+
+class SecondPersonError(NotPermittedError):
+    """Who asked for a step may not be the one who approves it, nor may anybody without an account."""
+
+
+def check_second_person(actor: str, *others: str, what: str) -> None:
+    """Let ``actor`` approve what ``others`` asked for or approved before.
+
+    A user of the operating system (``os:…``) can be anybody who shares the machine, and timed work is nobody.
+
+    Raises:
+        SecondPersonError: he is one of the others, or not an account.
+    """
+    if actor in others:
+        raise SecondPersonError(
+            f"{actor} has a part in {what} already and cannot approve it.", cure="Let another person approve."
+        )
+    if actor.startswith((LOCAL, SYSTEM)):
+        raise SecondPersonError(
+            f"{actor} is no account and cannot be the second person for {what}.",
+            cure="Let somebody with an account approve: sign in at the console, or set LIUCUN_TOKEN to their token.",
+        )

@@ -1,0 +1,51 @@
+"""Commands act as the account of LIUCUN_TOKEN; a user of the operating system is never the second person."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from console.access.tokens import PREFIX
+from errors import NotPermittedError
+from liucun.cli import main_group
+from liucun.store import open_store
+from retention.second_person import SecondPersonError, check_second_person
+
+SECRET = "a passphrase of tests"
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty store."""
+    monkeypatch.setenv("LIUCUN_PASSPHRASE", SECRET)
+    where = tmp_path / "store"
+    assert CliRunner().invoke(main_group, ["init", "--store", str(where)]).exit_code == 0
+    return where
+
+
+def test_without_a_token_the_local_user_acts(store: Path) -> None:
+    with open_store(store) as opened:
+        assert opened.actor.startswith("os:")
+        assert opened.acting.is_local
+
+
+@pytest.mark.parametrize("token", ["nonsense", PREFIX + "x" * 40, PREFIX + "y" * 500])
+def test_a_token_that_is_not_valid_lets_nobody_act(store: Path, monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+    monkeypatch.setenv("LIUCUN_TOKEN", token)
+    with pytest.raises(NotPermittedError, match="token"), open_store(store):
+        pass
+
+
+def test_the_second_person_is_another_one_and_has_an_account() -> None:
+    check_second_person("user:ben", "user:ann", what="it")
+    check_second_person("user:ben", "os:ann", what="it")
+    for actor, others in (
+        ("user:ann", ("user:ann",)),
+        ("user:ann", ("user:ben", "user:ann")),
+        ("os:ben", ("user:ann",)),
+        ("system:worker", ("user:ann",)),
+    ):
+        with pytest.raises(SecondPersonError):
+            check_second_person(actor, *others, what="it")
