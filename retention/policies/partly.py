@@ -26,7 +26,7 @@ from retention.policies.tables import segment_subjects, subjects, unit_segments
 
 PATIENCE: Final = 2
 """Months that run-out records wait for their neighbours before the unit is divided."""
-SHARE: Final = 0.95
+SHARE: Final = 0.9
 """With so much of a unit run out there is little left to seal anew, and nothing to wait for."""
 _DIVISIBLE: Final = frozenset({"open_subjects", "floor", "hold", "ticket"})
 """Reasons that belong to single records or segments; any other one keeps the whole unit."""
