@@ -121,9 +121,9 @@ def lint_command(paths: tuple[Path, ...], benign: tuple[str, ...], max_rate: flo
         for problem in problems:
             click.echo(f"{problem.file}:{problem.line}: {problem.what}\n    {problem.cure}")
         texts = ", ".join(f"{len(texts):,} of {name}" for name, texts in harmless.items())
-        click.echo(f"{len(rules):,} rules, {len(problems):,} problems. Harmless texts: {texts}.")
+        click.echo(f"Rules: {len(rules):,}. Problems: {len(problems):,}. Harmless texts: {texts}.")
     if problems:
-        raise PackLintError(f"{len(problems):,} problems in the packs.", cure="Cure what is named above.")
+        raise PackLintError(f"Problems in the packs: {len(problems):,}.", cure="Cure what is named above.")
 
 
 @command.command(name="test", short_help="Run every rule's examples.")
