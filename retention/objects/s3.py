@@ -19,6 +19,7 @@ from errors import LiucunError, StorageError
 from retention.errors import ObjectExistsError, ObjectLockedError
 from retention.objects.base import checked_name, checked_range, missing
 from retention.objects.s3_failures import EXISTS, MISSING, UNLOCKED, code_of, failure, status_of
+from retention.objects.s3_parts import put_parts
 from retention.objects.s3_retry import BeyondError, again
 from retention.objects.s3_settings import S3Settings, bucket_and_prefix
 
@@ -179,33 +180,15 @@ class S3Objects:
         self.client.put_object(Bucket=self.bucket, Key=key, Body=data, IfNoneMatch="*", Metadata=dict(mark))
 
     def _put_parts(self, key: str, data: bytes, mark: Mapping[str, str]) -> None:
-        place = {"Bucket": self.bucket, "Key": key}
-        upload = self.client.create_multipart_upload(**place, Metadata=dict(mark))["UploadId"]
-        size = self.settings.multipart_megabytes << 20
-        try:
-            parts = []
-            for number, begin in enumerate(range(0, len(data), size), 1):
-                body = data[begin : begin + size]
-                answer = self._again(
-                    f"Part {number} of {key!r} could not be stored",
-                    lambda number=number, body=body: self.client.upload_part(  # type: ignore[misc]
-                        **place, UploadId=upload, PartNumber=number, Body=body
-                    ),
-                )
-                parts.append({"PartNumber": number, "ETag": answer["ETag"]})
-            self.client.complete_multipart_upload(
-                **place, UploadId=upload, MultipartUpload={"Parts": parts}, IfNoneMatch="*"
-            )
-        except BaseException:
-            self._abort(place, upload)
-            raise
-
-    def _abort(self, place: Mapping[str, str], upload: str) -> None:
-        try:
-            self.client.abort_multipart_upload(**place, UploadId=upload)
-        except (ClientError, BotoCoreError):
-            # The bucket's rule for incomplete uploads takes it; what went wrong first is what is reported.
-            return
+        settings = self.settings
+        put_parts(
+            self.client,
+            {"Bucket": self.bucket, "Key": key},
+            data,
+            mark,
+            part_bytes=settings.multipart_megabytes << 20,
+            retry_seconds=settings.retry_seconds,
+        )
 
     def _found(self, name: str) -> dict[str, Any] | None:
         key = self._key(name)
