@@ -17,9 +17,9 @@ import sqlalchemy as sa
 from retention.catalogue import events
 from retention.catalogue.tables import segments, timestamp
 from retention.policies.errors import PolicyStateError, PolicyUnknownError
-from retention.policies.follow import Parts, blinder
+from retention.policies.follow import Parts, apply_decisions, blinder
 from retention.policies.judge import still_open
-from retention.policies.periods import shanghai_date, start_of
+from retention.policies.periods import shanghai_date
 from retention.policies.tables import decisions, segment_subjects, subjects, unit_segments
 from retention.second_person import check_second_person
 
@@ -115,7 +115,7 @@ def approve_end(parts: Parts, decision_id: str, *, actor: str, now: datetime) ->
         SecondPersonError: who proposed it may not approve it.
         PolicyUnknownError, PolicyStateError: there is no such proposal, or it is approved already.
     """
-    d, c = decisions.c, subjects.c
+    d = decisions.c
     with parts.catalogue.write() as connection:
         row = connection.execute(sa.select(decisions).where(d.decision_id == decision_id)).one_or_none()
         if row is None:
@@ -125,18 +125,13 @@ def approve_end(parts: Parts, decision_id: str, *, actor: str, now: datetime) ->
         if row.state != "proposed":
             raise PolicyStateError(f"Decision {decision_id} is {row.state} already.", cure="Nothing is to be done.")
         check_second_person(actor, row.proposed_by, what=f"decision {decision_id}")
-        ended_at = timestamp(start_of(date.fromisoformat(row.ended_on) + timedelta(days=1)))
         connection.execute(
             decisions.update()
             .where(d.decision_id == decision_id)
             .values(state="approved", approved_by=actor, approved_at=timestamp(now))
         )
-        connection.execute(
-            subjects.update()
-            .where(c.record_class == row.record_class, c.blind == row.blind)
-            .values(ended_at=ended_at, ended_on=row.ended_on, decision=decision_id)
-        )
         _event(connection, "decision.approved", actor, decision_id, row.record_class, row.ended_on, now)
+    apply_decisions(parts.catalogue)
 
 
 def _named(parts: Parts, record_class: str, name: str, *, is_blind: bool) -> bytes:

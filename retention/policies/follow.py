@@ -9,18 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any, Final, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from retention.catalogue.engine import Catalogue
-from retention.catalogue.tables import retired_segments, segments
+from retention.catalogue.tables import retired_segments, segments, timestamp
 from retention.crypto.bodies import BodyCipher
 from retention.manifest import SegmentManifest
 from retention.policies.extract import UNNAMED, SubjectNews, columns_of, subject_news
-from retention.policies.periods import stored_date
-from retention.policies.tables import segment_lineage, segment_subjects, subjects, unit_segments, units
+from retention.policies.periods import start_of, stored_date
+from retention.policies.tables import decisions, segment_lineage, segment_subjects, subjects, unit_segments, units
 from retention.policies.words import EndRule, rules
 from retention.schema import RecordClass
 from retention.segments import Archive, open_segment
@@ -102,6 +103,7 @@ def follow(parts: Parts, *, ending_words: Iterable[str] = (), stop: Callable[[],
                 rows += _enter(connection, item)
         taken += len(told)
     _close_with_tickets(parts.catalogue, blind)
+    apply_decisions(parts.catalogue)
     return Followed(taken, rows)
 
 
@@ -246,6 +248,32 @@ def _close_with_tickets(catalogue: Catalogue, blind: Callable[[str, str], bytes]
                 )
                 .values(ended_at=sa.bindparam("b_at"), ended_on=sa.bindparam("b_on")),
                 closed,
+            )
+
+
+def apply_decisions(catalogue: Catalogue) -> None:
+    """What two people decided counts, also after the index was built anew; a later end of its own prevails."""
+    d, c = decisions.c, subjects.c
+    same = sa.and_(c.record_class == d.record_class, c.blind == d.blind)
+    with catalogue.read() as connection:
+        found = connection.execute(
+            sa.select(d.decision_id, d.record_class, d.blind, d.ended_on, c.ended_at, c.decision)
+            .select_from(decisions.join(subjects, same))
+            .where(d.state == "approved")
+            .order_by(d.approved_at, d.decision_id)
+        ).all()
+    latest = {(row.record_class, bytes(row.blind)): row for row in found}
+    rows = [row for row in latest.values() if row.decision != row.decision_id]
+    if not rows:
+        return
+    with catalogue.write() as connection:
+        for row in rows:
+            ended_at = timestamp(start_of(date.fromisoformat(row.ended_on) + timedelta(days=1)))
+            values = {"decision": row.decision_id}
+            if row.ended_at is None or row.ended_at < ended_at:
+                values |= {"ended_at": ended_at, "ended_on": row.ended_on}
+            connection.execute(
+                subjects.update().where(c.record_class == row.record_class, c.blind == row.blind).values(**values)
             )
 
 

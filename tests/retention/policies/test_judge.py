@@ -152,6 +152,16 @@ def test_silent_orders_are_listed_and_two_people_close_one(world: World) -> None
     # A sign of life afterwards opens it again.
     world.ingest([order("B", "paid", "2023-08-01")], "transaction")
     assert {s.expires_on for s in world.judge("2030-01-01")} == {None}
+    # It can be decided again; and what was decided outlives the index, which is built from the records alone.
+    c = propose_end(
+        world.store, "transaction", "B", ended_on=date(2023, 9, 1), reason="x", actor="ann", now=at("2023-10-01")
+    )
+    approve_end(world.store, c, actor="ben", now=at("2023-10-01"))
+    before = world.judge("2030-01-01")
+    assert {s.expires_on for s in before} == {date(2026, 9, 2)}
+    for table in (segment_subjects, unit_segments, subjects):
+        world.execute(sa.delete(table))
+    assert [s.expires_on for s in world.judge("2030-01-01")] == [s.expires_on for s in before]
 
 
 def test_a_segment_not_yet_read_keeps_its_class(world: World) -> None:
