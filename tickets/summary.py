@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from tickets.states import OPEN, TO_DISPOSE, TO_REPORT, State
+from retention.catalogue.tables import timestamp
+from tickets.states import OPEN, TO_DISPOSE, TO_REPORT, Part, State
 from tickets.tables import tickets
 
 NEXT = 5
@@ -29,16 +30,19 @@ class TicketSummary:
     by_state: dict[State, int]
     by_category: dict[str, int]
     next_due: tuple[DueTicket, ...]
+    by_part: dict[Part, int]
+    missed: int = 0
+    """Tickets to be disposed of whose target has passed."""
 
     @property
     def to_dispose(self) -> int:
-        """Tickets about whose content nothing was done yet."""
-        return sum(self.by_state.get(state, 0) for state in TO_DISPOSE)
+        """Tickets about whose content nothing was done yet, or nothing that the platform acknowledged."""
+        return self.by_part.get(Part.DISPOSE, 0)
 
     @property
     def to_report(self) -> int:
-        """Tickets whose ten working days run."""
-        return sum(self.by_state.get(state, 0) for state in TO_REPORT)
+        """Tickets that were disposed of and are to be reported or closed."""
+        return self.by_part.get(Part.REPORT, 0)
 
 
 def ticket_summary(connection: sa.Connection) -> TicketSummary:
@@ -57,8 +61,13 @@ def ticket_summary(connection: sa.Connection) -> TicketSummary:
         .order_by(c.due_on, c.ticket_id)
         .limit(NEXT)
     ).all()
+    parts = connection.execute(sa.select(c.part, sa.func.count()).group_by(c.part)).all()
+    waiting = [state.value for state in TO_DISPOSE]
+    late = sa.select(sa.func.count()).select_from(tickets).where(c.state.in_(waiting), c.dispose_by < timestamp())
     return TicketSummary(
         by_state={State(state): count for state, count in states},
         by_category={row.category: row[1] for row in categories},
         next_due=tuple(DueTicket(*row) for row in due),
+        by_part={Part(part): count for part, count in parts},
+        missed=connection.execute(late).scalar_one(),
     )

@@ -167,8 +167,9 @@ class BulkSteps(ReportingSteps):
             self._require(reason)
         if action is BulkAction.CONFIRM and decision is None:
             raise UsageError("A confirmation needs a decision.", cure="Choose illegal, harmful or violation.")
-        if action is BulkAction.ASSIGN and not (assignee or "").strip():
-            raise UsageError("Whom to assign the tickets to is missing.", cure="Name an account.")
+        named = assignee or ""
+        if action is BulkAction.ASSIGN and (not named.strip() or len(named) > 128 or not named.isprintable()):
+            raise UsageError("Whom to assign the tickets to is missing or no name.", cure="Name an account.")
         return _Wanted(action, decision, self.who.name if action is BulkAction.CLAIM else assignee, datetime.now(UTC))
 
     def _prepared(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -25,6 +26,7 @@ from tickets.weights import MAX_SEVERITY
 BY_HAND = frozenset({Channel.HUMAN, Channel.COMPLAINT, Channel.AUTHORITY, Channel.ENGINE})
 MAX_TEXT = 100_000
 _LONG = 2_000
+_WORDS = ("category", "text", "subtype", "source", "content_id", "user_id", "url", "reference", "engine")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class OpeningSteps(JoiningSteps):
         """
         self.who.require(Right.TRIAGE)
         now = datetime.now(UTC)
+        finding = _clean(finding)
         self._check(finding, now)
         content = self._content(finding, now)
         prepared = prepare(self.bodies, [content], now=now, disposal_minutes=self.settings.disposal_minutes)
@@ -144,3 +147,14 @@ class OpeningSteps(JoiningSteps):
             wrong = "a field is too long"
         if wrong is not None:
             raise UsageError(f"No ticket can be opened: {wrong}.", cure="Correct it and try again.")
+
+
+def _clean(finding: ManualFinding) -> ManualFinding:
+    """The same without lone surrogates, which no database and no hash takes; each becomes U+FFFD."""
+    words: dict[str, Any] = {name: _whole(value) for name in _WORDS if isinstance(value := getattr(finding, name), str)}
+    details = {_whole(name): _whole(value) for name, value in finding.details.items()}
+    return replace(finding, **words, details=details)
+
+
+def _whole(text: str) -> str:
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -57,7 +57,7 @@ class TriageSteps(Steps):
             NotPermittedError: it is somebody else's, and the actor may not assign.
         """
         self.who.require(Right.TRIAGE)
-        if not assignee.strip() or len(assignee) > 128:
+        if not assignee.strip() or len(assignee) > 128 or not assignee.isprintable():
             raise UsageError("The name of whom to give the ticket to is missing or too long.", cure="Name an account.")
         with self.catalogue.write(row_locks=True) as connection:
             ticket = self._ticket(connection, ticket_id)
