@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from retention.audits.coverage import audit_coverage
+from retention.audits.integrity import audit_integrity
+from retention.audits.retention import audit_retention
 from retention.catalogue.tables import batches, events, log_leaves, retired_segments, segments
 from retention.holds import place
 from retention.holds.place import Matter
@@ -16,10 +19,14 @@ from retention.holds.service import examine, release
 from retention.persons.requests import Kind, Outcome, answer, receive
 from retention.persons.restriction import lift, restrict
 from retention.policies import book
+from retention.policies.follow import follow
 from retention.policies.model import Rank
 from retention.policies.periods import CalendarPeriod
 from retention.policies.settings import RetentionSettings
+from retention.purge.certificate import check_facts, verify_certificate
+from retention.purge.plan import read_purge
 from retention.purge.upkeep import keep_up, witnessed_at
+from retention.rebuilding.rebuild import rebuild_catalogue
 from retention.segments import open_segment
 from retention.store import Store, StoreSettings
 from retention.transparency.verify import verify_log
@@ -163,3 +170,32 @@ def test_the_real_clock_keeps_what_came_in_today(real: World) -> None:
     from retention.manifest import SegmentManifest
 
     assert open_segment(real.store.archive, SegmentManifest.from_bytes(manifest)).parquet().metadata.num_rows == 1
+
+
+def test_the_catalogue_is_rebuilt_with_what_was_destroyed(real: World) -> None:
+    orders = [order(f"A{n}", "completed", "2022-01-05") for n in range(19)]
+    real.ingest([*orders, order("OPEN", "paid", "2022-01-07")], "transaction")
+    real.ingest(logs("2024-02-01"))
+    real.ingest(logs("2025-02-05"))
+    made = approved(real, "2025-03-08")
+    run(real, made.purge_id, "2025-03-15")
+    assert faults(real) == []
+    root = real.store.root
+    real.store.close()
+    rebuild_catalogue(
+        root, StoreSettings(), "a passphrase of tests", prepare=lambda _: None, actor="ann",
+        progress=lambda _what, _done, _total: None,
+    )  # fmt: skip
+    with Store.open(root, StoreSettings(), "a passphrase of tests") as again:
+        follow(again)
+        purge = read_purge(again.catalogue, made.purge_id)
+        content = verify_certificate(again.archive.suite, purge, again.log.verifiers)
+        check_facts(again, made.purge_id)
+        assert (purge.state, content["records"]) == ("certified", 20)
+        assert audit_coverage(again).faults == []
+        assert audit_integrity(again).faults == []
+        assert audit_retention(again, now=at("2025-03-16")).faults == []
+        with again.catalogue.read() as connection:
+            assert connection.execute(sa.select(sa.func.sum(segments.c.rows))).scalar_one() == 2
+            destroyed = sa.select(sa.func.count()).where(retired_segments.c.state == "destroyed")
+            assert connection.execute(destroyed).scalar_one() == 2
