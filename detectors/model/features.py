@@ -19,7 +19,10 @@ _CHUNK_BYTES = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class Idf:
-    """Squared inverse document frequency by bucket, in steps of ``step`` (1 to 127); a bucket never seen has 127."""
+    """Squared inverse document frequency by bucket, in steps of ``step``: 1 to 127, and 0 where training saw nothing.
+
+    What was not seen must not shrink what the rest says, or new wording would by itself look like the commonest label.
+    """
 
     squared: npt.NDArray[np.int8]
     step: float
@@ -60,15 +63,15 @@ def count_matrix(texts: pa.StringArray, tables: ViewTables, bits: int, *, pinyin
 def fit_idf(counts: Any, min_df: int) -> Idf:
     """Smoothed idf, ``ln((1 + n) / (1 + df)) + 1``, as scikit-learn's ``TfidfTransformer`` defines it.
 
-    Buckets in fewer than ``min_df`` texts count as if they were in ``min_df - 1``: training drops them, so they must
-    weigh the same as ones never seen.
+    Buckets in fewer than ``min_df`` texts are dropped by training and weigh nothing, like ones never seen.
     """
     n, width = counts.shape
-    df = np.maximum(np.bincount(counts.indices, minlength=width), min_df - 1)
+    df = np.bincount(counts.indices, minlength=width)
     idf = np.log((1 + n) / (1 + df)) + 1
     squared = idf * idf
     step = float((np.log((1 + n) / min_df) + 1) ** 2) / STEPS
-    return Idf(np.clip(np.rint(squared / step), 1, STEPS).astype(np.int8), step)
+    steps = np.clip(np.rint(squared / step), 1, STEPS)
+    return Idf(np.where(df >= min_df, steps, 0).astype(np.int8), step)
 
 
 def weigh(counts: Any, idf: Idf) -> Any:

@@ -1,9 +1,9 @@
 """Training: labelled texts in, a calibrated model with thresholds out.
 
 One linear support vector machine a label (one against the rest) over n-gram counts
-weighted by idf, each label's features stretched by how much they tell that label
-from the others (naive-Bayes log-count ratio: Wang and Manning, "Baselines and
-Bigrams", ACL 2012). Margins of rows that a fold did not train on fit the map to
+weighted by idf; on request each label's features are stretched by how much they tell
+that label from the others (naive-Bayes log-count ratio: Wang and Manning,
+"Baselines and Bigrams", ACL 2012). Margins of rows that a fold did not train on fit the map to
 probabilities and the thresholds. Deterministic for the same rows and options.
 """
 
@@ -43,14 +43,16 @@ _GATE_ROOM: Final = 0.2
 class TrainOptions:
     """How to train.
 
-    ``bits``: the table has 2**bits buckets. ``cost``: the machine's C. ``folds``: for calibration. ``min_df``: n-grams
+    ``bits``: the table has 2**bits buckets. ``cost``: the machine's C. ``stretch``: how much the
+    naive-Bayes ratio stretches features. ``folds``: for calibration. ``min_df``: n-grams
     in fewer texts are left out. ``false_alarm_rate``: the share of harmless texts that thresholds let each label take;
     ``shared_rate``, if given, the share that they let all take together.
     """
 
     bits: int = 20
     pinyin: bool = True
-    cost: float = 0.3
+    cost: float = 1.0
+    stretch: float = 0.0
     folds: int = 4
     min_df: int = 1
     false_alarm_rate: float = 0.002
@@ -163,7 +165,7 @@ def _fit(counts: Any, truth: Ints, labels: int, options: TrainOptions) -> _Fitte
     total = np.asarray(seen.sum(axis=0), np.float64).ravel()
     for label in range(labels):
         mine = np.asarray(seen[truth == label].sum(axis=0), np.float64).ravel()
-        stretch = (1 + np.abs(_log_ratio(mine, total - mine))).astype(np.float32)
+        stretch = (1 + options.stretch * np.abs(_log_ratio(mine, total - mine))).astype(np.float32)
         scaled = features.copy()
         scaled.data *= stretch[features.indices]
         machine = LinearSVC(C=options.cost, tol=_TOLERANCE, random_state=options.seed, max_iter=5000)
