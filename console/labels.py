@@ -128,6 +128,9 @@ LINKS: Final = {
     "linked": _("人工关联"),
 }
 
+DETAILS: Final = {"url": _("链接"), "reference": _("举报或通知编号"), "engine": _("识别引擎"), "by": _("立案人")}
+"""What was said besides when a ticket was opened by hand."""
+
 EVENTS: Final = {
     "ticket.opened": _("发现并立案"),
     "ticket.extended": _("追加命中"),

@@ -135,6 +135,7 @@
         if (changed && changed.dataset.mark && found.mark !== changed.dataset.mark) changed.hidden = false;
       } catch { /* offline for a moment: the next round tries again */ }
     };
+    refresh();
     setInterval(refresh, 20000);
     document.addEventListener("visibilitychange", refresh);
   }

@@ -34,7 +34,7 @@ from tickets.reports.register import get_report
 from tickets.states import OPEN, TO_DISPOSE, Decision, Measure, Part
 from tickets.steps.approving import list_approvals
 from tickets.steps.joining import group_of, linked
-from tickets.tables_sending import orders
+from tickets.tables_sending import orders, report_tickets, reports
 
 router = APIRouter(prefix="/tickets")
 Reader = Annotated[Visit, Depends(Gate(Permission.QUEUE_READ))]
@@ -151,6 +151,7 @@ def _page(
             "approvals": list_approvals(connection, ticket_id=ticket_id),
             "evidence": list_evidence(connection, [f"ticket:{ticket_id}"]),
             "report": get_report(connection, ticket.report_id) if ticket.report_id else None,
+            "draft": _live_draft(connection, ticket_id),
             "people": [o.name for o in accounts.all_accounts(connection) if Permission.TICKETS_WORK in o.permissions],
             "next": next((one.ticket_id for one in after if one.ticket_id != ticket_id), None),
         }
@@ -185,6 +186,21 @@ def _page(
         detail_text=str(error) if error else None,
         **values,
     )
+
+
+def _live_draft(connection: sa.Connection, ticket_id: str) -> str | None:
+    """The report to the telecom authority that holds a ticket and has not gone out."""
+    found = (
+        sa.select(reports.c.report_id)
+        .join(report_tickets, report_tickets.c.report_id == reports.c.report_id)
+        .where(
+            report_tickets.c.ticket_id == ticket_id,
+            reports.c.state.in_(("draft", "approved")),
+            reports.c.recipient == "telecom",
+        )
+        .order_by(reports.c.created_at.desc())
+    )
+    return connection.execute(found.limit(1)).scalar_one_or_none()
 
 
 def _why(detail: TicketDetail, *, masked: bool, readable: bool) -> list[dict[str, Any]]:
