@@ -45,6 +45,11 @@ class Cluster:
         """
         return int(self._get("/overview")["slots-total"])
 
+    def slots_each(self) -> int:
+        """The most slots that one task manager has, at least 1. Raises as ``slots``."""
+        managers = self._get("/taskmanagers")["taskmanagers"]
+        return max((int(item["slotsNumber"]) for item in managers), default=1)
+
     def jobs(self, prefix: str = "") -> list[ClusterJob]:
         """Jobs whose names begin so, ended ones included. Raises as ``slots``."""
         return [

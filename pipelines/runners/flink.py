@@ -40,6 +40,8 @@ START_SECONDS: Final = 120.0
 
 END_SECONDS: Final = 30.0
 MOST_RESTARTS: Final = 5
+STAGES: Final = 3
+"""Python stages of the job on Flink: two small ones wake the lanes, one does everything else."""
 
 _QUIET = ("apache_beam", "apache_beam.options.pipeline_options", "apache_beam.runners.portability.portable_runner")
 
@@ -164,7 +166,8 @@ class FlinkJob:
             environment_config=flink.workers,
             streaming=True,
             parallelism=flink.parallelism,
-            sdk_worker_parallelism=flink.parallelism,
+            # Stages are dealt out to worker processes in turn: with fewer, two lanes could share one and its GIL.
+            sdk_worker_parallelism=STAGES * min(flink.parallelism, self._cluster.slots_each()),
             checkpointing_interval=flink.checkpoint_seconds * 1000,
             max_bundle_time_mills=200,
         )
