@@ -23,6 +23,7 @@ from retention.catalogue.retrying import retried
 from retention.crypto.bodies import BodyCipher
 from retention.crypto.suites import suite
 from retention.errors import KeyRingMissingError, LogForkedError
+from retention.disclosure.prepare import prepare_disclosure
 from retention.keys.index import IndexKeys
 from retention.keys.opening import Secret, create_provider, open_provider
 from retention.keys.periods import PeriodKeys
@@ -159,6 +160,7 @@ class Store:
         migrate(catalogue)
         custodian = settings.custodian.checkpoints
         prepare_policies(catalogue)
+        prepare_disclosure(catalogue)
         return cls(
             root=root,
             settings=settings,

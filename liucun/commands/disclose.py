@@ -1,0 +1,193 @@
+"""``liucun disclose``: hand records to an authority, within a scope that two others approved."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import click
+
+from errors import StorageError, UsageError
+from liucun.cli import json_option, print_json, store_option
+
+if TYPE_CHECKING:
+    from retention.disclosure.requests import Disclosure
+
+_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
+_NEW = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.group(name="disclose", short_help="Records for an authority: request, two approvals, export.")
+def command() -> None:
+    """Disclosure to an authority 向主管部门提供数据 (licence clause 10).
+
+    \b
+    liucun disclose request --authority … --case … --basis … --reason … --document case.pdf
+        --class user_log --account u1 --field source_ip --since 2026-03-01 --until 2026-04-01
+    liucun disclose approve D…        (two people, neither of them the requester)
+    liucun disclose export D… --to bundle.lcb --password-file password.txt
+    """
+
+
+@command.command(short_help="Request a disclosure with its case document.")
+@store_option
+@click.option("--authority", required=True, help="Who asks.")
+@click.option("--case", "number", required=True, help="The case number.")
+@click.option("--basis", required=True, help="The legal basis.")
+@click.option("--reason", required=True, help="Why.")
+@click.option("--document", "file", type=_FILE, required=True, help="The case document; it is sealed into the archive.")
+@click.option("--class", "classes", multiple=True, required=True, help="A record class; repeatable.")
+@click.option("--account", "accounts", multiple=True, required=True, help="An account (user_id); repeatable.")
+@click.option("--field", "fields", multiple=True, required=True, help="A column; repeatable.")
+@click.option("--since", required=True, metavar="TIME", help="First moment of the records.")
+@click.option("--until", required=True, metavar="TIME", help="The records end before this moment.")
+@click.option(
+    "--days", type=click.IntRange(1, 90), default=30, show_default=True, help="How long the approval will last."
+)
+@json_option
+def request(**options: Any) -> None:
+    """Request a disclosure 申请: who asks, on what ground, and exactly which records."""
+    from liucun.store import open_store
+    from retention.disclosure.requests import Case, read
+    from retention.disclosure.requests import request as enter
+    from retention.disclosure.scope import Scope
+
+    now = datetime.now(UTC)
+    scope = Scope.of(
+        options["classes"],
+        options["accounts"],
+        options["fields"],
+        _moment(options["since"], "--since"),
+        _moment(options["until"], "--until"),
+    )
+    case = Case(options["authority"], options["number"], options["basis"], options["reason"])
+    document = _read(options["file"])
+    with open_store(options["store"]) as opened:
+        number = enter(
+            opened,
+            case,
+            scope,
+            document,
+            expires_at=now + timedelta(days=options["days"]),
+            actor=opened.actor,
+            now=now,
+        )
+        found = read(opened, number)
+    _show(found, options["as_json"])
+
+
+@command.command(short_help="Approve a disclosure that somebody else requested.")
+@store_option
+@click.argument("number", metavar="DISCLOSURE")
+@json_option
+def approve(store: Path, number: str, as_json: bool) -> None:
+    """Approve a disclosure 批准: two people with accounts (LIUCUN_TOKEN), neither of them the requester."""
+    from liucun.store import open_store
+    from retention.disclosure.requests import approve as enter
+
+    with open_store(store) as opened:
+        found = enter(opened, number, actor=opened.actor, now=datetime.now(UTC))
+    _show(found, as_json)
+
+
+@command.command(short_help="Refuse a disclosure, or stop an approved one.")
+@store_option
+@click.argument("number", metavar="DISCLOSURE")
+@click.option("--reason", required=True, help="Why; kept sealed.")
+@json_option
+def refuse(store: Path, number: str, reason: str, as_json: bool) -> None:
+    """Refuse a disclosure, or stop an approved one 拒绝; one person is enough."""
+    from liucun.store import open_store
+    from retention.disclosure.requests import refuse as enter
+
+    with open_store(store) as opened:
+        found = enter(opened, number, reason=reason, actor=opened.actor, now=datetime.now(UTC))
+    _show(found, as_json)
+
+
+@command.command(name="list", short_help="Every disclosure there ever was.")
+@store_option
+@json_option
+def listing(store: Path, as_json: bool) -> None:
+    """List disclosures 列表, newest first."""
+    from liucun.store import open_store
+    from retention.disclosure.requests import list_disclosures
+
+    with open_store(store) as opened:
+        found = list_disclosures(opened)
+    if as_json:
+        print_json([item.as_json() for item in found])
+        return
+    for item in found:
+        _show(item, as_json=False)
+    click.echo(f"{len(found)} disclosures. 次提供。")
+
+
+@command.command(short_help="Export an approved disclosure as a signed bundle.")
+@store_option
+@click.argument("number", metavar="DISCLOSURE")
+@click.option("--to", "target", type=_NEW, required=True, help="The new file.")
+@click.option("--recipient", type=_FILE, help="Seal it to this SM2 public key (PEM).")
+@click.option("--password-file", type=_FILE, help="Seal it under the password in this file.")
+@json_option
+def export(
+    store: Path, number: str, target: Path, recipient: Path | None, password_file: Path | None, as_json: bool
+) -> None:
+    """Export an approved disclosure 导出: exactly its scope, with proofs, signed, sealed to its recipient."""
+    from liucun.store import open_store
+    from retention.crypto.sm2 import read_public
+    from retention.disclosure.bundle import digests_of, seal
+    from retention.disclosure.export import export as make
+
+    if (recipient is None) == (password_file is None):
+        raise UsageError("A bundle is for one recipient.", cure="Give --recipient or --password-file, one of both.")
+    if target.exists():
+        raise UsageError(f"{target} exists already.", cure="Name a file that does not exist yet.")
+    public = read_public(_read(recipient).decode("utf-8", "replace"), where=str(recipient)) if recipient else None
+    password = _read(password_file).decode("utf-8", "replace").strip() if password_file else None
+    with open_store(store) as opened:
+        made = make(opened, opened.store.log, number, actor=opened.actor, now=datetime.now(UTC))
+    sealed = seal(number, made.data, recipient=public, password=password)
+    try:
+        with target.open("xb") as file:
+            file.write(sealed)
+    except OSError as error:
+        raise StorageError(f"{target} cannot be written: {error.strerror}.", cure="Check the folder.") from error
+    digests = digests_of(made.data)
+    if as_json:
+        print_json(
+            {"file": str(target), "number": made.number, "rows": made.rows, "segments": made.segments, **digests}
+        )
+        return
+    click.echo(f"Exported {sum(made.rows.values()):,} records of {made.segments:,} segments to {target} 已导出.")
+    click.echo(f"  sha256 {digests['sha256']}")
+    click.echo(f"  sm3    {digests['sm3']}")
+    click.echo(f"Check it: liucun verify {target}")
+
+
+def _show(found: Disclosure, as_json: bool) -> None:
+    if as_json:
+        print_json(found.as_json())
+        return
+    scope = found.scope
+    click.echo(f"{found.disclosure_id} {found.state}  {found.case.authority}, {found.case.number}")
+    click.echo(f"  {', '.join(scope.classes)}; {len(scope.accounts)} accounts; {scope.since} to {scope.until}")
+    click.echo(f"  by {found.requested_by}; approved by {', '.join(found.approvers) or 'nobody yet'}")
+    click.echo(f"  expires {found.expires_at}; exported {found.exports} times")
+
+
+def _moment(text: str, option: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"{option} {text!r} is no date or time.", cure="Write 2026-11-24 or with a time.") from error
+    return found if found.tzinfo else found.replace(tzinfo=ZoneInfo("Asia/Shanghai"))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {error.strerror}.", cure="Check its rights.") from error

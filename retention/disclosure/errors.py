@@ -1,0 +1,21 @@
+"""Errors of disclosure."""
+
+from __future__ import annotations
+
+from errors import CheckFailedError, NotPermittedError, UsageError
+
+
+class DisclosureScopeError(UsageError):
+    """The scope is empty, malformed, or asks for a field that does not exist."""
+
+
+class DisclosureUnknownError(UsageError):
+    """There is no such disclosure."""
+
+
+class DisclosureStateError(NotPermittedError):
+    """The disclosure is not approved, or has expired."""
+
+
+class BundleRefusedError(CheckFailedError):
+    """A bundle is not what was signed, or not what was approved."""

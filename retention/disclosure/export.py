@@ -1,0 +1,157 @@
+"""Exports an approved disclosure: the scope's own query a class, the proofs of its segments, one signed bundle."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from retention.catalogue import events
+from retention.catalogue.engine import Catalogue
+from retention.catalogue.tables import segment_places, segments, timestamp
+from retention.crypto.bodies import BodyCipher
+from retention.disclosure import bundle
+from retention.disclosure.requests import Disclosure, exportable, read, record_export
+from retention.query.render import renderer
+from retention.query.run import Rendered, run_query
+from retention.segments import Archive
+from retention.transparency.keeping import LogKeeper
+from retention.transparency.log import prove_inclusion, state_of
+
+ZONE: Final = "Asia/Shanghai"
+
+
+class Parts(Protocol):
+    """What an export needs of an open store."""
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """Requests, segments, events."""
+        ...
+
+    @property
+    def archive(self) -> Archive:
+        """The records."""
+        ...
+
+    @property
+    def bodies(self) -> BodyCipher:
+        """Opens what the request is about."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A bundle, not sealed yet, and what is in it."""
+
+    disclosure: Disclosure
+    number: int
+    data: bytes
+    rows: Mapping[str, int]
+    segments: int
+
+
+def export(parts: Parts, log: LogKeeper, disclosure_id: str, *, actor: str, now: datetime) -> Exported:
+    """Export exactly the approved scope; the queries and the bundle are on record before it is handed out.
+
+    Raises:
+        DisclosureStateError: it is not approved, refused, or has expired.
+        LiucunError: the archive cannot be read.
+    """
+    found = read(parts, disclosure_id)
+    exportable(found, now)
+    log.keep()
+    files: dict[str, bytes] = {}
+    rows: dict[str, int] = {}
+    places: set[tuple[str, str, int]] = set()
+    for record_class in found.scope.classes:
+        name = f"{bundle.DATA}{record_class}.csv"
+        taken = _Taken()
+        run_query(
+            parts,
+            found.scope.sql(record_class),
+            purpose=f"disclosure {disclosure_id}",
+            actor=actor,
+            render=taken.take,
+            basis=found.case.basis,
+        )
+        files[name], rows[name] = taken.csv, taken.rows
+        places |= taken.places
+    proofs = _proofs(parts, log, found.scope.classes, places)
+    with parts.catalogue.read() as connection:
+        note = state_of(connection).note or ""
+    made = {**found.as_json(), "exported_by": actor, "exported_at": timestamp(now), "watermark": _watermark(found, now)}
+    files |= {
+        bundle.README: bundle.README_TEXT.format(
+            number=disclosure_id, case=found.case.number, authority=found.case.authority
+        ).encode(),
+        bundle.SCOPE: json.dumps(made, ensure_ascii=False, sort_keys=True, indent=1).encode() + b"\n",
+        bundle.SEGMENTS: json.dumps(proofs, sort_keys=True, indent=1).encode() + b"\n",
+        bundle.CHECKPOINT: note.encode(),
+        bundle.KEYS: "".join(f"{verifier.encode()}\n" for verifier in log.verifiers).encode(),
+    }
+    data = bundle.pack(disclosure_id, files, rows, log.signers)
+    digests = bundle.digests_of(data)
+    number = record_export(parts, disclosure_id, rows=sum(rows.values()), actor=actor, now=now, **digests)
+    return Exported(found, number, data, rows, len(proofs))
+
+
+class _Taken:
+    """Takes a result as CSV, and notes where its rows stood."""
+
+    def __init__(self) -> None:
+        self.csv = b""
+        self.rows = 0
+        self.places: set[tuple[str, str, int]] = set()
+
+    def take(self, table: pa.Table) -> Rendered:
+        """Render a result."""
+        made = renderer("csv", ZONE)(table)
+        self.csv, self.rows = made.data, table.num_rows
+        names = ("log_source", "log_partition", "log_offset")
+        columns: list[Sequence[Any]] = [table.column(name).to_pylist() for name in names]
+        self.places = set(zip(*columns, strict=True))
+        return made
+
+
+def _proofs(
+    parts: Parts, log: LogKeeper, classes: Sequence[str], places: set[tuple[str, str, int]]
+) -> list[dict[str, Any]]:
+    """For every segment that a row comes from: its manifest, and that the log has it."""
+    p, g = segment_places.c, segments.c
+    found: dict[str, bytes] = {}
+    by_partition: dict[tuple[str, str], list[int]] = {}
+    for source, partition, offset in places:
+        by_partition.setdefault((source, partition), []).append(offset)
+    with parts.catalogue.read() as connection:
+        for (source, partition), offsets in by_partition.items():
+            rows = connection.execute(
+                sa.select(p.segment_id, p.start, p.end, g.manifest)
+                .join(segments, g.segment_id == p.segment_id)
+                .where(p.source == source, p.partition == partition, g.record_class.in_(classes))
+            ).all()
+            for row in rows:
+                if row[0] not in found and any(row[1] <= offset < row[2] for offset in offsets):
+                    found[row[0]] = bytes(row[3])
+    proofs = []
+    for segment_id, manifest in sorted(found.items()):
+        proof = prove_inclusion(parts.catalogue, log.suite, events.SEGMENT, segment_id)
+        proofs.append(
+            {
+                "manifest": manifest.decode(),
+                "index": proof.index,
+                "size": proof.size,
+                "path": [base64.b64encode(node).decode() for node in proof.path],
+            }
+        )
+    return proofs
+
+
+def _watermark(found: Disclosure, now: datetime) -> str:
+    return f"{found.disclosure_id} {found.case.authority} {found.case.number} {timestamp(now)}"

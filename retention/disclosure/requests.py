@@ -1,0 +1,272 @@
+"""Requests for disclosure: the case document, the scope, two approvers who are other people, an expiry."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol
+
+import sqlalchemy as sa
+
+from retention.catalogue import events
+from retention.catalogue.engine import Catalogue
+from retention.catalogue.tables import timestamp
+from retention.crypto.bodies import BodyCipher
+from retention.crypto.suites import suite
+from retention.disclosure.errors import DisclosureScopeError, DisclosureStateError, DisclosureUnknownError
+from retention.disclosure.scope import Scope
+from retention.disclosure.tables import approvals, disclosures, exports
+from retention.second_person import check_second_person
+
+REQUESTED: Final = "requested"
+APPROVED: Final = "approved"
+REFUSED: Final = "refused"
+APPROVERS: Final = 2
+LONGEST: Final = timedelta(days=90)
+MAX_DOCUMENT: Final = 16 << 20
+"""Largest case document in bytes."""
+
+
+class Parts(Protocol):
+    """What requests need of an open store."""
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """Requests and events."""
+        ...
+
+    @property
+    def bodies(self) -> BodyCipher:
+        """Seals what they are about."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Who asks, under which number, on what ground, and why."""
+
+    authority: str
+    number: str
+    basis: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosure:
+    """A request as it stands."""
+
+    disclosure_id: str
+    state: str
+    case: Case
+    scope: Scope
+    requested_by: str
+    requested_at: str
+    expires_at: str
+    document_sha256: str
+    document_sm3: str
+    approvers: tuple[str, ...]
+    exports: int
+
+    def as_json(self) -> dict[str, Any]:
+        """The request for people and programs."""
+        return {
+            "disclosure_id": self.disclosure_id,
+            "state": self.state,
+            "authority": self.case.authority,
+            "case_number": self.case.number,
+            "basis": self.case.basis,
+            "reason": self.case.reason,
+            "scope": self.scope.as_json(),
+            "requested_by": self.requested_by,
+            "requested_at": self.requested_at,
+            "expires_at": self.expires_at,
+            "document": {"sha256": self.document_sha256, "sm3": self.document_sm3},
+            "approvers": list(self.approvers),
+            "exports": self.exports,
+        }
+
+
+def request(
+    parts: Parts, case: Case, scope: Scope, document: bytes, *, expires_at: datetime, actor: str, now: datetime
+) -> str:
+    """Enter a request with its case document; returns its number.
+
+    Raises:
+        DisclosureScopeError: a part of the case or the document is missing or too large, or it would live too long.
+    """
+    if not all(part.strip() for part in (case.authority, case.number, case.basis, case.reason)):
+        raise DisclosureScopeError(
+            "A disclosure names the authority, the case number, its legal basis and the reason.", cure="Give all four."
+        )
+    if not 0 < len(document) <= MAX_DOCUMENT:
+        raise DisclosureScopeError("The case document is empty or over 16 MiB.", cure="Give the scanned document.")
+    if not now < expires_at <= now + LONGEST:
+        raise DisclosureScopeError("A disclosure lives up to 90 days.", cure="Choose a day within them.")
+    disclosure_id = f"D{secrets.token_hex(8)}"
+    words = {"case": _case_json(case), "scope": scope.as_json()}
+    digests = {
+        "document_sha256": suite("AES-256-GCM-SHA256").hash(document).hex(),
+        "document_sm3": suite("SM4-GCM-SM3").hash(document).hex(),
+    }
+    row = {
+        "disclosure_id": disclosure_id,
+        "state": REQUESTED,
+        "requested_by": actor,
+        "requested_at": timestamp(now),
+        "expires_at": timestamp(expires_at),
+        **digests,
+        "document": parts.bodies.seal(document, _context(disclosure_id, "document")),
+        "sealed": parts.bodies.seal(json.dumps(words).encode(), _context(disclosure_id, "words")),
+    }
+    with parts.catalogue.write() as connection:
+        connection.execute(disclosures.insert().values(**row))
+        body = {"classes": scope.classes, "accounts": len(scope.accounts), "fields": len(scope.fields), **digests}
+        _event(connection, "disclosure.requested", actor, disclosure_id, body, now)
+    return disclosure_id
+
+
+def approve(parts: Parts, disclosure_id: str, *, actor: str, now: datetime) -> Disclosure:
+    """Approve a request; after the second approval it may be exported.
+
+    Raises:
+        SecondPersonError: the requester, somebody who approved it before, or no account.
+        DisclosureStateError: it is refused or has expired.
+    """
+    found = read(parts, disclosure_id)
+    if found.state == REFUSED or timestamp(now) >= found.expires_at:
+        raise DisclosureStateError(f"The disclosure {disclosure_id} is over.", cure="Make a new request.")
+    check_second_person(actor, found.requested_by, *found.approvers, what=f"the disclosure {disclosure_id}")
+    a, d = approvals.c, disclosures.c
+    with parts.catalogue.write() as connection:
+        connection.execute(sa.select(d.state).where(d.disclosure_id == disclosure_id).with_for_update()).scalar_one()
+        connection.execute(approvals.insert().values(disclosure_id=disclosure_id, approver=actor, at=timestamp(now)))
+        count = connection.execute(sa.select(sa.func.count()).where(a.disclosure_id == disclosure_id)).scalar_one()
+        if count >= APPROVERS:
+            connection.execute(disclosures.update().where(d.disclosure_id == disclosure_id).values(state=APPROVED))
+        _event(connection, "disclosure.approved", actor, disclosure_id, {"approvals": count}, now)
+    return read(parts, disclosure_id)
+
+
+def refuse(parts: Parts, disclosure_id: str, *, reason: str, actor: str, now: datetime) -> Disclosure:
+    """Refuse a request, or stop one that was approved; one person is enough."""
+    if not reason.strip():
+        raise DisclosureScopeError("A reason is missing.", cure="Say in a few words why.")
+    read(parts, disclosure_id)
+    sealed = parts.bodies.seal(reason.encode(), _context(disclosure_id, "refusal")).hex()
+    with parts.catalogue.write() as connection:
+        connection.execute(
+            disclosures.update().where(disclosures.c.disclosure_id == disclosure_id).values(state=REFUSED)
+        )
+        _event(connection, "disclosure.refused", actor, disclosure_id, {"reason": sealed}, now)
+    return read(parts, disclosure_id)
+
+
+def read(parts: Parts, disclosure_id: str) -> Disclosure:
+    """A request.
+
+    Raises:
+        DisclosureUnknownError: there is none of this number.
+    """
+    with parts.catalogue.read() as connection:
+        row = connection.execute(
+            sa.select(disclosures).where(disclosures.c.disclosure_id == disclosure_id)
+        ).one_or_none()
+        if row is None:
+            raise DisclosureUnknownError(
+                f"There is no disclosure {disclosure_id[:40]!r}.", cure="`liucun disclose list` shows all."
+            )
+        return _disclosure(parts, connection, row)
+
+
+def list_disclosures(parts: Parts) -> list[Disclosure]:
+    """Every request, newest first."""
+    with parts.catalogue.read() as connection:
+        rows = connection.execute(sa.select(disclosures).order_by(disclosures.c.requested_at.desc())).all()
+        return [_disclosure(parts, connection, row) for row in rows]
+
+
+def document(parts: Parts, disclosure_id: str) -> bytes:
+    """The case document."""
+    with parts.catalogue.read() as connection:
+        sealed = connection.execute(
+            sa.select(disclosures.c.document).where(disclosures.c.disclosure_id == disclosure_id)
+        ).scalar_one()
+    return parts.bodies.open(bytes(sealed), _context(disclosure_id, "document"))
+
+
+def exportable(found: Disclosure, now: datetime) -> None:
+    """Let a request be exported.
+
+    Raises:
+        DisclosureStateError: it is not approved by two, refused, or has expired.
+    """
+    if found.state != APPROVED or len(found.approvers) < APPROVERS:
+        raise DisclosureStateError(
+            f"{found.disclosure_id} is {found.state}, approved by {len(found.approvers)} of {APPROVERS}.",
+            cure="Two people other than the requester approve it first.",
+        )
+    if timestamp(now) >= found.expires_at:
+        raise DisclosureStateError(
+            f"The disclosure {found.disclosure_id} expired at {found.expires_at}.", cure="Make a new request."
+        )
+
+
+def record_export(
+    parts: Parts, disclosure_id: str, *, rows: int, sha256: str, sm3: str, actor: str, now: datetime
+) -> int:
+    """Record that a bundle was handed out; returns its number."""
+    x = exports.c
+    with parts.catalogue.write() as connection:
+        last = connection.execute(
+            sa.select(sa.func.coalesce(sa.func.max(x.number), 0)).where(x.disclosure_id == disclosure_id)
+        ).scalar_one()
+        connection.execute(
+            exports.insert().values(
+                disclosure_id=disclosure_id,
+                number=last + 1,
+                exported_by=actor,
+                at=timestamp(now),
+                rows=rows,
+                sha256=sha256,
+                sm3=sm3,
+            )
+        )
+        body = {"number": last + 1, "rows": rows, "sha256": sha256, "sm3": sm3}
+        _event(connection, "disclosure.exported", actor, disclosure_id, body, now)
+    return int(last) + 1
+
+
+def _disclosure(parts: Parts, connection: sa.Connection, row: sa.Row[Any]) -> Disclosure:
+    words = json.loads(parts.bodies.open(bytes(row.sealed), _context(row.disclosure_id, "words")))
+    a, x = approvals.c, exports.c
+    who = sa.select(a.approver).where(a.disclosure_id == row.disclosure_id).order_by(a.at)
+    handed = sa.select(sa.func.count()).where(x.disclosure_id == row.disclosure_id)
+    return Disclosure(
+        disclosure_id=row.disclosure_id,
+        state=row.state,
+        case=Case(**words["case"]),
+        scope=Scope.from_json(words["scope"]),
+        requested_by=row.requested_by,
+        requested_at=row.requested_at,
+        expires_at=row.expires_at,
+        document_sha256=row.document_sha256,
+        document_sm3=row.document_sm3,
+        approvers=tuple(connection.execute(who).scalars()),
+        exports=connection.execute(handed).scalar_one(),
+    )
+
+
+def _case_json(case: Case) -> dict[str, str]:
+    return {"authority": case.authority, "number": case.number, "basis": case.basis, "reason": case.reason}
+
+
+def _event(
+    connection: sa.Connection, kind: str, actor: str, disclosure_id: str, body: dict[str, object], now: datetime
+) -> None:
+    events.append(connection, kind=kind, actor=actor, subject=f"disclosure:{disclosure_id}", body=body, at=now)
+
+
+def _context(disclosure_id: str, what: str) -> bytes:
+    return f"disclosure:{disclosure_id}:{what}".encode()

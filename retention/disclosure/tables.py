@@ -1,0 +1,48 @@
+"""Tables of disclosures, in the catalogue's database. What they are about (accounts, reasons) is sealed."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from retention.catalogue import images
+
+metadata = sa.MetaData()
+
+disclosures = sa.Table(
+    "disclosures",
+    metadata,
+    sa.Column("disclosure_id", sa.String(32), primary_key=True),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("requested_by", sa.String(128), nullable=False),
+    sa.Column("requested_at", sa.String(32), nullable=False),
+    sa.Column("expires_at", sa.String(32), nullable=False),
+    sa.Column("document_sha256", sa.String(64), nullable=False),
+    sa.Column("document_sm3", sa.String(64), nullable=False),
+    sa.Column("document", sa.LargeBinary, nullable=False),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
+)
+"""``state``: requested, approved (by two), refused. ``document`` is the sealed case document."""
+
+approvals = sa.Table(
+    "disclosure_approvals",
+    metadata,
+    sa.Column("disclosure_id", sa.String(32), sa.ForeignKey("disclosures.disclosure_id"), primary_key=True),
+    sa.Column("approver", sa.String(128), primary_key=True),
+    sa.Column("at", sa.String(32), nullable=False),
+)
+
+exports = sa.Table(
+    "disclosure_exports",
+    metadata,
+    sa.Column("disclosure_id", sa.String(32), sa.ForeignKey("disclosures.disclosure_id"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("exported_by", sa.String(128), nullable=False),
+    sa.Column("at", sa.String(32), nullable=False),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("sm3", sa.String(64), nullable=False),
+)
+"""What was handed out: digests of each bundle before it was encrypted to its recipient."""
+
+for _table in (disclosures, approvals, exports):
+    images.register("disclosure", _table, "disclosure_id")
