@@ -67,7 +67,7 @@ def test_an_honest_store_passes_and_is_anchored(logged: Logged) -> None:
     assert report.ok, report.findings
     assert report.anchored
     assert report.checked["log_entries"] == report.checked["log_witnessed"] == 9
-    assert report.checked["imaged_rows"] == 9  # three tickets, their findings, their (no) notes
+    assert report.checked["imaged_rows"] == 15  # of three tickets: themselves, findings, notes, approvals, orders
 
 
 @THOROUGH
