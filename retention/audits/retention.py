@@ -27,6 +27,7 @@ from retention.policies.settings import RetentionSettings
 from retention.purge.certificate import verify_certificate
 from retention.purge.plan import APPROVED, CERTIFIED, FINAL, RUNNING, list_purges
 from retention.purge.tables import purge_segments, purge_units, purges
+from retention.second_person import LOCAL, SYSTEM
 
 PREFIX = "segments/"
 
@@ -116,8 +117,8 @@ def _destroyed(connection: sa.Connection, report: AuditReport, progress: Progres
             report.add(
                 "destroyed_without_purge", where, "It was taken out without a plan, an approval or a certificate."
             )
-        elif row.approved_by is None or row.approved_by == row.planned_by:
-            report.add("one_person", where, f"The purge {row.purge_id} had no second person.")
+        elif _alone(row.approved_by, row.planned_by):
+            report.add("one_person", where, f"The purge {row.purge_id} had no second person with an account.")
         elif went.isoformat() < row.expired_on:
             report.add("early", where, f"It went on {went}; its plan says {row.expired_on}.")
         for floor in floors.floors_of(row.record_class):
@@ -127,6 +128,10 @@ def _destroyed(connection: sa.Connection, report: AuditReport, progress: Progres
         progress("destroyed segments", number, len(rows))
     report.checked["destroyed_segments"] = len(rows)
     report.checked["destroyed_records"] = sum(row.rows for row in rows)
+
+
+def _alone(approved_by: str | None, planned_by: str) -> bool:
+    return approved_by is None or approved_by == planned_by or approved_by.startswith((LOCAL, SYSTEM))
 
 
 def _latest(row: Any) -> date:
