@@ -84,7 +84,7 @@ def records(given: list[dict[str, Any]], *, source: str, partition: str, begin: 
 
 
 def make_store(root: Path, catalogue_url: str | None = None) -> SealedStore:
-    """A fresh store below ``root``, its catalogue there too if no other place is given; its key ring is cheap to open."""
+    """A fresh store below ``root``, its catalogue there too unless another place is given; a key ring cheap to open."""
     chosen = suite()
     ring = KeyRing.create(root / "keyring.json", "a passphrase of tests", cost=CHEAP)
     keys = PeriodKeys.open(f"sqlite:///{root / 'periods.db'}", ring, create=True)
