@@ -19,6 +19,7 @@ from console.api.app import create_api
 from console.errors import PageUnknownError, SignInRequiredError
 from console.parts import Parts
 from console.reading.audits import AuditRunner
+from console.reading.recent import Recent
 from console.reading.rules import Counts
 from console.settings import LOOPBACK
 from console.web import headers
@@ -39,6 +40,7 @@ def create_app(parts: Parts, *, limiter: Limiter | None = None) -> FastAPI:
     app.state.limiter = limiter or Limiter()
     app.state.audits = AuditRunner(parts)
     app.state.rule_counts = Counts()
+    app.state.recent = Recent()
     app.state.provider = None
     if parts.settings.oidc is not None:
         if parts.settings.base_url is None:

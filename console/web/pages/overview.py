@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, Response
 
 from console import charts
@@ -15,12 +15,15 @@ from console.web.visit import Gate, Visit
 from tickets.clocks import SHANGHAI
 
 router = APIRouter()
+WORK_SECONDS: Final = 5.0
+FOUND_SECONDS: Final = 60.0
+"""How old the figures may be: each reads every open ticket, and ten people look at them all day."""
 Seer = Annotated[Visit, Depends(Gate(Permission.OVERVIEW_READ))]
 Anyone = Annotated[Visit, Depends(Gate())]
 
 
 @router.get("/")
-def show(visit: Anyone) -> Response:
+def show(request: Request, visit: Anyone) -> Response:
     """The overview; who has no role yet sees that."""
     if not visit.may(Permission.OVERVIEW_READ):
         return page(visit, "no_role.html")
@@ -29,8 +32,11 @@ def show(visit: Anyone) -> Response:
     values: dict[str, Any] = {"work": None, "found": None, "bars": None}
     with parts.catalogue.read() as connection:
         if queue:
-            values["work"] = overview.work(connection, parts.calendar(), visit.account.actor)
-            values["found"] = overview.found_by_day(connection)
+            actor, recent = visit.account.actor, request.app.state.recent
+            values["work"] = recent.read(
+                f"work {actor}", WORK_SECONDS, lambda: overview.work(connection, parts.calendar(), actor)
+            )
+            values["found"] = recent.read("found", FOUND_SECONDS, lambda: overview.found_by_day(connection))
             values["bars"] = charts.bars(values["found"])
         covered = days.coverage(connection)
         values |= {
