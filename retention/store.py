@@ -22,8 +22,8 @@ from retention.catalogue.migrate import migrate
 from retention.catalogue.retrying import retried
 from retention.crypto.bodies import BodyCipher
 from retention.crypto.suites import suite
-from retention.errors import KeyRingMissingError, LogForkedError
 from retention.disclosure.prepare import prepare_disclosure
+from retention.errors import KeyRingMissingError, LogForkedError
 from retention.keys.index import IndexKeys
 from retention.keys.opening import Secret, create_provider, open_provider
 from retention.keys.periods import PeriodKeys
