@@ -177,12 +177,18 @@ def _urgent(
     sort of the whole queue.
     """
     c = table.c
+    of_each = (
+        sa.select(c.ticket_id, c.detected_at, c.weight)
+        .where(*conditions, c.weight == weight)
+        .order_by(c.detected_at, c.ticket_id)
+        .limit(wanted)
+        .subquery()
+        for weight in WEIGHTS
+    )
     found: list[tuple[float, str, str]] = []
-    for weight in WEIGHTS:
-        oldest = sa.select(c.ticket_id, c.detected_at).where(*conditions, c.weight == weight)
-        for row in connection.execute(oldest.order_by(c.detected_at, c.ticket_id).limit(wanted)):
-            age = (now - datetime.fromisoformat(row.detected_at)).total_seconds()
-            found.append((-weight * max(age, 1.0), row.detected_at, row.ticket_id))
+    for row in connection.execute(sa.union_all(*(sa.select(oldest) for oldest in of_each))):
+        age = (now - datetime.fromisoformat(row.detected_at)).total_seconds()
+        found.append((-row.weight * max(age, 1.0), row.detected_at, row.ticket_id))
     found.sort()
     return [ticket_id for _, _, ticket_id in found[:wanted]]
 
