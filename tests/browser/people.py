@@ -20,6 +20,7 @@ def person(browser, console, name: str, *, viewport=None, script: bool = True, k
     page.on("console", lambda m: faults.append(m.text) if "Content Security Policy" in m.text else None)
     page.goto(f"{console.url}/sign-in")
     if keyboard:
+        page.wait_for_function("document.activeElement.name === 'name'")
         page.keyboard.type(name)
         page.keyboard.press("Tab")
         page.keyboard.type(PASSWORD)
