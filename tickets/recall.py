@@ -13,7 +13,7 @@ from tickets.tables_work import bands, dismissals, sketches
 Reason = tuple[str, str, str]
 """(blinded text, rule, version)"""
 _LOOK_UP: Final = 500
-_MOST: Final = 500
+_MOST: Final = 200
 """Candidates of one band that are compared with a text."""
 
 
