@@ -52,7 +52,7 @@ class TrainOptions:
     bits: int = 20
     pinyin: bool = True
     cost: float = 1.0
-    stretch: float = 0.0
+    stretch: float = 0.3
     folds: int = 4
     min_df: int = 1
     false_alarm_rate: float = 0.002
