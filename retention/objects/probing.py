@@ -16,8 +16,8 @@ from retention.objects.locking import LockingObjects, can_lock
 from retention.objects.s3 import S3Objects
 
 PREFIX: Final = "probes/"
-_LOCK_SECONDS: Final = 2.0
-"""How long a probe is locked: two clocks may differ by less than this."""
+_LOCK_SECONDS: Final = 5.0
+"""How long a probe is locked: two clocks may differ by less than this, and a slow deletion still falls into it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,6 @@ def test_two_collectors_take_in_everything_once(places: Places, tmp_path: Path) 
 
 
 def test_collectors_that_are_killed_leave_nothing_twice_and_nothing_out(places: Places, tmp_path: Path) -> None:
-    seen = run_trial(tmp_path, places, records=60_000, collectors=3, kills=3, seed=5)
+    seen = run_trial(tmp_path, places, records=30_000, collectors=3, kills=3, seed=5)
     print(seen)
     assert seen.kills == 3
