@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 
 INSTALL_SECONDS=${INSTALL_SECONDS:-900}
-TEST_SECONDS=${TEST_SECONDS:-1500}
+TEST_SECONDS=${TEST_SECONDS:-1800}
 own=
 if [ -z "${LIUCUN_SERVICES:-}" ]; then own=1; fi
 export LIUCUN_SERVICES=${LIUCUN_SERVICES:-$(mktemp -d "${TMPDIR:-/tmp}/liucun-services.XXXXXX")}
