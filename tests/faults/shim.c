@@ -23,6 +23,7 @@ static int mode;
 static long target;
 static atomic_long counted;
 static atomic_int armed;
+static char spaces[1 << 20];
 
 void shim_arm(const char *below, int how, long number) {
     strncpy(folder, below, sizeof folder - 1);
@@ -34,6 +35,9 @@ void shim_arm(const char *below, int how, long number) {
 }
 
 long shim_count(void) { return atomic_load(&counted); }
+
+/* Whether operation n (from 1) took space: wrote bytes, or made a name. */
+int shim_takes_space(long number) { return spaces[number % sizeof spaces]; }
 
 static void die(void) {
     kill(getpid(), SIGKILL);
@@ -61,6 +65,7 @@ static int below_fd(int fd) {
 /* 0: go on; 1: fail, errno is set; 2: write half, then die. */
 static int verdict(int takes_space) {
     long number = atomic_fetch_add(&counted, 1) + 1;
+    spaces[number % sizeof spaces] = (char)takes_space;
     if (mode == 1 && number >= target && takes_space) { errno = ENOSPC; return 1; }
     if (number != target) return 0;
     if (mode == 2) { errno = EIO; return 1; }
