@@ -47,6 +47,12 @@ def registered() -> list[Imaged]:
     return [item for prefix in sorted(_registry) for item in _registry[prefix]]
 
 
+def present(connection: sa.Connection) -> list[Imaged]:
+    """The imaged tables that this database has: rooms that a store never used have none in it."""
+    there = set(sa.inspect(connection).get_table_names())
+    return [item for item in registered() if item.table.name in there]
+
+
 def images(connection: sa.Connection, subjects: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
     """For each subject with imaged tables: ``{"table", "columns", "rows"}`` a table, rows in order of their key."""
     values: dict[str, list[str]] = {}

@@ -138,7 +138,7 @@ def _begin(connection: sa.Connection) -> None:
     """An empty catalogue: what preparing the tables wrote is in the log, or comes again."""
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
-    for item in reversed(images.registered()):
+    for item in reversed(images.present(connection)):
         connection.execute(item.table.delete())
     connection.execute(event_table.delete())
     connection.execute(log_pending.delete())

@@ -63,6 +63,7 @@ class Restorer:
         self._frontier: dict[merkle.NodeId, bytes] = {}
         self._size = 0
         self._seen: set[tuple[str, str]] = set()
+        self._imaged = images.present(connection)
 
     def numbered(self, name: str, entries: Sequence[Entry]) -> None:
         """Restore an object of the log with its numbers."""
@@ -205,7 +206,7 @@ class Restorer:
     def _apply(self, subject: str, payload: bytes) -> None:
         """Put the subject's rows as the image has them; a later image takes their place."""
         prefix, _, value = subject.partition(":")
-        known = {item.table.name: item for item in images.registered() if item.prefix == prefix}
+        known = {item.table.name: item for item in self._imaged if item.prefix == prefix}
         found = orjson.loads(payload)
         unknown = {image["table"] for image in found} - known.keys()
         if unknown:
@@ -266,7 +267,7 @@ class Restorer:
             if found:
                 self._connection.execute(table.insert(), found)
         self.restored.segments = len(live)
-        for item in images.registered():
+        for item in self._imaged:
             count = sa.select(sa.func.count()).select_from(item.table)
             self.restored.rows[item.table.name] = self._connection.execute(count).scalar_one()
 
@@ -279,7 +280,7 @@ def _reset_sequences(connection: sa.Connection) -> None:
     """PostgreSQL counts new ids from its sequences, which know nothing of the rows that came back."""
     if connection.dialect.name != "postgresql":
         return
-    for table in [event_table, *(item.table for item in images.registered())]:
+    for table in [event_table, *(item.table for item in images.present(connection))]:
         for column in table.primary_key.columns:
             if not isinstance(column.type, sa.Integer):
                 continue
