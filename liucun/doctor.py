@@ -18,14 +18,14 @@ from detectors.keywords.layers import read_layers
 from detectors.keywords.rules import State
 from errors import LiucunError
 from liucun.calendar_file import calendar_of
-from liucun.doctor_places import database_facts, storage_promises
+from liucun.doctor_places import custodian_facts, database_facts, storage_promises
 from liucun.key_statements import statements_of
 from liucun.rule_layers import layers_of
 from liucun.rule_layers import today as now_day
 from liucun.store import OpenStore, open_store
 from pipelines.rules_in_force import rules_alarm, shadow_totals
 from retention.catalogue.migrate import version as table_version
-from retention.catalogue.tables import batches, partitions, segments
+from retention.catalogue.tables import batches, partitions, retired_segments, segments
 from retention.crypto.sm2 import implementation as sm2_implementation
 from retention.crypto.suites import suite
 from retention.keys.administration import last_escrow
@@ -108,6 +108,9 @@ def _store(root: Path, now: datetime) -> Iterator[Checked]:
             yield from _catalogue(opened, now)
             yield from _objects(opened)
             yield from _places(opened)
+            if opened.store.provider.description.can_unwrap:
+                for level, seen, cure in custodian_facts(opened.store.log):
+                    yield Checked("custodian 第二保管人", level, seen, cure, 5 if level == "failed" else 0)
             yield from _undeclared(opened)
             yield from _rules(opened)
     except LiucunError as error:
@@ -171,6 +174,7 @@ def _catalogue(opened: OpenStore, now: datetime) -> Iterator[Checked]:
 def _objects(opened: OpenStore) -> Iterator[Checked]:
     with opened.catalogue.read() as connection:
         named = set(connection.execute(sa.select(segments.c.object_name)).scalars())
+        replaced = set(connection.execute(sa.select(retired_segments.c.object_name)).scalars())
     stored = set(opened.objects.list("segments/"))
     if missing := sorted(named - stored):
         yield Checked(
@@ -180,12 +184,12 @@ def _objects(opened: OpenStore) -> Iterator[Checked]:
             "Restore them from a backup; `liucun audit integrity` lists all.",
             exit_code=5,
         )
-    left = len(stored - named)
+    left = len(stored - named - replaced)
     if isinstance(opened.objects, LocalObjects):
         left += len(opened.objects.leftovers(older_than=3600))
     if left:
         yield Checked(
-            "orphans 孤儿对象", "note", f"{left:,} objects of runs that were cut off; no record depends on them"
+            "orphans 孤儿对象", "note", f"{left:,} objects of runs that were cut off; `liucun compact` collects them"
         )
     if not missing:
         yield Checked("objects 对象", "ok", f"{len(named):,} of {len(named):,} segments are there")

@@ -7,10 +7,15 @@ from typing import Final, Literal
 
 import sqlalchemy as sa
 
+from errors import LiucunError
 from retention.catalogue.engine import Catalogue
 from retention.objects.base import ObjectStore
 from retention.objects.local import LocalObjects
 from retention.objects.probing import Probed, probe
+from retention.transparency import merkle
+from retention.transparency.custodian import forked, rolled_back
+from retention.transparency.keeping import LogKeeper
+from retention.transparency.log import nodes_of, state_of
 
 Seen = tuple[Literal["ok", "note", "failed"], str, str]
 """Level, what was seen, what to do."""
@@ -29,6 +34,32 @@ def storage_promises(objects: ObjectStore) -> Iterator[Seen]:
         return
     for item in probe(objects):
         yield _level(item), f"{item.promise}: {item.seen}", "" if item.kept else _CURES[item.promise]
+
+
+def custodian_facts(log: LogKeeper) -> Iterator[Seen]:
+    """Whether a second custodian is set, answers, and has seen this log."""
+    custodian = log.custodian()
+    if custodian is None:
+        yield (
+            "note",
+            "no second custodian 未设第二保管人: audits say anchored: false",
+            "Name a place of another administrator in [custodian] checkpoints (docs/custody.md).",
+        )
+        return
+    try:
+        newest = custodian.newest()
+        seen = 0 if newest is None else newest.checkpoint.size
+        with log.catalogue.read() as connection:
+            state = state_of(connection)
+            if seen > state.size:
+                raise rolled_back(custodian.name, seen, state.size)
+            root = merkle.range_root(log.suite.hash, nodes_of(connection), 0, seen)
+        if newest is not None and root != newest.checkpoint.root:
+            raise forked(custodian.name, seen)
+    except LiucunError as error:
+        yield "failed", error.what, error.cure
+        return
+    yield "ok", f"{custodian.name} has seen {seen:,} of {state.size:,} log entries 第二保管人已见", ""
 
 
 def database_facts(catalogue: Catalogue) -> Iterator[Seen]:
