@@ -32,6 +32,7 @@ from detectors.model.install import installed
 from pipelines.batches import DecodedBatch
 from retention.catalogue import events
 from retention.catalogue.engine import Catalogue
+from retention.catalogue.retrying import retried
 from retention.catalogue.tables import events as event_table
 
 LOADED: Final = "rules.loaded"
@@ -203,11 +204,16 @@ def shadow_totals(catalogue: Catalogue) -> Counter[str]:
 def _record(catalogue: Catalogue, change: Change) -> None:
     """Write a change down, unless the trail says so already (several workers; a job that begins as the last ended)."""
     kind, subject, body = _event(change)
-    with catalogue.write() as connection:
-        last = _last(connection)
-        if last is not None and (last.kind, last.subject, json.loads(last.body)) == (kind, subject, body):
-            return
-        events.append(connection, kind=kind, actor=ACTOR, subject=subject, body=body)
+
+    def write() -> None:
+        with catalogue.write() as connection:
+            last = _last(connection)
+            if last is not None and (last.kind, last.subject, json.loads(last.body)) == (kind, subject, body):
+                return
+            events.append(connection, kind=kind, actor=ACTOR, subject=subject, body=body)
+
+    # Jobs that begin together meet here.
+    retried(catalogue, write)
 
 
 def _event(change: Change) -> tuple[str, str, dict[str, object]]:

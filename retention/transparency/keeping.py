@@ -13,6 +13,7 @@ from typing import Final
 
 from errors import StorageError, UnreachableError
 from retention.catalogue.engine import Catalogue
+from retention.catalogue.retrying import retried
 from retention.crypto.suites import Suite
 from retention.keys.periods import PeriodKeys
 from retention.keys.signing import load_signers, load_verifiers
@@ -84,7 +85,7 @@ class LogKeeper:
             self._warn(error)
             custodian = ahead = None
         if waits:
-            sequence(self)
+            retried(self.catalogue, lambda: sequence(self))
         if custodian is not None:
             self._hand_over(custodian, ahead or 0)
 
