@@ -11,12 +11,12 @@ import json
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-import sqlalchemy.exc
 
 from pipelines.batches import RawBatch
 from retention.catalogue import events, progress
-from retention.catalogue.commit import BatchCommit, BatchGapError, commit_batch
+from retention.catalogue.commit import BatchCommit, commit_within
 from retention.catalogue.engine import Catalogue
+from retention.catalogue.retrying import retried
 from retention.catalogue.tables import partitions as partition_table
 
 ACTOR = "system:kafka"
@@ -110,9 +110,8 @@ class Ledger:
 
     def seen(self, partition: str, topic_id: str | None, high: int) -> None:
         """Remember a topic's id and how far the partition was seen to reach."""
-        hint = json.dumps({"topic_id": topic_id, "high": high}, sort_keys=True)
         with self._catalogue.write() as connection:
-            progress.hint_partition(connection, self.source, partition, hint)
+            progress.hint_partition(connection, self.source, partition, _written(topic_id, high))
 
     def _newest(self, path: str) -> progress.Partition | None:
         with self._catalogue.read() as connection:
@@ -120,37 +119,39 @@ class Ledger:
         return max(found, key=lambda item: item.generation, default=None)
 
     def _enter(self, place: TopicPartition, generation: int, low: int, high: int) -> Position:
+        """Enter it in one transaction: nobody sees a partition before its beginning is on record."""
         partition = f"{place.path}#{generation}"
-        try:
+
+        def attempt() -> None:
             with self._catalogue.write() as connection:
+                p = partition_table.c
+                known = connection.execute(
+                    sa.select(p.cursor).where(p.source == self.source, p.partition == partition)
+                ).one_or_none()
+                if known is not None:  # another collector entered it meanwhile
+                    return
                 progress.add_partition(
                     connection, source=self.source, partition=partition, path=place.path, generation=generation
                 )
-        except sqlalchemy.exc.IntegrityError:
-            # Another collector entered it in the same moment.
-            return Position(place, partition, self.cursor(partition))
-        self.seen(partition, place.topic_id, high)
-        if low:
-            self._begin(partition, low)
+                progress.hint_partition(connection, self.source, partition, _written(place.topic_id, high))
+                if low:
+                    self._begin(connection, partition, low)
+
+        retried(self._catalogue, attempt)
         return Position(place, partition, self.cursor(partition))
 
-    def _begin(self, partition: str, low: int) -> None:
+    def _begin(self, connection: sa.Connection, partition: str, low: int) -> None:
         """A batch without records up to the first offset there is: the archive's account starts there."""
-        commit = BatchCommit(self.source, partition, 0, low, records=0, headers=0, blanks=0, segments=())
-        try:
-            commit_batch(
-                self._catalogue,
-                commit,
-                inside=lambda connection: events.append(
-                    connection,
-                    kind="source.begins",
-                    actor=ACTOR,
-                    subject=f"partition:{partition}",
-                    body={"source": self.source, "start": low},
-                ),
-            )
-        except BatchGapError:
-            return
+        commit_within(
+            connection, BatchCommit(self.source, partition, 0, low, records=0, headers=0, blanks=0, segments=())
+        )
+        events.append(
+            connection,
+            kind="source.begins",
+            actor=ACTOR,
+            subject=f"partition:{partition}",
+            body={"source": self.source, "start": low},
+        )
 
     def _replaced(self, old: progress.Partition, seen: int, why: str) -> Loss | None:
         p = partition_table.c
@@ -190,6 +191,10 @@ def record_holes(connection: sa.Connection, batch: RawBatch) -> None:
             subject=f"partition:{place.partition}",
             body={"source": place.source, "start": place.start, "end": place.end, "offsets": holes},
         )
+
+
+def _written(topic_id: str | None, high: int) -> str:
+    return json.dumps({"topic_id": topic_id, "high": high}, sort_keys=True)
 
 
 def _hint(text: str | None) -> tuple[str | None, int]:

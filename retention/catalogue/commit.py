@@ -98,49 +98,54 @@ def commit_batch(
         StorageError: the partition is unknown, or the database cannot be written.
     """
     _check_counts(batch)
+    # Kept over the tries: the one whose answer was lost ran `inside`, the one that finds it committed does not.
     added: list[T | None] = [None]
 
-    commit = retried(catalogue, lambda: _commit(catalogue, batch, inside, added))
+    def attempt() -> Commit:
+        with catalogue.write() as connection:
+            commit, result = commit_within(connection, batch, inside=inside)
+            if result is not None:
+                added[0] = result
+            return commit
+
+    commit = retried(catalogue, attempt)
     return commit, added[0] if commit.outcome is Outcome.COMMITTED else None
 
 
-def _commit(
-    catalogue: Catalogue,
-    batch: BatchCommit,
-    inside: Callable[[sa.Connection], T] | None,
-    added: list[T | None],
-) -> Commit:
-    with catalogue.write() as connection:
-        found = _partition(connection, batch)
-        cursor = int(found.cursor)
-        if batch.end <= cursor:
-            return Commit(Outcome.COMMITTED if _is_ours(connection, batch) else Outcome.DUPLICATE, cursor)
-        if batch.start < cursor:
-            return Commit(Outcome.STRADDLES, cursor)
-        if batch.start > cursor:
-            raise BatchGapError(
-                f"Partition {batch.partition!r} has come to offset {cursor}; the batch begins at {batch.start}.",
-                cure="It is tried again once what lies between is committed; run `liucun audit coverage` if it stays.",
-            )
-        moment = datetime.now(UTC)
-        now = timestamp(moment)
-        _move_cursor(connection, batch, cursor)
-        connection.execute(
-            batches.insert().values(
-                source=batch.source,
-                partition=batch.partition,
-                start=batch.start,
-                end=batch.end,
-                records=batch.records,
-                headers=batch.headers,
-                blanks=batch.blanks,
-                committed_at=now,
-            )
+def commit_within(
+    connection: sa.Connection, batch: BatchCommit, *, inside: Callable[[sa.Connection], T] | None = None
+) -> tuple[Commit, T | None]:
+    """The same inside a transaction that the caller has begun, and begins anew when it fails (`retried`)."""
+    _check_counts(batch)
+    found = _partition(connection, batch)
+    cursor = int(found.cursor)
+    if batch.end <= cursor:
+        return Commit(Outcome.COMMITTED if _is_ours(connection, batch) else Outcome.DUPLICATE, cursor), None
+    if batch.start < cursor:
+        return Commit(Outcome.STRADDLES, cursor), None
+    if batch.start > cursor:
+        raise BatchGapError(
+            f"Partition {batch.partition!r} has come to offset {cursor}; the batch begins at {batch.start}.",
+            cure="It is tried again once what lies between is committed; run `liucun audit coverage` if it stays.",
         )
-        add_segments(connection, batch.segments, now)
-        _record(connection, batch, found, moment)
-        added[0] = inside(connection) if inside else None
-    return Commit(Outcome.COMMITTED, cursor)
+    moment = datetime.now(UTC)
+    now = timestamp(moment)
+    _move_cursor(connection, batch, cursor)
+    connection.execute(
+        batches.insert().values(
+            source=batch.source,
+            partition=batch.partition,
+            start=batch.start,
+            end=batch.end,
+            records=batch.records,
+            headers=batch.headers,
+            blanks=batch.blanks,
+            committed_at=now,
+        )
+    )
+    add_segments(connection, batch.segments, now)
+    _record(connection, batch, found, moment)
+    return Commit(Outcome.COMMITTED, cursor), inside(connection) if inside else None
 
 
 def _is_ours(connection: sa.Connection, batch: BatchCommit) -> bool:

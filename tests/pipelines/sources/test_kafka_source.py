@@ -6,13 +6,14 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from confluent_kafka import Producer
 
-from errors import LiucunError, SettingsError, UnreachableError
+from errors import LiucunError, SettingsError, StorageError, UnreachableError
 from liucun.store import prepare_tables
 from pipelines.job import Job, JobOptions
 from pipelines.sources import kafka_reading
@@ -296,19 +297,37 @@ def test_a_topic_made_anew_after_all_of_it_was_archived_says_so_without_a_count(
     assert loss.end is None
 
 
-def test_two_who_see_a_new_partition_at_once_enter_it_once(store: Store) -> None:
-    ledgers = [Ledger("k", store.catalogue) for _ in range(2)]
-    found = [None, None]
+def test_collectors_that_see_a_new_partition_at_once_enter_it_once(store: Store) -> None:
+    rounds, collectors = 20, 3
+    ledgers = [Ledger("k", store.catalogue) for _ in range(collectors)]
+    together = threading.Barrier(collectors)
 
-    def look(number: int) -> None:
-        found[number] = ledgers[number].take_up(TopicPartition("t", 0, "id"), 7, 9)[0].cursor  # type: ignore[call-overload]
+    def look(ledger: Ledger) -> list[int]:
+        found = []
+        for number in range(rounds):
+            together.wait()
+            position, loss = ledger.take_up(TopicPartition("t", number, "id"), 7, 9)
+            assert loss is None
+            found.append(position.cursor)
+        return found
 
-    threads = [threading.Thread(target=look, args=(n,)) for n in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert found == [7, 7]
+    with ThreadPoolExecutor(collectors) as pool:
+        assert list(pool.map(look, ledgers)) == [[7] * rounds] * collectors
+    assert faults(store) == []
+
+
+def test_a_partition_is_entered_with_its_beginning_or_not_at_all(
+    store: Store, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*given: object, **named: object) -> None:
+        raise StorageError("full", cure="none")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelines.sources.kafka_ledger.events.append", full)
+        with pytest.raises(StorageError):
+            ledger.take_up(TopicPartition("t", 0, "id"), 7, 9)
+    position, loss = ledger.take_up(TopicPartition("t", 0, "id"), 8, 9)
+    assert (position.cursor, loss) == (8, None), "what was lost before it was on record is its beginning, not a loss"
     assert faults(store) == []
 
 
