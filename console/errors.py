@@ -69,3 +69,11 @@ class PageUnknownError(UsageError):
     """There is nothing at this address (404)."""
 
     status = 404
+
+
+class LinesRefusedError(UsageError):
+    """The lines of a request cannot be taken over as they came; ``status`` is 400, 408, 413 or 415."""
+
+    def __init__(self, status: int, what: str, *, cure: str) -> None:
+        super().__init__(what, cure=cure)
+        self.status = status

@@ -68,6 +68,7 @@ ROLES: Final = {
     "auditor": _("审计员"),
     "system_admin": _("系统管理员"),
     "compliance_head": _("合规负责人"),
+    "collector": _("采集程序"),
 }
 
 CLASSES: Final[dict[str, str]] = {

@@ -11,6 +11,7 @@ from console.settings import ConsoleSettings
 from detectors.keywords.layers import Layers
 from retention.catalogue.engine import Catalogue
 from retention.crypto.bodies import BodyCipher
+from retention.intake.intake import Intake
 from retention.keys.periods import PeriodKeys
 from retention.keys.provider import ProviderDescription
 from retention.objects.base import ObjectStore
@@ -42,6 +43,8 @@ class Parts:
     company: CompanySettings = field(default_factory=CompanySettings)
     layers: Layers | None = None
     """Where the rules come from that jobs run."""
+    intake: Intake | None = None
+    """Takes lines over from programs (``POST /v1/logs``)."""
     log: LogKeeper | None = None
     """The transparency log; audits bring it up to date and verify it."""
 

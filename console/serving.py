@@ -49,6 +49,8 @@ class Upkeep:
             log = self._parts.log
             if log is not None:
                 self._try("log", lambda log=log: log.keep(ending=False))  # type: ignore[misc]
+            if (intake := self._parts.intake) is not None:
+                self._try("collector", intake.tend)
             if time.monotonic() - counted > COUNT_SECONDS:
                 # More than one round's worth goes on at once in the next.
                 busy = self._try("days", lambda: count_days(self._parts))
@@ -112,4 +114,6 @@ def serve(parts: Parts, *, host: str, port: int, ready: Callable[[FastAPI, int],
         uvicorn.Server(config).run(sockets=[opened])
     finally:
         upkeep.stop()
+        if parts.intake is not None:
+            parts.intake.close()
         opened.close()

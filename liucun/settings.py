@@ -13,6 +13,7 @@ from console.settings import ConsoleSettings
 from errors import SettingsError
 from pipelines.runners.settings import FlinkSettings
 from pipelines.sources.spec import SourceSpec
+from retention.intake.settings import CollectorSettings
 from retention.keys.settings import KeySettings
 from retention.policies.settings import RetentionSettings
 from retention.store import ArchiveSettings, CustodianSettings, StoreSettings
@@ -61,6 +62,7 @@ class Settings(BaseModel):
     tickets: TicketSettings = TicketSettings()
     company: CompanySettings = CompanySettings()
     console: ConsoleSettings = ConsoleSettings()
+    collector: CollectorSettings = CollectorSettings()
     retention: RetentionSettings = RetentionSettings()
     source: tuple[SourceSpec, ...] = ()
 

@@ -9,16 +9,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipelines.batches import RawBatch
 from pipelines.embedded import EmbeddedRunner
 from pipelines.rules_in_force import JobRules
 from pipelines.sources.files import FileSource
+from pipelines.sources.journal import JournalSource
 from pipelines.sources.kafka import KafkaSource
 from pipelines.sources.spec import SourceSpec
 from pipelines.summary import RunSummary
 from retention.catalogue.retrying import retried
+from retention.intake.settings import CollectorSettings
 from retention.store import Store
 
 POLL_SECONDS = 0.5
@@ -32,6 +34,7 @@ class JobOptions:
     """``batch_bytes`` of source bytes a batch, ``round_bytes`` a round of the embedded run.
 
     ``rules``: the keyword rules, read again whenever they change, and the model beside them; None for what ships.
+    ``collector``: where the intake journal of sources of kind ``collector`` lies.
     """
 
     follow: bool = False
@@ -39,6 +42,7 @@ class JobOptions:
     batch_bytes: int = 8 << 20
     round_bytes: int = 32 << 20
     rules: JobRules | None = None
+    collector: CollectorSettings = field(default_factory=CollectorSettings)
 
 
 Progress = Callable[[RunSummary, int], None]
@@ -106,6 +110,10 @@ class Job:
         return [batch for source in self.sources for batch in source.plan(share)]
 
 
-def _source(spec: SourceSpec, store: Store, options: JobOptions) -> FileSource | KafkaSource:
+def _source(spec: SourceSpec, store: Store, options: JobOptions) -> FileSource | KafkaSource | JournalSource:
+    if spec.kind == "collector":
+        folder = options.collector.place(store.root, spec.name)
+        bodies, size = store.bodies, options.batch_bytes
+        return JournalSource(spec, store.catalogue, folder, bodies, follow=options.follow, batch_bytes=size)
     kind = KafkaSource if spec.kind == "kafka" else FileSource
     return kind(spec, store.catalogue, follow=options.follow, batch_bytes=options.batch_bytes)

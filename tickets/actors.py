@@ -17,6 +17,8 @@ class Role(StrEnum):
     AUDITOR = "auditor"
     SYSTEM_ADMIN = "system_admin"
     COMPLIANCE_HEAD = "compliance_head"
+    COLLECTOR = "collector"
+    """A program that hands lines over, no person."""
 
     @property
     def chinese(self) -> str:
@@ -27,6 +29,7 @@ class Role(StrEnum):
             "auditor": "审计员",
             "system_admin": "系统管理员",
             "compliance_head": "合规负责人",
+            "collector": "采集程序",
         }[self.value]
 
 
@@ -61,6 +64,7 @@ RIGHTS: Final[dict[Role, frozenset[Right]]] = {
     Role.AUDITOR: frozenset({Right.READ}),
     Role.SYSTEM_ADMIN: frozenset({Right.CALENDAR}),
     Role.COMPLIANCE_HEAD: frozenset(Right),
+    Role.COLLECTOR: frozenset(),
 }
 """An auditor reads and changes nothing; a system administrator reads no content."""
 

@@ -21,12 +21,15 @@ class Rate:
 
     burst: int
     per_minute: float
+    name: str = "api"
 
 
 SIGN_IN: Final = Rate(10, 10)
 """By address. The lock-out guards one account; this guards all of them from one address."""
 REQUESTS: Final = Rate(240, 600)
 """By session, token or address."""
+LINES: Final = Rate(2000, 60_000, "lines")
+"""By token, for programs that hand lines over; what they hand over is bounded by the journal."""
 ANYBODY: Final = Rate(60, 120)
 """By address, for callers that are not signed in."""
 

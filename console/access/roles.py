@@ -45,6 +45,8 @@ class Permission(StrEnum):
     ACCOUNTS_MANAGE = "accounts.manage"
     """Make, disable and unlock accounts, reset passwords."""
     ROLES_GRANT = "roles.grant"
+    LOGS_WRITE = "logs.write"
+    """Hand lines over to the collector."""
 
 
 _P = Permission
@@ -75,10 +77,11 @@ GRANTS: Final[dict[Role, frozenset[Permission]]] = {
             _P.REPORTS_APPROVE, _P.DUTIES_READ, _P.DUTIES_WORK,
         }
     ),
+    Role.COLLECTOR: frozenset({_P.LOGS_WRITE}),
 }  # fmt: skip
 
-ALONE: Final = frozenset({Role.AUDITOR})
-"""Roles that nobody holds together with another: an auditor changes nothing."""
+ALONE: Final = frozenset({Role.AUDITOR, Role.COLLECTOR})
+"""Roles that nobody holds together with another: an auditor changes nothing, a program that sends logs nothing else."""
 
 
 def permissions(roles: Iterable[Role]) -> frozenset[Permission]:

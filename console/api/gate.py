@@ -10,7 +10,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from console.access import tokens
 from console.access.accounts import Account
-from console.access.limits import ANYBODY, REQUESTS, Limiter
+from console.access.limits import ANYBODY, REQUESTS, Limiter, Rate
 from console.access.roles import Permission
 from console.access.secrets import digest
 from console.errors import ForbiddenError, SignInRequiredError
@@ -37,9 +37,10 @@ class Caller:
 class Needs:
     """A dependency that lets a call through, or not. Every route but health has exactly one."""
 
-    def __init__(self, *needs: Permission, any_of: bool = False) -> None:
+    def __init__(self, *needs: Permission, any_of: bool = False, rate: Rate = REQUESTS) -> None:
         self.needs = frozenset(needs)
         self.any_of = any_of
+        self.rate = rate
 
     def __call__(
         self, request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(SCHEME)]
@@ -55,7 +56,7 @@ class Needs:
         if credentials is None:
             limiter.take(ANYBODY, "api", address)
             raise SignInRequiredError("A token is missing.", cure="Send the header Authorization: Bearer lct_….")
-        limiter.take(REQUESTS, "api", digest(credentials.credentials))
+        limiter.take(self.rate, self.rate.name, digest(credentials.credentials))
         try:
             found = tokens.bearer(parts.catalogue, credentials.credentials)
         except SignInRequiredError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from errors import BusyError, IntegrityError, LiucunError, NotPermittedError, StorageError, UnreachableError, UsageError
+from retention.intake.errors import IntakeBusyError, IntakeConflictError, IntakeFullError, IntakeSourceError
 from tickets.errors import TicketUnknownError, TransitionError
 
 
@@ -12,6 +13,10 @@ def status_of(error: LiucunError) -> int:
     if isinstance(own, int):
         return own
     for cls, status in (
+        (IntakeSourceError, 404),
+        (IntakeConflictError, 409),
+        (IntakeBusyError, 429),
+        (IntakeFullError, 503),
         (TicketUnknownError, 404),
         (TransitionError, 409),
         (BusyError, 409),

@@ -112,6 +112,7 @@ def _embedded_job(opened: OpenStore, specs: list[SourceSpec], *, follow: bool, m
         batch_bytes=opened.settings.run.batch_megabytes << 20,
         round_bytes=opened.settings.run.round_megabytes << 20,
         rules=_rules(opened),
+        collector=opened.settings.collector,
     )
     return Job(opened.store, specs, options)
 

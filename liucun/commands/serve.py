@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from console.parts import Parts
     from liucun.store import OpenStore
+    from retention.intake.intake import Intake
 
 
 @click.command(name="serve", short_help="Console and HTTP API for people and programs.")
@@ -78,4 +79,14 @@ def parts_of(opened: OpenStore) -> Parts:
         company=opened.settings.company,
         layers=layers_of(opened.root, opened.settings.detect),
         log=opened.store.log,
+        intake=_intake(opened),
     )
+
+
+def _intake(opened: OpenStore) -> Intake | None:
+    from retention.intake.intake import Intake
+
+    sources = [source.name for source in opened.settings.source if source.kind == "collector"]
+    if not sources:
+        return None
+    return Intake(opened.root, sources, opened.catalogue, opened.bodies, opened.settings.collector)

@@ -26,7 +26,8 @@ class SourceSpec(BaseModel):
     ``published`` says for a field (a column, or an incoming field without one) whether its text is published to the
     public: only then is it scanned (电信条例 art. 65). A text field that is not named is undeclared: it is not
     scanned, and audits say so. ``csv_columns`` names the columns of a file without a header. ``paths`` are for files,
-    ``kafka`` for topics, whose every message is one record.
+    ``kafka`` for topics, whose every message is one record. A source of kind ``collector`` has neither: its lines come
+    over HTTP (``POST /v1/logs``) and lie in the intake journal until they are archived.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,7 +35,7 @@ class SourceSpec(BaseModel):
     name: _Name
     record_class: RecordClass
     format: Format
-    kind: Literal["files", "kafka"] = "files"
+    kind: Literal["files", "kafka", "collector"] = "files"
     paths: tuple[str, ...] = ()
     kafka: KafkaSettings | None = None
     mapping: dict[str, str] = Field(default_factory=dict)
@@ -64,6 +65,8 @@ class SourceSpec(BaseModel):
     def _fits_its_kind(self) -> SourceSpec:
         if self.kind == "files" and (not self.paths or self.kafka is not None):
             raise ValueError("a source of files has paths and no kafka section")
+        if self.kind == "collector" and (self.paths or self.kafka is not None or self.format != "ndjson"):
+            raise ValueError("a source of kind collector has format ndjson and neither paths nor a kafka section")
         if self.kind == "kafka" and (self.paths or self.kafka is None):
             raise ValueError("a source of kind kafka has a kafka section and no paths")
         if self.kind == "kafka" and self.format == "csv" and self.csv_columns is None:
