@@ -9,6 +9,14 @@ from hypothesis import HealthCheck, settings
 from console.api.app import create_api
 
 OPENAPI = create_api().openapi()
+
+
+@schemathesis.serializer("application/x-ndjson")
+def ndjson(_context: object, value: object) -> bytes:
+    """Lines as they are, whatever they hold."""
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
+
+
 SCHEMA = schemathesis.openapi.from_dict({**OPENAPI, "servers": [{"url": "/v1"}]})
 
 
