@@ -96,3 +96,7 @@ class KeyRefusedError(KeyAccessError):
 
 class KeyProviderError(KeyAccessError):
     """A key provider's device, library or service is missing, refuses, or answers wrongly."""
+
+
+class FontMissingError(SettingsError):
+    """No font with Chinese characters was found to set a PDF with."""

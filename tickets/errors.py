@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errors import BusyError, IntegrityError, NotPermittedError, SettingsError, UnreachableError, UsageError
+from errors import BusyError, IntegrityError, NotPermittedError, UnreachableError, UsageError
 
 
 class TicketUnknownError(UsageError):
@@ -31,10 +31,6 @@ class DeliveryRefusedError(UnreachableError):
 
 class SignatureError(IntegrityError):
     """A signed message is not what its sender signed, or is too old."""
-
-
-class FontMissingError(SettingsError):
-    """No font with Chinese characters was found to set a PDF with."""
 
 
 class ReportError(UsageError):

@@ -16,15 +16,16 @@ import pytest
 
 from errors import IntegrityError, NotPermittedError, SettingsError
 from retention.catalogue.engine import Catalogue
+from retention.errors import FontMissingError
+from retention.printing.fonts import choose
 from tests.tickets.conftest import PlainBodies
 from tests.tickets.test_opening import CONTENT, take
 from tickets.actors import Actor, Role
 from tickets.calendar.reading import shipped_calendar
-from tickets.errors import FontMissingError, ReportError, SecondPersonError
+from tickets.errors import ReportError, SecondPersonError
 from tickets.queue import get_ticket, list_tickets, ticket_detail
 from tickets.reports.export import Format, export
 from tickets.reports.filing import ReportBook
-from tickets.reports.pdf import choose
 from tickets.reports.register import list_reports, open_report
 from tickets.reports.templates import templates
 from tickets.settings import CompanySettings

@@ -13,7 +13,8 @@ from docx.oxml import OxmlElement
 from docx.oxml.ns import qn
 from docx.shared import Cm, Pt
 
-from tickets.reports.layout import Grid, Heading, Laid, Pairs, Paragraph
+from retention.printing.blocks import Grid, Heading, Pairs, Paragraph
+from tickets.reports.layout import Laid
 
 FONT: Final = "Times New Roman"
 CHINESE: Final = "SimSun"

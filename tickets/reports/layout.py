@@ -2,47 +2,14 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from retention.printing.blocks import Block, Grid, Heading, Pairs, Paragraph, printable
 from tickets.reports.templates import EachSection, FieldsSection, TableSection, Template, TextSection
 
 NOTHING: Final = "—"
-
-
-@dataclass(frozen=True, slots=True)
-class Heading:
-    """A heading of level 1 or 2."""
-
-    text: str
-    level: int
-
-
-@dataclass(frozen=True, slots=True)
-class Pairs:
-    """Names and values."""
-
-    rows: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """A table with its header."""
-
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Paragraph:
-    """Running text; lines are kept."""
-
-    text: str
-
-
-Block = Heading | Pairs | Grid | Paragraph
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +63,6 @@ def shown(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return "\n".join(shown(item) for item in value)
     return printable(str(value))
-
-
-def printable(text: str) -> str:
-    """Text without what no document may hold: control characters and lone surrogates show as a box.
-
-    Marks that turn the direction of writing are shown as boxes too: they can make a report read otherwise than it is.
-    """
-    return "".join(
-        "□" if unicodedata.category(char) in ("Cc", "Cs", "Cf", "Co", "Cn") and char not in "\n\t" else char
-        for char in text.replace("\r\n", "\n")
-    )
 
 
 _OPTIONAL: Final = frozenset({"corrects", "reversal"})

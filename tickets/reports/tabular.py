@@ -8,7 +8,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tickets.reports.layout import printable, shown
+from retention.printing.blocks import printable
+from tickets.reports.layout import shown
 
 COLUMNS: Final = (
     "report_number", "corrects", "ticket_id", "merged", "item", "category", "subtype", "decision", "channel",
