@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
-from console.reading.days import Coverage
 from console.reading.overview import Found
+from retention.audits.days import Coverage
 
 CELL: Final = 9
 STEP: Final = 11
@@ -18,7 +18,7 @@ COLOURS: Final = 7
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A day: place, shade ``c0`` to ``c4`` or ``gap``, and what it says."""
+    """A day: place, shade ``c0`` to ``c4``, ``gap`` or ``gone`` (destroyed), and what it says."""
 
     x: int
     y: int
@@ -50,7 +50,10 @@ def year_picture(found: Coverage) -> YearPicture:
         day = found.first + timedelta(days=n)
         week, weekday = divmod((day - start).days, 7)
         x, y = LEFT + week * STEP, TOP + weekday * STEP
-        shade = "gap" if day in gaps else f"c{sum(rows > bound for bound in bounds) + 1}" if rows else "c0"
+        if rows:
+            shade = f"c{sum(rows > bound for bound in bounds) + 1}"
+        else:
+            shade = "gap" if day in gaps else "gone" if day in found.destroyed else "c0"
         cells.append(Cell(x, y, shade, day, rows))
         if day.day == 1 and (not months or x - months[-1][0] > len(months[-1][1]) * 7):
             months.append((x, f"{day:%Y-%m}" if day.month == 1 or not months else f"{day.month}"))

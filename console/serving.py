@@ -12,10 +12,10 @@ import uvicorn
 from fastapi import FastAPI
 
 from console.parts import Parts
-from console.reading.days import count_days
 from console.settings import LOOPBACK
 from console.web.app import create_app
 from errors import LiucunError, SettingsError, UnreachableError
+from retention.audits.days import count_days
 
 LOG: Final = logging.getLogger("liucun.console")
 LOG_SECONDS: Final = 1.0

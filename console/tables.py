@@ -119,16 +119,6 @@ reveals = sa.Table(
 )
 """What a session may see unmasked, and until when; the reason stands in the event."""
 
-segment_days = sa.Table(
-    "console_segment_days",
-    metadata,
-    sa.Column("segment_id", sa.String(64), primary_key=True),
-    sa.Column("day", sa.String(10), primary_key=True),
-    sa.Column("rows", sa.BigInteger, nullable=False),
-    sa.Index("console_segment_days_by_day", "day"),
-)
-"""Rows of a segment by the Shanghai day of their event time (by ingest without one): the coverage calendar."""
-
 audit_reports = sa.Table(
     "console_audit_reports",
     metadata,

@@ -45,6 +45,8 @@ class DetectSettings(BaseModel):
     disable: tuple[str, ...] = ()
     shadow: tuple[str, ...] = ()
     enable: tuple[str, ...] = ()
+    engines: dict[str, str] = {}
+    """Type of content (image, audio, video …) to the outside engine that checks it live; audits name the others."""
 
 
 class Settings(BaseModel):

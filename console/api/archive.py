@@ -13,8 +13,9 @@ from console.access.roles import Permission
 from console.api.gate import Caller, Needs
 from console.api.models import AuditBody, Number, plain
 from console.parts import Parts
-from console.reading import audits, days, overview
+from console.reading import audits, overview
 from console.reading.rules import rule_lines
+from retention.audits import days
 from retention.catalogue.migrate import version
 from retention.catalogue.tables import events
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -13,14 +11,14 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from errors import IntegrityError, LiucunError, StorageError, UsageError
+from errors import UsageError
 from liucun.cli import json_option, print_json, store_option
 
 if TYPE_CHECKING:
     from liucun.store import OpenStore
-    from retention.audits.report import AuditReport, Span
-    from retention.transparency.verify import LogVerdict
+    from retention.audits.report import AuditReport
 
+ARCHIVE_AUDITS = ("coverage", "integrity", "retention", "keys", "access")
 SHOWN = 50
 """Findings that the terminal shows; the files and --json hold all."""
 
@@ -32,7 +30,11 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
             store_option,
             click.option("--since", metavar="TIME", help="Only what was committed from this date or time on."),
             click.option("--until", metavar="TIME", help="Only what was committed before this date or time."),
-            click.option("--report", type=_PATH, help="Write the report as JSON to this file."),
+            click.option(
+                "--report",
+                type=_PATH,
+                help="Write the report to this file: .pdf, .html or .json; any other name is a signed zip of all three.",
+            ),
             click.option("--html", type=_PATH, help="Write the report as a page for print to this file."),
             json_option,
         )
@@ -121,14 +123,22 @@ def everything(**options: Any) -> None:
     """All audits in one report 全部审计, for example for an inspector.
 
     \b
-    liucun audit all --html audit.html --report audit.json
+    liucun audit all --report audit.pdf        for print
+    liucun audit all --report audit.zip        PDF, HTML and JSON, signed
+
+    Figures, calendars of 400 days, findings, and the clause of the licence that each answers.
     """
-    _run(("coverage", "integrity", "retention", "keys", "access"), options)
+    _run((*ARCHIVE_AUDITS,), options)
 
 
 def _run(names: Sequence[str], options: dict[str, Any]) -> None:
+    from liucun.audit_progress import progress
+    from liucun.audit_report import duties_of, write_report
+    from liucun.key_statements import certification_of
+    from liucun.monitoring import monitoring_of
     from liucun.store import open_store
-    from retention.audits.history import add_history
+    from retention.audits.document import Context
+    from retention.audits.making import make_audit, verified_log
     from retention.audits.report import Span, combined
 
     span = Span(_moment(options["since"], "--since"), _moment(options["until"], "--until"))
@@ -136,78 +146,45 @@ def _run(names: Sequence[str], options: dict[str, Any]) -> None:
     for path in targets:
         _check_target(path)
     with open_store(options["store"]) as opened:
-        verdict = _history(opened, options)
-        reports = [_audit(name, opened, span, options) for name in names]
+        settings = opened.settings
+        with progress(quiet=options["as_json"]) as show:
+            verdict = verified_log(opened.store.log, progress=show)
+            monitoring = monitoring_of(opened.root, settings) if "coverage" in names else None
+            reports = [
+                make_audit(
+                    name,
+                    opened,
+                    verdict=verdict,
+                    span=span,
+                    settings=settings.retention,
+                    monitoring=monitoring,
+                    sample=options.get("sample"),
+                    progress=show,
+                )
+                for name in names
+            ]
         for report in reports:
-            add_history(report, verdict, whole=report.audit == "integrity")
+            report.certification = certification_of(opened.store)
         _record(opened, reports)
-        store, actor = str(opened.root.resolve()), opened.actor
+        context = Context(
+            store=str(opened.root.resolve()),
+            actor=opened.actor,
+            company=settings.company.name,
+            licence=settings.company.licence_number,
+            suite=settings.archive.suite,
+            duties=duties_of(opened),
+        )
+        signers = opened.store.log.signers if opened.store.provider.description.can_unwrap else ()
+        for path in targets:
+            form = "html" if path == options["html"] else path.suffix.removeprefix(".").lower()
+            write_report(path, form, reports, context, fonts=settings.company.fonts, signers=signers)
     shown = reports[0].as_json() if len(reports) == 1 else combined(reports)
-    if options["report"] is not None:
-        _write(options["report"], json.dumps(shown, ensure_ascii=False, indent=2) + "\n")
-    if options["html"] is not None:
-        from retention.audits.pages import page
-
-        _write(options["html"], page(reports, store=store, actor=actor))
     if options["as_json"]:
         print_json(shown)
     else:
         _print(reports, targets)
     if not all(report.ok for report in reports):
         sys.exit(1)
-
-
-def _audit(name: str, opened: OpenStore, span: Span, options: dict[str, Any]) -> AuditReport:
-    from liucun.audit_progress import progress
-    from liucun.key_statements import certification_of
-
-    with progress(quiet=options["as_json"]) as show:
-        if name == "coverage":
-            from retention.audits.coverage import audit_coverage
-
-            report = audit_coverage(opened, span=span, progress=show)
-        elif name in ("retention", "keys"):
-            report = _of_periods(name, opened, show)
-        elif name == "access":
-            from retention.audits.access import audit_access
-
-            report = audit_access(opened, span=span, progress=show)
-        else:
-            from retention.audits.integrity import audit_integrity
-
-            report = audit_integrity(opened, span=span, sample=options["sample"], progress=show)
-    report.certification = certification_of(opened.store)
-    return report
-
-
-def _of_periods(name: str, opened: OpenStore, show: Callable[[str, int, int], None]) -> AuditReport:
-    """The audits that judge by periods; what cannot be read is a finding, and keeps its class."""
-    from retention.audits.keys import audit_keys
-    from retention.audits.retention import audit_retention
-    from retention.purge.upkeep import bring_up_to_date
-
-    unread: LiucunError | None = None
-    try:
-        bring_up_to_date(opened, opened.settings.retention)
-    except LiucunError as error:
-        unread = error
-    made = audit_retention if name == "retention" else audit_keys
-    report = made(opened, settings=opened.settings.retention, progress=show)
-    if unread is not None:
-        report.add("unread", "archive", f"{unread.what} {unread.cure}")
-    return report
-
-
-def _history(opened: OpenStore, options: dict[str, Any]) -> LogVerdict:
-    """Bring the log and its custodian up to date, then verify it."""
-    from liucun.audit_progress import progress
-    from retention.transparency.verify import verify_log
-
-    # A log that cannot go on is what the verification names, in full.
-    with contextlib.suppress(IntegrityError):
-        opened.store.log.keep()
-    with progress(quiet=options["as_json"]) as show:
-        return verify_log(opened.store.log, progress=show)
 
 
 def _record(opened: OpenStore, reports: Sequence[AuditReport]) -> None:
@@ -232,7 +209,7 @@ def _record(opened: OpenStore, reports: Sequence[AuditReport]) -> None:
 
 
 def _print(reports: Sequence[AuditReport], targets: Sequence[Path]) -> None:
-    from retention.audits.pages import CHECKED, TITLES
+    from retention.audits.words import CHECKED, TITLES
 
     for report in reports:
         chinese, english, _, claim = TITLES[report.audit]
@@ -273,13 +250,3 @@ def _check_target(path: Path) -> None:
         raise UsageError(f"{path} exists already.", cure="Name a file that does not exist yet.")
     if not path.parent.is_dir():
         raise UsageError(f"There is no folder {path.parent}.", cure="Make it, or name a file elsewhere.")
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise StorageError(
-            f"{path} cannot be written: {error.strerror or error}.", cure="Check the folder and the disk's free space."
-        ) from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
@@ -17,9 +17,10 @@ from typing import Any, Final, Protocol
 import sqlalchemy as sa
 
 from errors import LiucunError
-from retention.audits.report import AuditReport, Severity, Span
+from retention.audits.figures import show_queries
+from retention.audits.report import AuditReport, Severity, Span, Table
 from retention.audits.subject import Progress, Subject, no_progress, within
-from retention.catalogue.tables import events
+from retention.catalogue.tables import events, timestamp
 from retention.crypto.bodies import BodyCipher
 from retention.policies.periods import SHANGHAI
 from retention.query.run import open_words
@@ -33,6 +34,20 @@ BURST: Final = 60
 NIGHT: Final = (22, 6)
 """Hours in China from and to which work is unusual."""
 UNFINISHED: Final = timedelta(hours=24)
+MANY_REVEALS: Final = 50
+"""Looking behind the mask is not called unusual below so many times."""
+LARGER_REVEALS: Final = 5
+LOOKING: Final = {
+    "personal.revealed": "查看未脱敏信息 personal data unmasked",
+    "content.read": "说明用途后查看内容 content read for a purpose",
+    "report.exported": "导出报告 report exported",
+    "duty.file_read": "下载义务证据 evidence of a duty read",
+    "request.exported": "个人信息副本 copy for a person",
+    "disclosure.exported": "向主管部门导出 bundle for an authority",
+    "disclosure.served": "经接口向主管部门提供 served to an authority",
+}
+"""Kinds of events by which people see records without a query of their own."""
+HANDED_OUT: Final = ("disclosure.exported", "disclosure.served")
 
 
 class ReadableSubject(Subject, Protocol):
@@ -81,12 +96,13 @@ def audit_access(
             .where(events.c.kind.like("query.%"), within(report.span, events.c.at))
             .order_by(events.c.id)
         ).all()
-        exports = connection.execute(
-            sa.select(sa.func.count()).where(events.c.kind == "request.exported", within(report.span, events.c.at))
-        ).scalar_one()
+        others = _others(connection, report.span)
+        known_before = _known_before(connection, report.span)
     queries = _queries(subject, report, rows, progress)
     accounts = _accounts(queries)
     _outcomes(report, queries, moment)
+    _looking(report, others)
+    _newcomers(report, accounts, known_before)
     for actor, account in sorted(accounts.items()):
         _unusual(report, actor, account)
         most = "; ".join(purpose for purpose, _ in account.purposes.most_common(3))
@@ -98,9 +114,93 @@ def audit_access(
         accounts=len(accounts),
         rows_returned=sum(account.rows for account in accounts.values()),
         restricted_queries=sum(account.restricted for account in accounts.values()),
-        exports=int(exports),
+        revealed=sum(others["personal.revealed"].values()),
+        exports=sum(others["request.exported"].values()),
+        disclosures_served=sum(sum(others[kind].values()) for kind in HANDED_OUT),
     )
+    _tables(report, accounts, others)
+    show_queries(report, (query.at for query in queries.values()), now=report.span.until or moment)
     return report
+
+
+def _others(connection: sa.Connection, span: Span) -> dict[str, Counter[str]]:
+    """What accounts saw beside queries: by kind of event, a count an account."""
+    e = events.c
+    rows = connection.execute(
+        sa.select(e.kind, e.actor, sa.func.count().label("n"))
+        .where(e.kind.in_(LOOKING), within(span, e.at))
+        .group_by(e.kind, e.actor)
+    )
+    found: dict[str, Counter[str]] = {kind: Counter() for kind in LOOKING}
+    for row in rows:
+        found[row.kind][row.actor] += row.n
+    return found
+
+
+def _known_before(connection: sa.Connection, span: Span) -> set[str] | None:
+    """Who had asked before the span began; None where the span has no beginning."""
+    if span.since is None:
+        return None
+    e = events.c
+    before = sa.select(e.actor).where(e.kind == "query.started", e.at < timestamp(span.since)).distinct()
+    return set(connection.execute(before).scalars())
+
+
+def _newcomers(report: AuditReport, accounts: Mapping[str, _Account], known: set[str] | None) -> None:
+    for actor in sorted(accounts.keys() - known) if known is not None else ():
+        report.add("first_query", f"account:{actor}", "It had never asked before this span.", Severity.NOTICE)
+
+
+def _looking(report: AuditReport, others: Mapping[str, Counter[str]]) -> None:
+    """Who looked behind the mask far more often than the others."""
+    revealed = others["personal.revealed"]
+    if not revealed:
+        return
+    typical = statistics.median(revealed.values())
+    for actor, count in sorted(revealed.items()):
+        if count >= MANY_REVEALS and (len(revealed) == 1 or count > LARGER_REVEALS * typical):
+            report.add(
+                "many_reveals",
+                f"account:{actor}",
+                f"It saw personal data unmasked {count:,} times; half of the accounts did up to {typical:,.0f} times.",
+                Severity.NOTICE,
+            )
+
+
+def _tables(report: AuditReport, accounts: Mapping[str, _Account], others: Mapping[str, Counter[str]]) -> None:
+    report.tables.append(
+        Table(
+            "accounts",
+            "按账号的查询 Queries by account",
+            ("账号 Account", "查询 Queries", "行 Rows", "受限 Restricted", "主要用途 Purposes"),
+            tuple(
+                (
+                    actor,
+                    f"{one.queries:,}",
+                    f"{one.rows:,}",
+                    f"{one.restricted:,}",
+                    "\n".join(f"{purpose[:80]} ({count:,})" for purpose, count in one.purposes.most_common(3)),
+                )
+                for actor, one in sorted(accounts.items(), key=lambda item: -item[1].queries)
+            ),
+            widths=(2.5, 1.2, 1.4, 1.4, 4.5),
+            numbers=frozenset({1, 2, 3}),
+        )
+    )
+    report.tables.append(
+        Table(
+            "looked_at",
+            "其他查看与提供 Looked at and handed out otherwise",
+            ("种类 Kind", "账号 Account", "次数 Times"),
+            tuple(
+                (LOOKING[kind], actor, f"{count:,}")
+                for kind, counted in others.items()
+                for actor, count in counted.most_common()
+            ),
+            widths=(4, 3, 1.5),
+            numbers=frozenset({2}),
+        )
+    )
 
 
 def _queries(

@@ -13,7 +13,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from errors import IntegrityError
+from retention.audits import figures
 from retention.audits.losses import Loss, covers, known_losses, report_losses
+from retention.audits.monitoring import Monitoring, audit_monitoring
 from retention.audits.report import AuditReport, Severity, Span
 from retention.audits.subject import Progress, Subject, no_progress, within
 from retention.catalogue.tables import batches, partitions, ranges, retired_segments, segment_places, segments
@@ -24,9 +26,21 @@ from retention.purge.tables import destroyed_places
 SEGMENT_PREFIX = "segments/"
 
 
-def audit_coverage(subject: Subject, *, span: Span | None = None, progress: Progress = no_progress) -> AuditReport:
-    """Prove that nothing is missing, double or unaccounted for. Reads the catalogue and the objects' lengths only."""
-    report = AuditReport("coverage", datetime.now(UTC), span or Span())
+def audit_coverage(
+    subject: Subject,
+    *,
+    span: Span | None = None,
+    monitoring: Monitoring | None = None,
+    now: datetime | None = None,
+    progress: Progress = no_progress,
+) -> AuditReport:
+    """Prove that nothing is missing, double or unaccounted for, and name what is silent or not monitored.
+
+    Reads the catalogue and the objects' lengths only; the calendar shows the days that were counted so far.
+    ``monitoring`` says what detects and what is declared; without it only the archive is judged.
+    """
+    moment = now or datetime.now(UTC)
+    report = AuditReport("coverage", moment, span or Span())
     with subject.catalogue.read() as connection:
         _count(connection, report)
         losses = known_losses(connection)
@@ -38,6 +52,10 @@ def audit_coverage(subject: Subject, *, span: Span | None = None, progress: Prog
         _open_ranges(connection, report)
         known = _segments(connection, report, progress)
         replaced = _replaced(connection)
+        figures.show_calendars(connection, report, now=report.span.until or moment)
+        figures.show_sources(connection, report)
+        if monitoring is not None:
+            audit_monitoring(connection, monitoring, report, now=moment)
     _objects(subject.objects, known, replaced, report, progress)
     return report
 

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from errors import IntegrityError, KeyAccessError, LiucunError, StorageError
+from retention.audits.figures import show_verified
 from retention.audits.report import AuditReport, Finding, Span
 from retention.audits.subject import Progress, Subject, no_progress, within
 from retention.catalogue.tables import segments
@@ -44,14 +45,20 @@ def audit_integrity(
     report = AuditReport("integrity", datetime.now(UTC), span or Span())
     chosen = _chosen(subject, report, sample)
     workers = threads or os.cpu_count() or 1
-    verified = rows = size = 0
+    verified: list[SegmentManifest] = []
     with ThreadPoolExecutor(workers, thread_name_prefix="verify") as pool:
         for number, (found, manifest) in enumerate(_in_order(pool, subject, chosen, workers * _AHEAD), 1):
             report.findings.extend(found)
             if manifest is not None:
-                verified, rows, size = verified + 1, rows + manifest.rows, size + manifest.bytes_stored
+                verified.append(manifest)
             progress("segments", number, len(chosen))
-    report.checked.update(segments=len(chosen), verified=verified, rows=rows, bytes=size)
+    report.checked.update(
+        segments=len(chosen),
+        verified=len(verified),
+        rows=sum(manifest.rows for manifest in verified),
+        bytes=sum(manifest.bytes_stored for manifest in verified),
+    )
+    show_verified(report, verified)
     return report
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
+from retention.audits.figures import show_keys
 from retention.audits.report import AuditReport, Severity, Span
 from retention.audits.subject import Progress, Subject, no_progress
 from retention.catalogue.tables import segments
@@ -55,6 +56,7 @@ def audit_keys(
         destroyed=sum(1 for record in records if record.destroyed_at is not None),
         needed=len(needed),
     )
+    show_keys(report, records, needed)
     for record in records:
         if record.destroyed_at is None:
             _living(report, record, needed, judged, policies, certified, moment)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
+
+from retention.printing.blocks import Picture
 
 UNCERTIFIED: Final = "uncertified"
 
@@ -30,6 +32,22 @@ class Finding:
     def as_json(self) -> dict[str, str]:
         """The finding as ``audit --json`` prints it."""
         return {"kind": self.kind, "where": self.where, "detail": self.detail, "severity": self.severity.value}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Figures of an audit as a table: ``widths`` are shares of a page, ``numbers`` the columns of numbers."""
+
+    name: str
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    widths: tuple[float, ...] = ()
+    numbers: frozenset[int] = frozenset()
+
+    def as_json(self) -> dict[str, object]:
+        """The table as ``audit --json`` prints it."""
+        return {"name": self.name, "title": self.title, "header": self.header, "rows": self.rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +80,8 @@ class AuditReport:
     certification: str = UNCERTIFIED
     checked: dict[str, int | str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)
 
     @property
     def faults(self) -> list[Finding]:
@@ -93,7 +113,47 @@ class AuditReport:
             "at": self.at.isoformat(),
             "span": self.span.words(),
             "certification": self.certification,
+            "tables": [table.as_json() for table in self.tables],
         }
+
+    def whole_json(self) -> dict[str, object]:
+        """All of it, pictures included, so that ``read_report`` gives it back."""
+        return {
+            **self.as_json(),
+            "since": None if self.span.since is None else self.span.since.isoformat(),
+            "until": None if self.span.until is None else self.span.until.isoformat(),
+            "tables": [{**asdict(table), "numbers": sorted(table.numbers)} for table in self.tables],
+            "pictures": [asdict(picture) for picture in self.pictures],
+        }
+
+
+def read_report(body: Mapping[str, Any]) -> AuditReport:
+    """A report from what ``whole_json`` wrote; one that was kept by an older version has no tables and pictures."""
+    since, until = body.get("since"), body.get("until")
+    return AuditReport(
+        audit=body["audit"],
+        at=datetime.fromisoformat(body["at"]),
+        span=Span(
+            None if since is None else datetime.fromisoformat(since),
+            None if until is None else datetime.fromisoformat(until),
+        ),
+        anchored=body["anchored"],
+        certification=body["certification"],
+        checked=dict(body["checked"]),
+        findings=[Finding(f["kind"], f["where"], f["detail"], Severity(f["severity"])) for f in body["findings"]],
+        tables=[
+            Table(
+                t["name"],
+                t["title"],
+                tuple(t["header"]),
+                tuple(tuple(row) for row in t["rows"]),
+                tuple(t.get("widths", ())),
+                frozenset(t.get("numbers", ())),
+            )
+            for t in body.get("tables", ())
+        ],
+        pictures=[Picture(**picture) for picture in body.get("pictures", ())],
+    )
 
 
 def combined(reports: Sequence[AuditReport]) -> dict[str, object]:

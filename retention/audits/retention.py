@@ -5,13 +5,14 @@ What was destroyed is judged anew here, from its manifest and the floors of the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from errors import LiucunError
+from retention.audits.figures import show_forecast
 from retention.audits.report import AuditReport, Severity, Span
 from retention.audits.subject import Progress, Subject, no_progress
 from retention.catalogue.tables import log_leaves, retired_segments, segments, timestamp
@@ -20,10 +21,11 @@ from retention.manifest import SegmentManifest
 from retention.persons.tables import person_requests
 from retention.policies.book import in_force
 from retention.policies.decisions import silent
-from retention.policies.judge import UnitState, Verdict, judge
+from retention.policies.judge import UnitState, Verdict
 from retention.policies.model import shipped_matrix
 from retention.policies.periods import last_day_of, may_go_on, shanghai_date, stored_date
 from retention.policies.settings import RetentionSettings
+from retention.policies.simulate import simulate
 from retention.purge.certificate import verify_certificate
 from retention.purge.plan import APPROVED, CERTIFIED, FINAL, RUNNING, list_purges
 from retention.purge.tables import purge_segments, purge_units, purges
@@ -46,8 +48,9 @@ def audit_retention(
     report = AuditReport("retention", moment, Span())
     with subject.catalogue.read() as connection:
         _policies(connection, report, today)
-        states = judge(connection, today, settings=settings)
-        _kept(report, states, today)
+        found = simulate(connection, today, settings=settings)
+        _kept(report, found.units, today)
+        show_forecast(report, found)
         _destroyed(connection, report, progress)
         _vanished(connection, report)
         _waiting(connection, report, moment, settings)
@@ -67,7 +70,7 @@ def _policies(connection: sa.Connection, report: AuditReport, today: date) -> No
         report.checked[f"{name}: policy"] = f"{policy.floor} from {policy.counted_from.value}, v{policy.version}"
 
 
-def _kept(report: AuditReport, states: list[UnitState], today: date) -> None:
+def _kept(report: AuditReport, states: Sequence[UnitState], today: date) -> None:
     for name in sorted({state.record_class for state in states}):
         mine = [state for state in states if state.record_class == name]
         for verdict in Verdict:

@@ -195,6 +195,28 @@ tombstones = sa.Table(
 )
 """Objects that nothing names. Once condemned, no commit may name them any more."""
 
+segment_days = sa.Table(
+    "segment_days",
+    metadata,
+    sa.Column("segment_id", sa.String(64), primary_key=True),
+    sa.Column("source", sa.String(128), primary_key=True),
+    sa.Column("day", sa.String(10), primary_key=True),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("hours", sa.Integer, nullable=False),
+    sa.Index("segment_days_by_day", "day"),
+)
+"""Rows of a segment by source and Shanghai day of their event time (by ingest without one); bit h of ``hours`` says
+that the hour h has any. Derived from the segments; a destroyed segment's counts stay, so that calendars show it."""
+
+segment_content_types = sa.Table(
+    "segment_content_types",
+    metadata,
+    sa.Column("segment_id", sa.String(64), primary_key=True),
+    sa.Column("content_type", sa.String(64), primary_key=True),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+)
+"""Rows of a segment of published content by type, in the words of ``retention.audits.kinds``."""
+
 
 def timestamp(moment: datetime | None = None) -> str:
     """A moment (default: now) as the catalogue writes it, e.g. ``2026-11-23T08:00:00.000000Z``."""

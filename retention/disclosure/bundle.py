@@ -78,20 +78,30 @@ def digests_of(data: bytes) -> dict[str, str]:
     return {"sha256": hashlib.sha256(data).hexdigest(), "sm3": suite("SM4-GCM-SM3").hash(data).hex()}
 
 
-def signed_text(disclosure_id: str, digests: bytes) -> str:
+def signed_text(disclosure_id: str, digests: bytes, *, kind: str = FORMAT) -> str:
     """What is signed: the digests of the list of digests."""
     found = digests_of(digests)
-    return f"{FORMAT}\n{disclosure_id}\n{found['sha256']}\n{found['sm3']}\n"
+    return f"{kind}\n{disclosure_id}\n{found['sha256']}\n{found['sm3']}\n"
 
 
-def pack(disclosure_id: str, files: Mapping[str, bytes], rows: Mapping[str, int], signers: Sequence[Signer]) -> bytes:
-    """The zip file of a bundle, with its digests and signature; the same files give the same digests."""
+def pack(
+    disclosure_id: str,
+    files: Mapping[str, bytes],
+    rows: Mapping[str, int],
+    signers: Sequence[Signer],
+    *,
+    kind: str = FORMAT,
+) -> bytes:
+    """The zip file of a bundle, with its digests and signature; the same files give the same digests.
+
+    ``kind``: what is signed, a disclosure or an inspector's audit report.
+    """
     listed = {
         name: {**digests_of(data), "bytes": len(data), **({"rows": rows[name]} if name in rows else {})}
         for name, data in files.items()
     }
-    digests = _json({"format": FORMAT, "version": 1, "disclosure": disclosure_id, "files": listed})
-    note = sign_note(signed_text(disclosure_id, digests), *signers)
+    digests = _json({"format": kind, "version": 1, "disclosure": disclosure_id, "files": listed})
+    note = sign_note(signed_text(disclosure_id, digests, kind=kind), *signers)
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in sorted({**files, DIGESTS: digests, SIGNATURE: note.encode()}.items()):

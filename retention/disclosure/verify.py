@@ -26,6 +26,8 @@ from retention.transparency.entries import entry_data
 from retention.transparency.note import Checkpoint, Verifier, open_note, read_verifier
 
 _ZONE: Final = ZoneInfo("Asia/Shanghai")
+AUDIT: Final = "liucun-audit"
+"""Format of an inspector's audit report: digests and signature, no scope and no rows."""
 _FIXED: Final = {bundle.README, bundle.SCOPE, bundle.SEGMENTS, bundle.CHECKPOINT, bundle.KEYS}
 
 
@@ -51,10 +53,13 @@ def verify(data: bytes, *, known_keys: Sequence[str] = ()) -> Verdict:
     """
     files = bundle.unpack(data)
     verdict = Verdict()
-    digests = _digests(files)
+    kind, digests = _digests(files)
     verifiers = _keys(files, known_keys, verdict)
-    _signature(files, digests, verifiers, verdict)
+    _signature(files, digests, verifiers, verdict, kind)
     _files(files, digests, verdict)
+    if kind == AUDIT:
+        verdict.authority, verdict.case_number = "审计报告 audit report", verdict.disclosure_id
+        return verdict
     scope = _scope(files, digests, verdict)
     for name in sorted(digests["files"]):
         if name.startswith(bundle.DATA):
@@ -65,19 +70,24 @@ def verify(data: bytes, *, known_keys: Sequence[str] = ()) -> Verdict:
     return verdict
 
 
-def _digests(files: Mapping[str, bytes]) -> dict[str, Any]:
-    for name in (bundle.DIGESTS, bundle.SIGNATURE, *_FIXED):
+def _digests(files: Mapping[str, bytes]) -> tuple[str, dict[str, Any]]:
+    """Kind of bundle and its list of digests; everything that the kind needs is there."""
+    for name in (bundle.DIGESTS, bundle.SIGNATURE, bundle.KEYS):
         if name not in files:
             raise refused(f"{name} is missing")
     try:
         parsed = json.loads(files[bundle.DIGESTS])
-        if (parsed["format"], parsed["version"]) != (bundle.FORMAT, 1) or not isinstance(parsed["files"], dict):
+        kind = parsed["format"]
+        if kind not in (bundle.FORMAT, AUDIT) or parsed["version"] != 1 or not isinstance(parsed["files"], dict):
             raise refused("its list of digests is of an unknown kind")
         if not all(isinstance(item, dict) for item in parsed["files"].values()):
             raise refused("its list of digests is malformed")
     except (ValueError, KeyError, TypeError) as error:
         raise refused("its list of digests is malformed") from error
-    return dict(parsed)
+    for name in _FIXED if kind == bundle.FORMAT else ():
+        if name not in files:
+            raise refused(f"{name} is missing")
+    return str(kind), dict(parsed)
 
 
 def _keys(files: Mapping[str, bytes], known: Sequence[str], verdict: Verdict) -> list[Verifier]:
@@ -99,14 +109,14 @@ def _keys(files: Mapping[str, bytes], known: Sequence[str], verdict: Verdict) ->
 
 
 def _signature(
-    files: Mapping[str, bytes], digests: Mapping[str, Any], verifiers: Sequence[Verifier], verdict: Verdict
+    files: Mapping[str, bytes], digests: Mapping[str, Any], verifiers: Sequence[Verifier], verdict: Verdict, kind: str
 ) -> None:
     try:
         text = open_note(files[bundle.SIGNATURE].decode("utf-8", "replace"), list(verifiers))
     except IntegrityError as error:
         raise refused("its signature does not hold") from error
     verdict.disclosure_id = str(digests.get("disclosure"))
-    if text != bundle.signed_text(verdict.disclosure_id, files[bundle.DIGESTS]):
+    if text != bundle.signed_text(verdict.disclosure_id, files[bundle.DIGESTS], kind=kind):
         raise refused("its list of digests is not the one that was signed")
     names = ", ".join(f"{verifier.name}+{verifier.key_id.hex()}" for verifier in verifiers)
     verdict.words.append(f"签名有效 The signature holds: {names}.")

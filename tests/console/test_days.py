@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from console.charts import bars, year_picture
-from console.reading.days import SHOWN, Coverage, count_days, coverage, uncounted
 from console.reading.overview import Found, days_left
+from retention.audits.days import SHOWN, Coverage, count_days, coverage, uncounted
 from tests.retention.sealed_store import hours, make_store
 from tickets.calendar.reading import shipped_calendar
 from tickets.calendar.working_days import WorkingCalendar

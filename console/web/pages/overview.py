@@ -9,9 +9,10 @@ from starlette.responses import JSONResponse, Response
 
 from console import charts
 from console.access.roles import Permission
-from console.reading import days, overview
+from console.reading import overview
 from console.web.render import page
 from console.web.visit import Gate, Visit
+from retention.audits import days
 from tickets.clocks import SHANGHAI
 
 router = APIRouter()

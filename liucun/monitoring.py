@@ -1,0 +1,39 @@
+"""What a store monitors, for its audits: live rules and model by item of Article 15, engines, declared sources."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+from detectors.keywords.layers import read_layers
+from detectors.keywords.rules import State
+from detectors.model import default_model
+from detectors.model.install import installed
+from liucun.rule_layers import MODELS, layers_of, today
+from liucun.settings import Settings
+from retention.audits.monitoring import DeclaredSource, Monitoring
+from tickets.categories import categories
+
+
+def monitoring_of(root: Path, settings: Settings) -> Monitoring:
+    """Look at the store's rules, model and settings as they are now.
+
+    Raises:
+        PackError, ModelFileError: a pack or the model in use is damaged.
+    """
+    found: dict[int, set[str]] = defaultdict(set)
+    items = {name: category.item for name, category in categories().items()}
+    for rule in read_layers(layers_of(root, settings.detect), today()).running.rules:
+        if rule.state is State.LIVE:
+            found[items.get(rule.category, 9)].add(f"规则 rules {rule.category}")
+    model = default_model(installed(root / MODELS)).model
+    for label in model.labels:
+        if label != model.none_label:
+            found[items.get(label, 9)].add(f"模型 model {label}")
+    return Monitoring(
+        detectors={item: tuple(sorted(names)) for item, names in found.items() if item},
+        engines=dict(settings.detect.engines),
+        sources=tuple(
+            DeclaredSource(source.name, source.record_class.value, dict(source.published)) for source in settings.source
+        ),
+    )

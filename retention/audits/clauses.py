@@ -1,0 +1,83 @@
+"""The licence clause by clause: what answers each, and how it stands now. The table is data that counsel can change."""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from retention.audits.report import AuditReport
+
+FILE: Final = Path(__file__).parent / "clauses.toml"
+
+
+class Answer(StrEnum):
+    """What answers a clause."""
+
+    SOFTWARE = "software"
+    DUTY = "duty"
+    OUTSIDE = "outside"
+
+    @property
+    def words(self) -> str:
+        """For people."""
+        return {"software": "软件 software", "duty": "义务事项 duty", "outside": "范围之外 outside"}[self.value]
+
+
+class Clause(BaseModel):
+    """One clause: the audits that answer it, or the clocks of duties that do, or why it is outside (``how``)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    number: str = Field(pattern=r"^\d{1,2}(\(\d{1,2}\))?$")
+    title: str = Field(min_length=1)
+    english: str = Field(min_length=1)
+    answer: Answer
+    audits: tuple[str, ...] = ()
+    duties: tuple[str, ...] = ()
+    how: str = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _answered(self) -> Clause:
+        if (self.answer is Answer.SOFTWARE) != bool(self.audits) or (self.answer is Answer.DUTY) != bool(self.duties):
+            raise ValueError(f"clause {self.number}: name audits for software, duties for a duty, neither for outside")
+        return self
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    format: Literal[1]
+    clause: tuple[Clause, ...]
+
+
+@functools.cache
+def clauses() -> tuple[Clause, ...]:
+    """Every clause of the licence, in its order."""
+    return _File.model_validate(tomllib.loads(FILE.read_text(encoding="utf-8"))).clause
+
+
+def clauses_of(audit: str) -> tuple[Clause, ...]:
+    """The clauses that an audit answers."""
+    return tuple(clause for clause in clauses() if audit in clause.audits)
+
+
+def standing(clause: Clause, reports: Sequence[AuditReport], duties: Mapping[str, str]) -> str:
+    """How a clause stands by these audits and by what the register says of each clock of a duty."""
+    if clause.answer is Answer.OUTSIDE:
+        return "—"
+    if clause.answer is Answer.DUTY:
+        return "\n".join(duties.get(name, "没有登记 none entered") for name in clause.duties)
+    said = []
+    for name in clause.audits:
+        report = next((one for one in reports if one.audit == name), None)
+        if report is None:
+            said.append(f"{name}: 本次未审计 not audited here")
+            continue
+        notices = f", {len(report.notices)} 待决定" if report.notices else ""
+        said.append(f"{name}: {'通过 passed' if report.ok else f'{len(report.faults)} 问题 faults'}{notices}")
+    return "\n".join(said)

@@ -1,0 +1,89 @@
+"""What people read of audits: titles, claims, names of figures. Chinese first, English beside."""
+
+from __future__ import annotations
+
+from typing import Final
+
+TITLES: Final = {
+    "coverage": (
+        "完整性覆盖审计",
+        "Coverage",
+        "每个来源的每一个偏移量在归档中恰好出现一次。",
+        "Every offset of every source is archived exactly once.",
+    ),
+    "integrity": (
+        "数据真实性审计",
+        "Integrity",
+        "每个封存段与封存时逐位一致。",
+        "Every segment is, bit for bit, what was sealed.",
+    ),
+    "retention": (
+        "留存期限审计",
+        "Retention",
+        "没有记录提前销毁,也没有记录无故超期保存。",
+        "Nothing went before its time, and nothing stays past it without a reason.",
+    ),
+    "access": ("查询访问审计", "Access", "谁、为何、查询了什么、多少行。", "Who asked what, why, and how many rows."),
+    "keys": (
+        "密钥审计",
+        "Keys",
+        "每个密钥存续恰如其所需,不多也不少。",
+        "Every key lives as long as it must, and no longer.",
+    ),
+    "samples": (
+        "人工抽检审计",
+        "Human samples",
+        "机器放行的内容每日随机抽样,由人复核;漏检率及其置信区间。",
+        "Of what the detectors passed, random daily samples were looked at by people: the miss rate and its interval.",
+    ),
+}
+"""Chinese and English title, claim in Chinese and in English, by audit."""
+
+CHECKED: Final = {
+    "sources": "来源 sources",
+    "partitions": "分区 partitions",
+    "batches": "批次 batches",
+    "records": "记录 records",
+    "skipped_lines": "表头与空行 headers and blank lines",
+    "source_bytes": "来源字节 source bytes",
+    "segments": "封存段 segments",
+    "objects": "存储对象 objects",
+    "verified": "已验证 verified",
+    "rows": "行 rows",
+    "bytes": "密文字节 sealed bytes",
+    "of": "总数 out of",
+    "sample": "随机抽样 random sample",
+    "queries": "查询 queries",
+    "answered": "已答复 answered",
+    "failed": "未成功 failed",
+    "accounts": "账号 accounts",
+    "rows_returned": "返回行数 rows returned",
+    "keys": "密钥 keys",
+    "living": "有效 living",
+    "destroyed": "已销毁 destroyed",
+    "needed": "仍在使用 in use",
+    "destroyed_segments": "已销毁封存段 destroyed segments",
+    "destroyed_records": "已销毁记录 destroyed records",
+    "certificates": "销毁证明 certificates of destruction",
+    "silent_orders": "无消息订单 orders without news",
+    "restricted_queries": "受限查询 queries of restricted records",
+    "exports": "个人副本 copies for persons",
+    "log_entries": "透明日志条目 log entries",
+    "log_unsequenced": "待编号 waiting for a number",
+    "log_checkpoints": "签名检查点 signed checkpoints",
+    "log_witnessed": "第二保管人已见 seen by the custodian",
+    "imaged_rows": "工单等行 rows of tickets and the like",
+    "time_gaps": "时间缺口 time gaps",
+    "article15_monitored": "九类信息中已监测 of the nine kinds monitored",
+    "revealed": "查看未脱敏信息 personal data looked at",
+    "disclosures_served": "向主管部门提供 disclosures handed out",
+    "days_sampled": "抽样天数 days sampled",
+    "drawn": "已抽样 drawn",
+    "reviewed": "已复核 reviewed",
+    "missed": "漏检 missed",
+    "waiting": "待复核 waiting",
+    "passed_texts": "机器放行文本 texts passed by the detectors",
+    "miss_rate": "漏检率 miss rate",
+    "interval": "95% 置信区间 95 % confidence interval",
+}
+"""What ``checked`` counts, in words; what is not here says itself."""
