@@ -9,12 +9,14 @@ from pathlib import Path
 from console.access.accounts import Account
 from console.settings import ConsoleSettings
 from detectors.keywords.layers import Layers
+from retention.audits.monitoring import Monitoring
 from retention.catalogue.engine import Catalogue
 from retention.crypto.bodies import BodyCipher
 from retention.intake.intake import Intake
 from retention.keys.periods import PeriodKeys
-from retention.keys.provider import ProviderDescription
+from retention.keys.provider import UNCERTIFIED, ProviderDescription
 from retention.objects.base import ObjectStore
+from retention.policies.settings import RetentionSettings
 from retention.segments import Archive
 from retention.transparency.keeping import LogKeeper
 from tickets.actors import Actor
@@ -47,6 +49,12 @@ class Parts:
     """Takes lines over from programs (``POST /v1/logs``)."""
     log: LogKeeper | None = None
     """The transparency log; audits bring it up to date and verify it."""
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
+    monitoring: Callable[[], Monitoring] = Monitoring
+    """What detects and what is declared now, for the coverage audit."""
+    suite: str = ""
+    certification: str = UNCERTIFIED
+    """What is certified of the store's cryptography, in words."""
 
     @property
     def secure(self) -> bool:

@@ -13,6 +13,7 @@ from errors import LiucunError
 
 if TYPE_CHECKING:
     from liucun.store import OpenStore
+    from retention.audits.gaps import Silence
 
 MINUTE: Final = 60.0
 HOUR: Final = 60 * MINUTE
@@ -95,7 +96,16 @@ def _clocks(opened: OpenStore) -> dict[str, Any]:
     calendar = calendar_of(Path(opened.root))
     book = DutyBook(opened.catalogue, opened.bodies, calendar, "system:clock", opened.settings.tickets)
     book.standing(opened.settings.company, datetime.now(SHANGHAI).date())
-    return asdict(Watch(opened.catalogue, opened.bodies, calendar, opened.settings.tickets).step())
+    watch = Watch(opened.catalogue, opened.bodies, calendar, opened.settings.tickets)
+    return {**asdict(watch.step()), "silent_sources": watch.silent_sources(_silent(opened))}
+
+
+def _silent(opened: OpenStore) -> list[Silence]:
+    """Sources silent longer than is usual for them."""
+    from retention.audits.gaps import silences
+
+    with opened.catalogue.read() as connection:
+        return silences(connection, declared={source.name for source in opened.settings.source})
 
 
 def _outbox(opened: OpenStore) -> dict[str, Any]:

@@ -6,6 +6,7 @@ the most serious one.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -13,6 +14,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from retention.audits.gaps import Silence
 from retention.catalogue import events
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.tables import timestamp
@@ -35,7 +37,7 @@ DAY_STEPS: Final = ((1, "day9"), (2, "day8"), (5, "day5"))
 """Working days left and the warning of it: days 9, 8 and 5 of ten."""
 HOUR_STEPS: Final = ((1, "1h"), (6, "6h"))
 DUTY_STEPS: Final = ((1, "1d"), (7, "7d"), (30, "30d"))
-SERIOUS: Final = frozenset({"day9", "1h", OVERDUE, "1d"})
+SERIOUS: Final = frozenset({"day9", "1h", OVERDUE, "1d", "silent"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,20 @@ class Watch:
         unanswered = self._unanswered_orders()
         warned = self._warn([*self._reports_due(), *self._police_due(), *self._duties_due(), *self._horizon()])
         return Watched(missed, unanswered, warned, len(recounted))
+
+    def silent_sources(self, found: Sequence[Silence]) -> int:
+        """Raise an alarm for sources that are silent longer than usual, once for each silence."""
+        return self._warn(
+            [
+                _Warning(
+                    f"source:{_short(one.source)}@{timestamp(one.last)[:16]}",
+                    "source",
+                    "silent",
+                    f"{one.source}: {one.words(self.now)}",
+                )
+                for one in found
+            ]
+        )
 
     def _missed_targets(self) -> int:
         """Content still up past its target (立即: the target is in minutes from detection)."""
@@ -290,18 +306,25 @@ _CLOCK_NAMES: Final = {
     "incident_summary": "事件总结 incident summary",
     "data_leak": "个人信息泄露 data leak",
     "security_test": "等级测评 security test",
+    "source": "日志来源 log source",
 }
 _STEP_NAMES: Final = {
     "day5": "第5日 day 5",
     "day8": "第8日 day 8",
     "day9": "第9日 day 9",
     OVERDUE: "已逾期 overdue",
+    "silent": "静默时间异常 silent longer than usual",
     "1h": "剩1小时 1 hour left",
     "6h": "剩6小时 6 hours left",
     "1d": "剩1天 1 day left",
     "7d": "剩7天 7 days left",
     "30d": "剩30天 30 days left",
 }
+
+
+def _short(source: str) -> str:
+    """A source's name in the 40 characters that a warning's subject has for it."""
+    return source if len(source) <= 40 else f"{source[:31]}~{hashlib.sha256(source.encode()).hexdigest()[:8]}"
 
 
 def _local(text: str) -> str:

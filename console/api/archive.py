@@ -115,7 +115,7 @@ def rules(request: Request, caller: RuleReader) -> dict[str, Any]:
 def kept_audits(caller: AuditReader, limit: Annotated[int, Query(ge=1, le=100)] = 20) -> list[dict[str, Any]]:
     """Audits run from the console, newest first; ``ok`` is null while one runs."""
     with caller.parts.catalogue.read() as connection:
-        return [plain(one) for one in audits.reports(connection, limit=limit)]
+        return [_without_pictures(one) for one in audits.reports(connection, limit=limit)]
 
 
 @router.post("/audits", tags=["audits"], status_code=202)
@@ -129,7 +129,13 @@ def run_audit(request: Request, caller: AuditRunner, body: AuditBody) -> dict[st
 def kept_audit(caller: AuditReader, report_id: Number) -> dict[str, Any]:
     """One audit with its findings."""
     with caller.parts.catalogue.read() as connection:
-        return dict(plain(audits.report(connection, report_id)))
+        return _without_pictures(audits.report(connection, report_id))
+
+
+def _without_pictures(kept: audits.KeptReport) -> dict[str, Any]:
+    found = dict(plain(kept))
+    found["body"] = {name: value for name, value in kept.body.items() if name != "pictures"}
+    return found
 
 
 @router.get("/events", tags=["audits"])

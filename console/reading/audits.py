@@ -14,17 +14,16 @@ import sqlalchemy as sa
 
 from console.parts import Parts
 from console.tables import audit_reports as table
-from errors import BusyError, IntegrityError, LiucunError, UsageError
-from retention.audits.coverage import audit_coverage
-from retention.audits.history import add_history
-from retention.audits.integrity import audit_integrity
-from retention.audits.report import AuditReport
+from errors import BusyError, LiucunError, UsageError
+from retention.audits.document import Context, document
+from retention.audits.making import ARCHIVE, make_audit, verified_log
+from retention.audits.report import AuditReport, read_report
 from retention.catalogue import events
 from retention.catalogue.tables import timestamp
-from retention.transparency.verify import verify_log
+from retention.printing.web import write_page
 
 LOG: Final = logging.getLogger("liucun.console")
-KINDS: Final = ("coverage", "integrity")
+KINDS: Final = ARCHIVE
 KEPT: Final = 50
 """Reports kept of each kind; the oldest goes first. The event of each audit stays."""
 
@@ -106,8 +105,8 @@ class AuditRunner:
     def _run(self, number: str, kind: str, actor: str, sample: int | None) -> None:
         try:
             made = self._audit(kind, sample)
-            made.certification = self._parts.provider.certification
-            body = json.dumps(made.as_json(), ensure_ascii=False, default=str)
+            made.certification = self._parts.certification
+            body = json.dumps(made.whole_json(), ensure_ascii=False, default=str)
             with self._parts.catalogue.write() as connection:
                 connection.execute(table.update().where(table.c.report_id == number).values(ok=made.ok, body=body))
                 old = sa.select(table.c.report_id).where(table.c.audit == kind).order_by(table.c.at.desc()).offset(KEPT)
@@ -133,16 +132,46 @@ class AuditRunner:
         def show(what: str, done: int, total: int) -> None:
             self.progress[kind] = (what, done, total)
 
-        verdict = None
-        if self._parts.log is not None:
-            # A log that cannot go on is what the verification names, in full.
-            with contextlib.suppress(IntegrityError):
-                self._parts.log.keep()
-            verdict = verify_log(self._parts.log, progress=show)
-        if kind == "coverage":
-            made = audit_coverage(self._parts, progress=show)
-        else:
-            made = audit_integrity(self._parts, sample=sample, threads=1, progress=show)
-        if verdict is not None:
-            add_history(made, verdict, whole=kind == "integrity")
-        return made
+        parts = self._parts
+        return make_audit(
+            kind,
+            parts,
+            verdict=None if parts.log is None else verified_log(parts.log, progress=show),
+            settings=parts.retention,
+            monitoring=parts.monitoring() if kind == "coverage" else None,
+            sample=sample,
+            threads=1,
+            progress=show,
+        )
+
+
+def read_kept(kept: KeptReport) -> AuditReport | None:
+    """The report as its audit made it; None while it runs, or when it was cut off or failed."""
+    return read_report(kept.body) if "checked" in kept.body else None
+
+
+def context_of(parts: Parts, kept: KeptReport) -> Context:
+    """What a printed report says of the store and of who audited."""
+    return Context(
+        store=str(parts.root.resolve()),
+        actor=kept.actor,
+        company=parts.company.name,
+        licence=parts.company.licence_number,
+        suite=parts.suite,
+    )
+
+
+def printed(parts: Parts, kept: KeptReport, made: AuditReport, form: str) -> bytes:
+    """A report as ``pdf``, ``html`` or ``json``.
+
+    Raises:
+        FontMissingError: PDF, and there is no Chinese font.
+    """
+    if form == "json":
+        return (json.dumps(made.as_json(), ensure_ascii=False, indent=2) + "\n").encode()
+    laid = document([made], context_of(parts, kept))
+    if form == "html":
+        return write_page(laid).encode()
+    from retention.printing.pdf import write_pdf
+
+    return write_pdf(laid, made_at=made.at, fonts=parts.company.fonts)

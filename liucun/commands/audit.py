@@ -33,7 +33,7 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "--report",
                 type=_PATH,
-                help="Write the report to this file: .pdf, .html or .json; any other name is a signed zip of all three.",
+                help="Write the report to this file: .pdf, .html or .json; another name is a signed zip of all.",
             ),
             click.option("--html", type=_PATH, help="Write the report as a page for print to this file."),
             json_option,

@@ -62,6 +62,8 @@ def parts_of(opened: OpenStore) -> Parts:
     """What the console is given of an open store."""
     from console.parts import Parts
     from liucun.calendar_file import calendar_of
+    from liucun.key_statements import certification_of
+    from liucun.monitoring import monitoring_of
     from liucun.rule_layers import layers_of
 
     return Parts(
@@ -80,6 +82,10 @@ def parts_of(opened: OpenStore) -> Parts:
         layers=layers_of(opened.root, opened.settings.detect),
         log=opened.store.log,
         intake=_intake(opened),
+        retention=opened.settings.retention,
+        monitoring=lambda: monitoring_of(opened.root, opened.settings),
+        suite=opened.settings.archive.suite,
+        certification=certification_of(opened.store),
     )
 
 

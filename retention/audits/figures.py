@@ -45,6 +45,11 @@ def class_name(record_class: str) -> str:
     return CLASSES.get(record_class, record_class)
 
 
+def _both(record_class: str) -> str:
+    """A class for people and as queries name it."""
+    return f"{CLASSES[record_class]} {record_class}" if record_class in CLASSES else record_class
+
+
 def show_calendars(connection: sa.Connection, report: AuditReport, *, now: datetime) -> None:
     """A calendar of 400 days for every class."""
     for found in days.coverage(connection, now=now):
@@ -111,10 +116,7 @@ def show_verified(report: AuditReport, manifests: Iterable[SegmentManifest]) -> 
             "verified",
             "已验证,按类别 Verified by class",
             ("类别 Class", "封存段 Segments", "记录 Records", "密文字节 Sealed bytes"),
-            tuple(
-                (f"{class_name(name)} {name}", *(f"{value:,}" for value in line))
-                for name, line in sorted(found.items())
-            ),
+            tuple((_both(name), *(f"{value:,}" for value in line)) for name, line in sorted(found.items())),
             widths=(3, 2, 2, 2),
             numbers=frozenset({1, 2, 3}),
         )
@@ -141,7 +143,7 @@ def show_forecast(report: AuditReport, found: Forecast) -> None:
         )
     )
     longer = [
-        (f"{class_name(name)} {name}", _LONGER.get(why, why), f"{rows:,}")
+        (_both(name), _LONGER.get(why, why), f"{rows:,}")
         for name, one in found.classes.items()
         for why, rows in sorted(one.longer.items())
     ]
@@ -201,7 +203,7 @@ def show_keys(report: AuditReport, records: Sequence[PeriodKeyRecord], needed: M
             ("类别 Class", "最早 Oldest", "最新 Newest", "在用 In use", "有效未用 Unused", "已销毁 Destroyed"),
             tuple(
                 (
-                    f"{class_name(name)} {name}",
+                    _both(name),
                     min(spans[name]),
                     max(spans[name]),
                     f"{using[name]:,}",

@@ -1,13 +1,16 @@
 """Time gaps: hours without a record of a source that, by its own past, usually has one then; and sources fallen silent.
 
-Two readings of the past, because sources differ: the same hour of the last 28 days, and the same hour of the same
-weekday of the last eight weeks (a source that rests at weekends). Silence is measured by when batches came, not by
-what they hold: an outage shows before anything of it is read.
+How likely an hour has a record is read from the past in two ways, because sources differ: from the same hour of the
+last 28 days, and from the same hour of the same weekday of the last eight weeks (a source that rests at weekends). The
+less likely of the two counts. A run of silent hours is a gap when so long a silence is less likely than
+``IMPLAUSIBLE``: a busy source shows a gap of four hours, one with a record a day only days. Silence is measured by
+when batches came, not by what they hold: an outage shows before anything of it is read.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -21,10 +24,9 @@ from retention.audits.days import SHOWN
 from retention.catalogue.tables import batches, segment_days, timestamp
 from retention.policies.periods import SHANGHAI
 
-USUAL: Final = 0.95
-"""Share of the same hours of the last 28 days that had a record: then one is expected."""
-USUAL_WEEKDAY: Final = 0.85
-"""The same for the same weekday's hours of the last eight weeks."""
+IMPLAUSIBLE: Final = 2e-5
+USUALLY: Final = math.log(0.5)
+"""An hour usually has a record when a miss is less likely than this."""
 LEAST_DAYS: Final = 14
 LEAST_WEEKS: Final = 4
 GRACE: Final = timedelta(hours=2)
@@ -103,42 +105,50 @@ def _hours(by_day: dict[str, int], first: date, days: int) -> npt.NDArray[np.boo
     return (masks[:, None] >> np.arange(24)[None, :]) & 1 > 0
 
 
-def expected(present: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """For each hour (days × 24) whether the source's past lets expect a record; it lives from its first record on."""
+def chances(present: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """For each hour (days × 24) how likely it has a record by the source's past; 0 where too little is known of it."""
     days = len(present)
     lived = np.cumsum(present.any(axis=1)) > 0
     before = np.concatenate([np.zeros((1, 24)), np.cumsum(present, axis=0)])
     known = np.concatenate([[0], np.cumsum(lived)])
     start = np.maximum(np.arange(days) - 28, 0)
     having = before[np.arange(days)] - before[start]
-    counted = (known[np.arange(days)] - known[start])[:, None]
-    daily = (counted >= LEAST_DAYS) & (having >= USUAL * counted)
-    weekly_having, weekly_known = np.zeros((days, 24)), np.zeros((days, 1))
-    for week in range(1, 9):
-        back = 7 * week
+    counted = np.broadcast_to((known[np.arange(days)] - known[start])[:, None], having.shape)
+    weekly_having, weekly_counted = np.zeros((days, 24)), np.zeros((days, 1))
+    for back in range(7, 7 * 8 + 1, 7):
         if back < days:
             weekly_having[back:] += present[:-back]
-            weekly_known[back:, 0] += lived[:-back]
-    weekly = (weekly_known >= LEAST_WEEKS) & (weekly_having >= USUAL_WEEKDAY * weekly_known)
-    found: npt.NDArray[np.bool_] = daily | weekly
+            weekly_counted[back:, 0] += lived[:-back]
+    # Half a record more and half a miss more: nothing is certain after a few weeks.
+    daily = (having + 0.5) / (counted + 1)
+    weekly = (weekly_having + 0.5) / (weekly_counted + 1)
+    found: npt.NDArray[np.float64] = np.where(
+        (counted >= LEAST_DAYS) & (weekly_counted >= LEAST_WEEKS), np.minimum(daily, weekly), 0.0
+    )
     return found
 
 
 def _gaps(source: str, present: npt.NDArray[np.bool_], first: date, end: datetime, *, begin: date) -> Iterator[Gap]:
-    missing = (expected(present) & ~present).ravel()
-    # A silent hour between two missed ones belongs to the same gap, whatever was expected of it.
+    misses = np.log1p(-chances(present)).ravel()
     silent = ~present.ravel()
     origin = datetime(first.year, first.month, first.day, tzinfo=SHANGHAI)
-    hour, total = max((begin - first).days * 24, 0), int((end - origin) / timedelta(hours=1))
-    while hour < min(total, len(silent)):
-        if not missing[hour]:
+    hour = max((begin - first).days * 24, 0)
+    total = min(int((end - origin) / timedelta(hours=1)), len(silent))
+    while hour < total:
+        if not silent[hour]:
             hour += 1
             continue
-        stop = last = hour
-        while stop < min(total, len(silent)) and silent[stop]:
-            last = stop if missing[stop] else last
+        stop = hour
+        while stop < total and silent[stop]:
             stop += 1
-        yield Gap(source, origin + timedelta(hours=hour), origin + timedelta(hours=last + 1))
+        likely = np.flatnonzero(misses[hour:stop] < USUALLY)
+        if misses[hour:stop].sum() < math.log(IMPLAUSIBLE) and len(likely):
+            # What is said are the hours that usually have a record, from the first to the last of them.
+            yield Gap(
+                source,
+                origin + timedelta(hours=int(hour + likely[0])),
+                origin + timedelta(hours=int(hour + likely[-1] + 1)),
+            )
         hour = stop
 
 

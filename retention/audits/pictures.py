@@ -147,5 +147,5 @@ def _label(x: float, y: float, text: str, *, end: bool = False) -> str:
 def _svg(width: float, height: float, parts: Sequence[str]) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
-        f'height="{height:.0f}" role="img" font-family="{FONT}">{"".join(parts)}</svg>'
+        f'height="{height:.0f}" role="img" aria-label="图 chart" font-family="{FONT}">{"".join(parts)}</svg>'
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Final, Literal
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Form, Query, Request
@@ -14,6 +14,7 @@ from console.i18n import mark as _
 from console.reading import audits
 from console.web.render import page, say
 from console.web.visit import Gate, Visit
+from errors import UsageError
 from retention.catalogue.tables import events
 
 router = APIRouter(prefix="/audit")
@@ -21,6 +22,7 @@ Reader = Annotated[Visit, Depends(Gate(Permission.AUDIT_READ))]
 Runner = Annotated[Visit, Depends(Gate(Permission.AUDIT_RUN))]
 Trail = Annotated[Visit, Depends(Gate(Permission.EVENTS_READ))]
 PAGE = 100
+_TYPES: Final = {"pdf": "application/pdf", "html": "text/html; charset=utf-8", "json": "application/json"}
 
 
 @router.get("")
@@ -54,7 +56,20 @@ def report(visit: Reader, report_id: str) -> Response:
     """A report with all its findings."""
     with visit.parts.catalogue.read() as connection:
         found = audits.report(connection, report_id)
-    return page(visit, "audit_report.html", report=found)
+    return page(visit, "audit_report.html", report=found, made=audits.read_kept(found))
+
+
+@router.get("/reports/{report_id}/file")
+def file(visit: Reader, report_id: str, form: Annotated[Literal["pdf", "html", "json"], Query()] = "pdf") -> Response:
+    """A report for print or for programs."""
+    with visit.parts.catalogue.read() as connection:
+        found = audits.report(connection, report_id)
+    made = audits.read_kept(found)
+    if made is None:
+        raise UsageError("The audit has no report yet.", cure="Wait for its end, or run it again.")
+    data = audits.printed(visit.parts, found, made, form)
+    name = f"audit-{found.audit}-{made.at:%Y%m%d-%H%M%S}.{form}"
+    return Response(data, media_type=_TYPES[form], headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
 
 @router.get("/events")
