@@ -13,7 +13,10 @@ from typing import Final
 
 import pyarrow as pa
 
+from errors import StorageError
+
 SCHEMA_VERSION: Final = 1
+"""Raised with every added column. Columns are only ever added, never renamed, retyped or taken away."""
 
 DECIMAL: Final = pa.decimal128(18, 6)
 """Quantities and amounts: 12 integer and 6 fractional digits, so that a product still fits 38 digits."""
@@ -134,3 +137,25 @@ class Flag(StrEnum):
     """The event time lies before 2000 or over a day after ingest; retention counts from ingest."""
     VALUE_KEPT_AS_TEXT = "value_kept_as_text"
     """A value did not fit its column's type and stands in ``extra`` under the column's name."""
+
+
+class NewerSchemaError(StorageError):
+    """Records have columns that this version of the program does not know: rewriting them would lose those."""
+
+
+def as_current(table: pa.Table) -> pa.Table:
+    """Records as an earlier version sealed them, in ``RECORD_SCHEMA``: columns that came later are null.
+
+    Raises:
+        NewerSchemaError: a newer version of the program sealed them.
+    """
+    unknown = [name for name in table.column_names if name not in RECORD_SCHEMA.names]
+    if unknown:
+        raise NewerSchemaError(
+            f"Records have columns that this version does not know: {', '.join(unknown)}.",
+            cure="Nothing was changed. Use the version of the program that sealed them, or a newer one.",
+        )
+    for field in RECORD_SCHEMA:
+        if field.name not in table.column_names:
+            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+    return table.select(RECORD_SCHEMA.names).cast(RECORD_SCHEMA)

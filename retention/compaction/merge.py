@@ -23,7 +23,7 @@ from retention.catalogue.engine import Catalogue
 from retention.catalogue.tables import retired_segments, segment_places, segments, timestamp
 from retention.manifest import SegmentManifest, SegmentPlace
 from retention.rebuilding.restore import COMPACTED
-from retention.schema import RECORD_SCHEMA
+from retention.schema import as_current
 from retention.segments import Archive, open_segment, write_segment
 
 TARGET_ROWS: Final = 1_000_000
@@ -137,7 +137,7 @@ def _merge(archive: Archive, group: Group) -> SegmentManifest:
     for manifest in group.manifests:
         segment = open_segment(archive, manifest)
         segment.verify()
-        parts.append(segment.parquet().read().cast(RECORD_SCHEMA))
+        parts.append(as_current(segment.parquet().read()))
     table = pa.concat_tables(parts).unify_dictionaries().combine_chunks()
     del parts
     places = _places(group.manifests)

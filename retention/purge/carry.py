@@ -26,7 +26,7 @@ from retention.policies.periods import shanghai_date
 from retention.policies.settings import RetentionSettings
 from retention.policies.words import RULES
 from retention.purge.plan import Parts
-from retention.schema import RECORD_SCHEMA
+from retention.schema import as_current
 from retention.segments import open_segment, write_segment
 
 KEPT: Final = ".kept"
@@ -91,7 +91,7 @@ def carry(
     for manifest in _manifests(parts, part.state.segments):
         segment = open_segment(parts.archive, manifest)
         segment.verify()
-        table = segment.parquet().read(use_threads=False).cast(RECORD_SCHEMA)
+        table = as_current(segment.parquet().read(use_threads=False))
         if manifest.segment_id in part.whole:
             groups[manifest.period, f"{record_class}{HELD}", month].append((manifest, table))
             continue

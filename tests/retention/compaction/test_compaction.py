@@ -20,6 +20,7 @@ from retention.compaction.collect import collect
 from retention.compaction.journal import join_entries
 from retention.compaction.merge import compact, plan
 from retention.manifest import SegmentManifest
+from retention.schema import RECORD_SCHEMA, NewerSchemaError
 from retention.segments import open_segment
 from retention.transparency.keeping import LogKeeper
 from retention.transparency.verify import verify_log
@@ -220,3 +221,36 @@ def test_merging_leaves_no_plaintext(busy: SealedStore, tmp_path: Path) -> None:
     for path in busy.objects.root.rglob("*"):
         if path.is_file():
             assert b"user_id" not in path.read_bytes()
+
+
+def before_a_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the store write as a version did that had one column less."""
+    older = pa.schema([field for field in RECORD_SCHEMA if field.name != "host_name"])
+    monkeypatch.setattr("tests.retention.sealed_store.RECORD_SCHEMA", older)
+    monkeypatch.setattr("retention.segments.RECORD_SCHEMA", older)
+
+
+def test_segments_from_before_a_column_was_added_merge_with_those_after(
+    sealed: SealedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        before_a_column(patched)
+        sealed.add(hours(20))
+    sealed.add([{**row, "host_name": "new"} for row in hours(10)])
+    log_of(sealed).keep()
+    done = compact(sealed.catalogue, sealed.archive, plan(sealed.catalogue), progress=quiet)
+    assert (done.groups, done.rows) == (1, 30)
+    assert all_rows(sealed)["host_name"].to_pylist() == [None] * 20 + ["new"] * 10
+
+
+def test_a_version_that_lacks_a_column_does_not_merge_it_away(
+    sealed: SealedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for count in (10, 20):
+        sealed.add(hours(count))
+    log_of(sealed).keep()
+    older = pa.schema([field for field in RECORD_SCHEMA if field.name != "host_name"])
+    monkeypatch.setattr("retention.schema.RECORD_SCHEMA", older)
+    with pytest.raises(NewerSchemaError, match="host_name"):
+        compact(sealed.catalogue, sealed.archive, plan(sealed.catalogue), progress=quiet)
+    assert all_rows(sealed).num_rows == 30
