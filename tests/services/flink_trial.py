@@ -1,24 +1,18 @@
-"""A run on the real Kafka and Flink, disturbed on purpose, and the proof that its archive is exact.
-
-Anyone can run it: ``python -m tests.services.flink_trial --records 1000000 --kill taskmanager=3 --kill workers=2
---kill main=1 --kill kafka=1``. It prints what was killed when, how long the job took to commit again, and whether
-archive, tickets and input agree record for record.
-"""
+"""A store that a run on the real Kafka and Flink fills, and the proof that it holds the input, record for record."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import random
+import re
 import secrets
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -28,8 +22,10 @@ import sqlalchemy as sa
 
 from pipelines.runners.cluster import Cluster as FlinkCluster
 from tests.services import servers
+from tests.services.two_collectors import NEEDED, Places, on_servers
 
 ILLEGAL_EVERY = 100
+USERS = 5000
 
 
 @dataclass
@@ -73,7 +69,7 @@ def record(number: int) -> bytes:
         if number % ILLEGAL_EVERY == 0
         else "质量很好，发货很快，客服态度也不错"
     )
-    fields = {"content_id": f"c{number}", "user_id": f"u{number % 5000}", "text": text, "number": number}
+    fields = {"content_id": f"c{number}", "user_id": f"u{number % USERS}", "text": text, "number": number}
     return json.dumps(fields | {"event_time": f"2026-11-{1 + number % 20:02d}T08:00:00Z"}, ensure_ascii=False).encode()
 
 
@@ -105,7 +101,7 @@ class Trial:
     store: Path
     topic: str
     parallelism: int = 2
-    catalogue: str = ""
+    places: Places | None = None
     passphrase: str = ""
     log: list[str] = field(default_factory=list)
     _last: int = 0
@@ -114,8 +110,8 @@ class Trial:
     @property
     def env(self) -> dict[str, str]:
         env = {name: value for name, value in os.environ.items() if name != "LIUCUN_PASSPHRASE"}
-        if self.catalogue:
-            env["PGPASSFILE"] = str(servers.folder() / "postgres" / "pgpass")
+        if self.places:
+            env |= {**self.places.env, "PGPASSFILE": str(servers.folder() / "postgres" / "pgpass")}
         if self.passphrase:
             return env | {"LIUCUN_PASSPHRASE": self.passphrase}
         return env | {"LIUCUN_PASSPHRASE_FILE": self.cluster.passphrase_file}
@@ -136,10 +132,10 @@ class Trial:
         servers.wait_until("the end of other jobs", lambda: not any(job.alive for job in cluster.jobs("liucun-")), 60)
         cluster.close()
         command = [sys.executable, "-m", "liucun", "init", "--store", str(self.store)]
-        if self.catalogue:
+        if self.places and self.places.settings:
             given = self.store.parent / "given.toml"
-            place = sa.make_url(self.catalogue)._replace(password=None).render_as_string()
-            given.write_text(f'format = 1\n[archive]\ncatalogue = "{place}"\n', encoding="utf-8")
+            # The job carries the settings, and must not carry a password: workers have a file with it.
+            given.write_text(re.sub(r"(?<=liucun):\w+@", "@", self.places.settings), encoding="utf-8")
             command += ["--settings", str(given)]
         subprocess.run(command, env=self.env, check=True, capture_output=True)
         self.declare()
@@ -218,12 +214,12 @@ checkpoint_seconds = 2
         try:
             self._last = self._committed()
         except sa.exc.OperationalError:
-            if not self.catalogue:
+            if not self.places:
                 raise
         return self._last
 
     def _committed(self) -> int:
-        url = self.catalogue or f"sqlite:///{self.store / 'catalogue.db'}"
+        url = (self.places and self.places.postgres) or f"sqlite:///{self.store / 'catalogue.db'}"
         engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
         with engine.connect() as connection:
             found = connection.exec_driver_sql("SELECT coalesce(sum(records), 0) FROM batches").scalar_one()
@@ -239,25 +235,41 @@ checkpoint_seconds = 2
             assert time.monotonic() < until, f"{now} of {records} records after {seconds} s"
             time.sleep(0.2)
 
-    def prove(self, numbers: range, *, tickets: bool = True) -> dict[str, Any]:
-        """Compare the archive, and the tickets, with the input, record for record."""
-        sql = (
-            "SELECT count(*) AS rows, count(DISTINCT content_id) AS contents, "
-            "sum(CAST(substr(content_id, 2) AS BIGINT))::VARCHAR AS total, "
-            "count(DISTINCT (log_partition, log_offset)) AS places FROM content"
+    def prove(self, numbers: range, *, tickets: bool = True, integrity: bool = False) -> dict[str, Any]:
+        """Compare the archive, and the tickets, with the input ``0 … n-1``, record for record.
+
+        As many distinct numbers as rows, none outside the range: the two sets are the same.
+        """
+        number = "CAST(substr(content_id, 2) AS BIGINT)"
+        (archive,) = self.ask(
+            f"SELECT count(*) AS rows, count(DISTINCT {number}) AS contents, min({number}) AS low, "
+            f"max({number}) AS high, count(DISTINCT (log_partition, log_offset)) AS places, "
+            f"count(*) FILTER (WHERE user_id IS DISTINCT FROM 'u' || ({number} % {USERS}) OR "
+            f"(text LIKE '%百家乐%') IS DISTINCT FROM ({number} % {ILLEGAL_EVERY} = 0)) AS altered FROM content"
         )
-        (archive,) = self.call("query", sql, "--purpose", "test")
-        opened = self.call(
-            "query", "SELECT count(*) AS n, count(DISTINCT content_id) AS d FROM tickets", "--purpose", "test"
-        )
-        coverage = self.call("audit", "coverage")
-        expected = {"rows": len(numbers), "contents": len(numbers), "total": str(sum(numbers)), "places": len(numbers)}
+        (unparsed,) = self.ask("SELECT count(*) AS n FROM unparsed")
+        size = len(numbers)
+        expected = {"rows": size, "contents": size, "low": 0, "high": numbers[-1], "places": size, "altered": 0}
         assert archive == expected, f"archive {archive}, input {expected}"
-        illegal = sum(1 for number in numbers if number % ILLEGAL_EVERY == 0)
+        assert unparsed == {"n": 0}
+        (opened,) = self.ask(
+            f"SELECT count(*) AS n, count(DISTINCT content_id) AS d, "
+            f"count(*) FILTER (WHERE {number} % {ILLEGAL_EVERY} <> 0 OR {number} > {numbers[-1]}) AS others "
+            "FROM tickets"
+        )
+        illegal = (size + ILLEGAL_EVERY - 1) // ILLEGAL_EVERY
         if tickets:
-            assert opened[0] == {"n": illegal, "d": illegal}, f"tickets {opened}, {illegal} expected"
-        assert coverage["ok"], coverage
-        return {"archive": archive, "tickets": opened[0]["n"], "coverage": coverage["checked"]}
+            assert opened == {"n": illegal, "d": illegal, "others": 0}, f"tickets {opened}, {illegal} expected"
+        checked = {}
+        for audit in ("coverage", "integrity") if integrity else ("coverage",):
+            found = self.call("audit", audit)
+            assert found["ok"], found
+            checked[audit] = found["checked"]
+        return {"archive": archive, "tickets": opened["n"], **checked}
+
+    def ask(self, sql: str) -> list[dict[str, Any]]:
+        """The rows of a query."""
+        return list(self.call("query", sql, "--purpose", "test"))
 
 
 @dataclass
@@ -290,80 +302,9 @@ class Watch:
         return max(b - a for a, b in pairwise([*moves, end]))
 
 
-def disturb(trial: Trial, watch: Watch, kills: dict[str, int], records: int, pause: float, seed: int) -> None:
-    """Kill and start parts, restart servers, in random order; each is given time to come back before the next."""
-    rng = random.Random(seed)
-    plan = [part for part, count in kills.items() for _ in range(count)]
-    rng.shuffle(plan)
-    for part in plan:
-        time.sleep(rng.uniform(0, 3))
-        before, at = trial.committed(), time.monotonic()
-        if part in ("kafka", "postgres"):
-            servers.control(part, "restart")
-        else:
-            flink(part, "kill")
-            time.sleep(rng.uniform(0.1, 2.0))
-            flink(part, "start")
-        time.sleep(pause)
-        trial.wait(min(trial.committed() + 1, records))
-        still = watch.standstill(at, time.monotonic())
-        name = {"main": "job manager"}.get(part, part)
-        print(f"{name:12} at {before:>9,} records; the longest time without a commit {still:5.1f} s", flush=True)
-
-
-def main() -> None:
-    """Run a trial and print what happened."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--records", type=int, default=500_000)
-    parser.add_argument("--partitions", type=int, default=4)
-    parser.add_argument("--parallelism", type=int, default=2)
-    parser.add_argument("--rate", type=float, default=10_000, help="records a second that are written to Kafka")
-    parser.add_argument(
-        "--kill",
-        action="append",
-        default=[],
-        metavar="PART=TIMES",
-        help="main (the job manager), taskmanager, workers, jobserver; kafka and postgres are restarted",
-    )
-    parser.add_argument("--postgres", action="store_true", help="the catalogue on the running PostgreSQL")
-    parser.add_argument("--pause", type=float, default=30.0, help="seconds that a part is given to come back")
-    parser.add_argument("--seed", type=int, default=1)
-    given = parser.parse_args()
-    cluster = Cluster.running()
-    topic = create_topic(cluster.kafka, given.partitions)
-    kills = {part: int(count) for part, _, count in (item.partition("=") for item in given.kill)}
-    with ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
-        database = ""
-        if given.postgres:
-            database = stack.enter_context(servers.database(servers.need("postgres", "LIUCUN_TEST_POSTGRES")[0]))
-        trial = stack.enter_context(Trial(cluster, Path(folder) / "store", topic, given.parallelism, database))
-        trial.create()
-        numbers = range(given.records)
-        head = numbers[: len(numbers) // 100]
-        produce(cluster.kafka, topic, head, partitions=given.partitions)
-        began = time.monotonic()
-        trial.start("--follow")
-        trial.wait(len(head))
-        print(f"the first {len(head):,} committed after {time.monotonic() - began:.1f} s", flush=True)
-        began = time.monotonic()
-        writer = threading.Thread(
-            target=produce,
-            args=(cluster.kafka, topic, numbers[len(head) :]),
-            kwargs={"partitions": given.partitions, "rate": given.rate},
-        )
-        writer.start()
-        with Watch(trial) as watch:
-            disturb(trial, watch, kills, given.records, given.pause, given.seed)
-        writer.join()
-        written = time.monotonic()
-        trial.wait(given.records)
-        print(f"all {given.records:,} committed {time.monotonic() - written:.1f} s after the last was written")
-        print(f"{given.records / (time.monotonic() - began):,.0f} records/s over {time.monotonic() - began:.1f} s")
-        print(json.dumps(trial.stop(), ensure_ascii=False))
-        print(json.dumps(trial.prove(numbers), ensure_ascii=False))
-        print("\n".join(trial.log))
-
-
-if __name__ == "__main__":
-    main()
+@contextmanager
+def everything() -> Iterator[Places]:
+    """Databases and a place on the S3 server for one trial: catalogue, period keys and segments all on servers."""
+    known = servers.need("postgres", NEEDED[0]) + servers.need("s3", *NEEDED[1:])
+    with servers.database(known[0]) as catalogue, servers.database(known[0]) as periods:
+        yield on_servers(catalogue, periods, (known[1], known[2], known[3]), known[4])

@@ -1,6 +1,6 @@
 """Runs on a real Flink cluster from a real Kafka, with parts killed: the archive is the input, record for record.
 
-The long form, with figures: ``python -m tests.services.flink_trial --help``.
+The long form, with figures: ``python -m tests.services.long_trial --help``.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.runners.cluster import Cluster as FlinkCluster
-from tests.services import flink_trial, servers
-from tests.services.flink_trial import Cluster, Trial, Watch, create_topic, flink, produce
+from tests.services import long_trial, servers
+from tests.services.flink_trial import Cluster, Trial, create_topic, everything, flink, produce
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(900)]
 PARTITIONS = 4
@@ -52,19 +51,17 @@ def test_a_run_ends_by_itself_and_the_next_goes_on_from_there(trial: Trial) -> N
     trial.prove(range(21_000))
 
 
-def test_an_archive_is_exact_whatever_part_is_killed(trial: Trial) -> None:
-    numbers = range(300_000)
-    write(trial, numbers[:2000])
-    trial.start("--follow")
-    trial.wait(2000)
-    writer = threading.Thread(target=write, args=(trial, numbers[2000:], 4_000))
-    writer.start()
-    with Watch(trial) as watch:
-        flink_trial.disturb(trial, watch, {"taskmanager": 1, "workers": 1, "main": 1}, len(numbers), 10, seed=7)
-    writer.join()
-    trial.wait(len(numbers))
-    assert trial.stop()["records_in"] == len(numbers)
-    trial.prove(numbers)
+def test_an_archive_on_servers_is_exact_whatever_fails(cluster: Cluster, tmp_path: Path) -> None:
+    """The short form of the long trial: every part once."""
+    numbers = range(60_000)
+    topic = create_topic(cluster.kafka, PARTITIONS)
+    parts = dict.fromkeys(("taskmanager", "workers", "main", "postgres", "s3", "kafka"), 1)
+    with everything() as places, Trial(cluster, tmp_path / "store", topic, places=places) as trial:
+        trial.create()
+        trial.start("--follow")
+        long_trial.run(trial, numbers, parts, partitions=PARTITIONS, rate=3000, seed=7, away={"s3": 5.0})
+        assert trial.stop()["records_in"] == len(numbers)
+        trial.prove(numbers, integrity=True)
 
 
 def test_a_new_version_takes_over_from_the_cursors_without_a_savepoint(trial: Trial) -> None:
