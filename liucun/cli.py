@@ -115,6 +115,10 @@ def parse_pairs(pairs: tuple[str, ...], option: str) -> dict[str, str]:
 
 def report(error: LiucunError) -> NoReturn:
     """Print an error of the tree and leave with its exit code."""
+    from liucun.watching.logs import log_failure
+
+    if log_failure(error):
+        sys.exit(error.exit_code)
     click.echo(f"liucun: {error.what}", err=True)
     click.echo(f"  what to do: {error.cure}", err=True)
     sys.exit(error.exit_code)

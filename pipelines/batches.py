@@ -166,3 +166,6 @@ class BatchResult:
     bytes_in: int = 0
     bytes_stored: int = 0
     tickets_opened: int = 0
+    seconds: float = 0.0
+    """To seal and commit it."""
+    commit_seconds: float = 0.0

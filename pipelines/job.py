@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from pipelines.batches import RawBatch
+from pipelines.batches import BatchResult, RawBatch
 from pipelines.embedded import EmbeddedRunner
 from pipelines.rules_in_force import JobRules
 from pipelines.sources.files import FileSource
@@ -34,7 +34,8 @@ class JobOptions:
     """``batch_bytes`` of source bytes a batch, ``round_bytes`` a round of the embedded run.
 
     ``rules``: the keyword rules, read again whenever they change, and the model beside them; None for what ships.
-    ``collector``: where the intake journal of sources of kind ``collector`` lies.
+    ``observe`` is told what became of every batch. ``collector``: where the intake journal of sources of kind
+    ``collector`` lies.
     """
 
     follow: bool = False
@@ -42,6 +43,7 @@ class JobOptions:
     batch_bytes: int = 8 << 20
     round_bytes: int = 32 << 20
     rules: JobRules | None = None
+    observe: Callable[[BatchResult], None] | None = None
     collector: CollectorSettings = field(default_factory=CollectorSettings)
 
 
@@ -70,6 +72,10 @@ class Job:
         """What sources could not read, in words."""
         return [str(problem) for source in self.sources for problem in source.problems]
 
+    def lags(self) -> dict[tuple[str, str], int]:
+        """Offsets known and not planned, by source and partition."""
+        return {(s.spec.name, name): count for s in self.sources for name, count in s.lags().items()}
+
     def run(self, progress: Progress | None = None) -> RunSummary:
         """Run to the end.
 
@@ -83,7 +89,11 @@ class Job:
             while not self._over():
                 batches = self._plan()
                 if batches:
-                    self.summary.add(runner.run(batches))
+                    results = runner.run(batches)
+                    self.summary.add(results)
+                    for result in results if self.options.observe else ():
+                        assert self.options.observe is not None
+                        self.options.observe(result)
                 elif not self.options.follow:
                     break
                 else:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -17,6 +18,9 @@ from liucun.cli import json_option, parse_pairs, print_json, store_option
 from liucun.key_statements import start_line
 from liucun.rule_layers import MODELS, layers_of
 from liucun.store import OpenStore, open_store
+from liucun.watching.logs import json_wished, start_logs
+from liucun.watching.run import RunMeters, Said
+from liucun.watching.server import metrics_option, shown
 from pipelines.runners.settings import flink_settings
 from pipelines.sources.spec import SourceSpec, parse_spec
 
@@ -49,6 +53,7 @@ if TYPE_CHECKING:
 @click.option("--parallelism", type=click.IntRange(1, 1024), help="Parallel readers on Flink. [default: settings]")
 @click.option("--max-seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after so many seconds.")
 @click.option("--fail-on-unparsed", is_flag=True, help="Exit 1 when a line could not be parsed.")
+@metrics_option
 @json_option
 def command(
     store: Path,
@@ -62,6 +67,7 @@ def command(
     parallelism: int | None,
     max_seconds: float | None,
     fail_on_unparsed: bool,
+    metrics: str | None,
     as_json: bool,
 ) -> None:
     """Take in logs 采集: archive every record, scan what is public, open tickets.
@@ -80,15 +86,22 @@ def command(
 
     if runner != "flink" and (flink_master or parallelism):
         raise UsageError("--flink-master and --parallelism are for --runner flink.", cure="Add --runner flink.")
-    with open_store(store) as opened:
-        click.echo(f"liucun: {start_line(opened.store)}", err=True)
+    log = start_logs("run")
+    with open_store(store) as opened, closing(RunMeters(opened.root)) as meters:
+        if json_wished():
+            log.info("%s", start_line(opened.store))
+        else:
+            click.echo(f"liucun: {start_line(opened.store)}", err=True)
         specs = _specs(opened, sources, parse_pairs(mapping, "--map"), time_zone, published)
         job: Job | FlinkJob
         if runner == "flink":
             job = _flink_job(opened, specs, flink_master, parallelism, follow=follow, max_seconds=max_seconds)
         else:
-            job = _embedded_job(opened, specs, follow=follow, max_seconds=max_seconds)
-        summary = _run(job, quiet=as_json)
+            job = _embedded_job(opened, specs, meters, follow=follow, max_seconds=max_seconds)
+            meters.behind = job.lags
+            meters.problems = lambda: Counter(source.spec.name for source in job.sources for _ in source.problems)
+        with shown(metrics, meters, meters.ready):
+            summary = _run(job, meters, quiet=as_json)
         if as_json:
             print_json(summary.as_json())
             for problem in () if runner == "flink" else job.problems:  # those of Flink were said at once
@@ -103,7 +116,9 @@ def command(
         sys.exit(1)
 
 
-def _embedded_job(opened: OpenStore, specs: list[SourceSpec], *, follow: bool, max_seconds: float | None) -> Job:
+def _embedded_job(
+    opened: OpenStore, specs: list[SourceSpec], meters: RunMeters, *, follow: bool, max_seconds: float | None
+) -> Job:
     from pipelines.job import Job, JobOptions
 
     options = JobOptions(
@@ -113,6 +128,7 @@ def _embedded_job(opened: OpenStore, specs: list[SourceSpec], *, follow: bool, m
         round_bytes=opened.settings.run.round_megabytes << 20,
         rules=_rules(opened),
         collector=opened.settings.collector,
+        observe=meters.batch,
     )
     return Job(opened.store, specs, options)
 
@@ -181,14 +197,25 @@ def _specs(
     return chosen
 
 
-def _run(job: Job | FlinkJob, *, quiet: bool) -> RunSummary:
+def _run(job: Job | FlinkJob, meters: RunMeters, *, quiet: bool) -> RunSummary:
+    said = Said(job, json=json_wished())
     with _stopping(job):
-        if quiet or not sys.stderr.isatty():
-            return job.run()
+        if quiet or json_wished() or not sys.stderr.isatty():
+
+            def watched(summary: RunSummary, waiting: int) -> None:
+                meters.round(summary, waiting)
+                said.round(summary, waiting)
+
+            return job.run(watched)
         from liucun.run_progress import RunProgress
 
         with RunProgress() as progress:
-            return job.run(progress.show)
+
+            def seen(summary: RunSummary, waiting: int) -> None:
+                meters.round(summary, waiting)
+                progress.show(summary, waiting)
+
+            return job.run(seen)
 
 
 @contextmanager

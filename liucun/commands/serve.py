@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from liucun.cli import json_option, print_json, store_option
+from liucun.watching.logs import start_logs
+from liucun.watching.server import metrics_option, shown
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -23,8 +26,9 @@ if TYPE_CHECKING:
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8800, show_default=True, help="Port; 0 takes a free one."
 )
+@metrics_option
 @json_option
-def command(store: Path, host: str, port: int, as_json: bool) -> None:
+def command(store: Path, host: str, port: int, metrics: str | None, as_json: bool) -> None:
     """Serve the console 控制台 and the HTTP API under /v1, until Ctrl+C.
 
     While there is no account, it prints a set-up link: good once, for a day. There is no
@@ -35,10 +39,16 @@ def command(store: Path, host: str, port: int, as_json: bool) -> None:
     from console.migrate import prepare_tables
     from console.serving import check_address, serve
     from liucun.store import open_store
+    from liucun.watching.meters import Meters
+    from liucun.watching.store import collector_figures, store_figures
 
-    with open_store(store) as opened:
+    start_logs("serve")
+    with open_store(store) as opened, closing(Meters("serve", opened.root)) as meters:
         prepare_tables(opened.catalogue)
         parts = parts_of(opened)
+        meters.read(lambda: store_figures(opened))
+        if (intake := parts.intake) is not None:
+            meters.read(lambda: collector_figures(intake.figures(), intake.refused), kept=0)
         check_address(parts, host)
 
         def ready(_app: FastAPI, taken: int) -> None:
@@ -55,7 +65,13 @@ def command(store: Path, host: str, port: int, as_json: bool) -> None:
                 click.echo(f"  {link}")
             click.echo("Stop with Ctrl+C.")
 
-        serve(parts, host=host, port=port, ready=ready)
+        with shown(metrics, meters, lambda: _answers(opened)):
+            serve(parts, host=host, port=port, ready=ready)
+
+
+def _answers(opened: OpenStore) -> None:
+    with opened.catalogue.read() as connection:
+        connection.exec_driver_sql("SELECT 1")
 
 
 def parts_of(opened: OpenStore) -> Parts:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import sys
 import threading
 import time
+from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,10 +18,13 @@ from typing import TYPE_CHECKING
 import click
 
 from liucun.cli import json_option, store_option
+from liucun.watching.logs import json_wished, start_logs
+from liucun.watching.server import metrics_option, shown
 
 if TYPE_CHECKING:
     from liucun.timed_work import Outcome
 
+LOG = logging.getLogger("liucun.worker")
 _PATIENCE = 5.0
 """Seconds between two tries for the lease, and the longest pause without renewing it."""
 
@@ -28,8 +33,9 @@ _PATIENCE = 5.0
 @store_option
 @click.option("--once", is_flag=True, help="Do everything once and end; exit 1 when a step failed.")
 @click.option("--max-seconds", type=click.FloatRange(min=0), metavar="N", help="End after so many seconds.")
+@metrics_option
 @json_option
-def command(store: Path, once: bool, max_seconds: float | None, as_json: bool) -> None:
+def command(store: Path, once: bool, max_seconds: float | None, metrics: str | None, as_json: bool) -> None:
     """Do all timed work under one lease 定时任务.
 
     Alarms and warnings of the clocks, messages to the platform and to people, the transparency log
@@ -39,6 +45,7 @@ def command(store: Path, once: bool, max_seconds: float | None, as_json: bool) -
     from errors import BusyError
     from liucun.store import open_store
     from liucun.timed_work import Schedule, steps
+    from liucun.watching.worker import WorkerMeters
     from retention.catalogue.lease import Lease
 
     stop = threading.Event()
@@ -49,7 +56,12 @@ def command(store: Path, once: bool, max_seconds: float | None, as_json: bool) -
     def over() -> bool:
         return stop.is_set() or (max_seconds is not None and time.monotonic() - began >= max_seconds)
 
-    with open_store(store) as opened:
+    start_logs("worker")
+    with (
+        open_store(store) as opened,
+        closing(WorkerMeters(opened)) as meters,
+        shown(metrics, meters, meters.ready),
+    ):
         schedule = Schedule(opened, steps())
         lease = Lease(opened.catalogue, "worker")
         waiting = False
@@ -61,13 +73,14 @@ def command(store: Path, once: bool, max_seconds: float | None, as_json: bool) -
                     if once:
                         raise
                     if not waiting:
-                        click.echo(f"liucun worker: {error.what} Waiting 等待.", err=True)
+                        LOG.warning("%s Waiting 等待.", error.what)
                     waiting = True
                     stop.wait(_PATIENCE)
                     continue
                 waiting = False
                 for outcome in schedule.run_due(over):
                     failed = failed or outcome.error is not None
+                    meters.step(outcome)
                     _say(outcome, as_json)
                     lease.take()
                 if once:
@@ -95,7 +108,10 @@ def _say(outcome: Outcome, as_json: bool) -> None:
         )
         return
     if outcome.error is not None:
-        click.echo(f"liucun worker: {outcome.step} failed 失败: {outcome.error}", err=True)
+        LOG.error("%s failed 失败: %s", outcome.step, outcome.error)
+        return
+    if json_wished():
+        LOG.info("step %s", outcome.step, extra={"fields": {"liucun.figures": outcome.figures}})
         return
     figures = {name: value for name, value in outcome.figures.items() if value}
     if figures:

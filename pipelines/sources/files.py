@@ -65,6 +65,10 @@ class FileSource:
         """Bytes known and not planned."""
         return sum(tail.waiting() for tail in self._tails.values())
 
+    def lags(self) -> dict[str, int]:
+        """Bytes known and not planned, by partition."""
+        return {name: tail.waiting() for name, tail in self._tails.items()}
+
     def done(self) -> bool:
         """Whether everything known is planned; never so while following."""
         return not self._follow and self._replay == [] and all(tail.ended for tail in self._tails.values())

@@ -57,6 +57,10 @@ class JournalSource:
         """Bytes known and not planned."""
         return sum(max(reader.mark().lines - reader.position, 0) for reader in self._readers.values())
 
+    def lags(self) -> dict[str, int]:
+        """Bytes known and not planned, by partition."""
+        return {name: max(r.mark().lines - r.position, 0) for name, r in self._readers.items()}
+
     def done(self) -> bool:
         """Whether everything known is planned; never so while following."""
         return not self._follow and self._looked and self.lag() == 0

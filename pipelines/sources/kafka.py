@@ -63,6 +63,10 @@ class KafkaSource:
         """Bytes that wait, about: messages known times their mean size so far."""
         return int(self._reader.lag() * self._mean_bytes)
 
+    def lags(self) -> dict[str, int]:
+        """Messages known to wait, by topic and partition."""
+        return self._reader.lags()
+
     def done(self) -> bool:
         """Whether every partition's end was reached; never so while following."""
         return not self._follow and self._scanned is not None and self._reader.ended()

@@ -157,11 +157,15 @@ class KafkaReader:
 
     def lag(self) -> int:
         """Messages known to wait; what the client last heard."""
-        waiting = 0
+        return sum(self.lags().values())
+
+    def lags(self) -> dict[str, int]:
+        """The same by partition (``TOPIC/NUMBER``)."""
+        waiting: dict[str, int] = {}
         for key, item in self._open.items():
             found = self._consumer.get_watermark_offsets(_of(*key), cached=True)
-            if found is not None and found[1] > item.offset:
-                waiting += int(found[1]) - item.offset
+            if found is not None:
+                waiting[f"{key[0]}/{key[1]}"] = max(int(found[1]) - item.offset, 0)
         return waiting
 
     def read(self, max_bytes: int, seconds: float) -> list[RawBatch]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -38,6 +39,7 @@ def seal_batch(store: Store, specs: Specs, batch: DetectedBatch, rules: JobRules
     Raises:
         BatchGapError: an earlier range of the partition is not committed yet.
     """
+    began = time.perf_counter()
     decoded = batch.decoded
     place = decoded.place
     manifests = tuple(_write(store, decoded))
@@ -48,6 +50,7 @@ def seal_batch(store: Store, specs: Specs, batch: DetectedBatch, rules: JobRules
         record_shadow(connection, batch.rules, batch.shadow)
         return open_or_extend(connection, tickets)
 
+    committing = time.perf_counter()
     commit, opened = commit_batch(
         store.catalogue,
         BatchCommit(
@@ -80,6 +83,8 @@ def seal_batch(store: Store, specs: Specs, batch: DetectedBatch, rules: JobRules
         bytes_in=len(batch.raw.data),
         bytes_stored=sum(manifest.bytes_stored for manifest in manifests),
         tickets_opened=opened.opened,
+        seconds=time.perf_counter() - began,
+        commit_seconds=time.perf_counter() - committing,
     )
 
 
