@@ -30,6 +30,8 @@ REQUESTS: Final = Rate(240, 600)
 """By session, token or address."""
 LINES: Final = Rate(2000, 60_000, "lines")
 """By token, for programs that hand lines over; what they hand over is bounded by the journal."""
+DISCLOSED: Final = Rate(10, 20)
+"""By key to a disclosure: each answer reads the archive."""
 ANYBODY: Final = Rate(60, 120)
 """By address, for callers that are not signed in."""
 

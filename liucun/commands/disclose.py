@@ -27,6 +27,7 @@ def command() -> None:
     liucun disclose request --authority … --case … --basis … --reason … --document case.pdf
         --class user_log --account u1 --field source_ip --since 2026-03-01 --until 2026-04-01
     liucun disclose approve D…        (two people, neither of them the requester)
+    liucun disclose key D…            (the authority reads it over HTTP until it expires)
     liucun disclose export D… --to bundle.lcb --password-file password.txt
     """
 
@@ -165,6 +166,31 @@ def export(
     click.echo(f"  sha256 {digests['sha256']}")
     click.echo(f"  sm3    {digests['sm3']}")
     click.echo(f"Check it: liucun verify {target}")
+
+
+@command.command(short_help="A key by which the authority reads an approved disclosure.")
+@store_option
+@click.argument("number", metavar="DISCLOSURE")
+@json_option
+def key(store: Path, number: str, as_json: bool) -> None:
+    """Make a key by which the authority reads an approved disclosure 接口密钥 over HTTP.
+
+    It is shown once, opens this disclosure's scope and nothing else, read only, and ends when the
+    disclosure expires or is refused. Every answer is recorded.
+    """
+    from liucun.store import open_store
+    from retention.disclosure.requests import read
+    from retention.disclosure.serving import issue_key
+
+    with open_store(store) as opened:
+        made = issue_key(opened, number, actor=opened.actor, now=datetime.now(UTC))
+        found = read(opened, number)
+    if as_json:
+        print_json({"disclosure_id": number, "key": made, "expires_at": found.expires_at})
+        return
+    click.echo(f"Key to {number}, until {found.expires_at}; it is not shown again 只显示这一次:")
+    click.echo(f"  {made}")
+    click.echo("GET /v1/disclosure and /v1/disclosure/records/CLASS, Authorization: Bearer KEY")
 
 
 def _show(found: Disclosure, as_json: bool) -> None:

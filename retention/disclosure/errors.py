@@ -17,5 +17,11 @@ class DisclosureStateError(NotPermittedError):
     """The disclosure is not approved, or has expired."""
 
 
+class DisclosureKeyError(NotPermittedError):
+    """A key opens no disclosure: unknown, or its disclosure has expired or was refused."""
+
+    status = 401
+
+
 class BundleRefusedError(CheckFailedError):
     """A bundle is not what was signed, or not what was approved."""

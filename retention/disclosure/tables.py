@@ -44,5 +44,15 @@ exports = sa.Table(
 )
 """What was handed out: digests of each bundle before it was encrypted to its recipient."""
 
-for _table in (disclosures, approvals, exports):
+keys = sa.Table(
+    "disclosure_keys",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("disclosure_id", sa.String(32), sa.ForeignKey("disclosures.disclosure_id"), nullable=False),
+    sa.Column("issued_by", sa.String(128), nullable=False),
+    sa.Column("issued_at", sa.String(32), nullable=False),
+)
+"""Digests of keys by which an authority reads an approved disclosure; they end with it."""
+
+for _table in (disclosures, approvals, exports, keys):
     images.register("disclosure", _table, "disclosure_id")

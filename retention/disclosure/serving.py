@@ -1,0 +1,128 @@
+"""Serves an approved disclosure by a key of its own: read only, within its scope, until it expires or is refused.
+
+A key opens one disclosure and nothing else. Only its digest is kept. Every answer is a recorded query of the scope,
+and an event of its own with rows and digest, before it is handed out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final, Literal
+
+import sqlalchemy as sa
+
+from retention.catalogue import events
+from retention.catalogue.tables import timestamp
+from retention.disclosure.errors import DisclosureKeyError, DisclosureScopeError
+from retention.disclosure.export import ZONE
+from retention.disclosure.export import Parts as ReadingParts
+from retention.disclosure.requests import Disclosure, Parts, exportable, read
+from retention.disclosure.tables import keys
+from retention.query.render import renderer
+from retention.query.run import run_query
+
+PREFIX: Final = "lcd_"
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Records as they are handed out, their number, and the digest (the archive's hash, hex) that is on record."""
+
+    data: bytes
+    rows: int
+    digest: str
+    query_id: str
+
+
+def issue_key(parts: Parts, disclosure_id: str, *, actor: str, now: datetime) -> str:
+    """A new key to an approved disclosure; it is shown once.
+
+    Raises:
+        DisclosureStateError: it is not approved by two, refused, or has expired.
+    """
+    exportable(read(parts, disclosure_id), now)
+    key = PREFIX + secrets.token_urlsafe(32)
+    row = {
+        "digest": _digest(key),
+        "disclosure_id": disclosure_id,
+        "issued_by": actor,
+        "issued_at": timestamp(now),
+    }
+    with parts.catalogue.write() as connection:
+        connection.execute(keys.insert().values(**row))
+        subject = f"disclosure:{disclosure_id}"
+        events.append(connection, kind="disclosure.key_issued", actor=actor, subject=subject, body={}, at=now)
+    return key
+
+
+def opened_by(parts: Parts, key: str, *, now: datetime) -> Disclosure:
+    """The disclosure that a key opens now.
+
+    Raises:
+        DisclosureKeyError: there is no such key, or its disclosure has expired or was refused. It does not say which.
+    """
+    with parts.catalogue.read() as connection:
+        number = connection.execute(
+            sa.select(keys.c.disclosure_id).where(keys.c.digest == _digest(key))
+        ).scalar_one_or_none()
+    found = None if number is None else read(parts, number)
+    if found is None or found.state != "approved" or timestamp(now) >= found.expires_at:
+        raise DisclosureKeyError("The key opens no disclosure.", cure="Ask whoever gave it for a new one.")
+    return found
+
+
+def serve(
+    parts: ReadingParts,
+    found: Disclosure,
+    record_class: str,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    form: Literal["csv", "json"] = "csv",
+    now: datetime,
+) -> Served:
+    """The records of a class within the scope, or of a part of its time.
+
+    Raises:
+        DisclosureScopeError: the class or the time lies outside the scope.
+        LiucunError: the archive cannot be read, or the answer is too large: ask for less time.
+    """
+    scope = found.scope
+    if record_class not in scope.classes:
+        raise DisclosureScopeError(
+            f"The scope does not hold {record_class[:40]!r}.", cure=f"It holds {', '.join(scope.classes)}."
+        )
+    begin, end = since or scope.since, until or scope.until
+    if begin.tzinfo is None or end.tzinfo is None or not scope.since <= begin < end <= scope.until:
+        raise DisclosureScopeError(
+            "The time lies outside the scope.",
+            cure=f"It is from {scope.since.isoformat()} to {scope.until.isoformat()}; times carry their zone.",
+        )
+    actor = f"authority:{found.disclosure_id}"
+    answer = run_query(
+        parts,
+        replace(scope, since=begin, until=end).sql(record_class),
+        purpose=f"disclosure {found.disclosure_id}",
+        actor=actor,
+        render=renderer(form, ZONE),
+        basis=found.case.basis,
+    )
+    body = {
+        "class": record_class,
+        "since": begin.isoformat(),
+        "until": end.isoformat(),
+        "rows": answer.rows,
+        "digest": answer.digest,
+        "query": answer.query_id,
+    }
+    subject = f"disclosure:{found.disclosure_id}"
+    with parts.catalogue.write() as connection:
+        events.append(connection, kind="disclosure.served", actor=actor, subject=subject, body=body, at=now)
+    return Served(answer.data, answer.rows, answer.digest, answer.query_id)
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
