@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from errors import StorageError
+from errors import StorageError, UsageError
 from liucun.cli import json_option, print_json
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -17,17 +17,28 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--keys", type=_FILE, help="The log's verifier keys as the custodian holds them, one a line.")
 @click.option("--password-file", type=_FILE, help="The bundle's password.")
 @click.option("--private-key", type=_FILE, help="The recipient's SM2 private key file; its passphrase is asked for.")
+@click.option(
+    "--extract", type=click.Path(path_type=Path), help="Write the files of a bundle that holds to this new folder."
+)
 @json_option
 def command(
-    bundle: Path, keys: Path | None, password_file: Path | None, private_key: Path | None, as_json: bool
+    bundle: Path,
+    keys: Path | None,
+    password_file: Path | None,
+    private_key: Path | None,
+    extract: Path | None,
+    as_json: bool,
 ) -> None:
     """Check a disclosure's bundle offline 离线核验, and say in words what holds.
 
     Exit code 0: every byte is what was signed, every row lies within the approved scope, and the
     segments are in the signed log. 1: it was refused; the message says what does not hold.
     """
-    from retention.disclosure.bundle import unseal
+    from retention.disclosure.bundle import extracted, unseal
     from retention.disclosure.verify import verify
+
+    if extract is not None and extract.exists():
+        raise UsageError(f"{extract} exists already.", cure="Name a folder that does not exist yet.")
 
     password = _read(password_file).decode("utf-8", "replace").strip() if password_file else None
     pair = None
@@ -38,7 +49,10 @@ def command(
         pairs = read_pairs(_read(private_key), passphrase(), where=str(private_key))
         pair = next(iter(pairs.values()))
     known = _read(keys).decode("utf-8", "replace").split() if keys else []
-    verdict = verify(unseal(_read(bundle), password=password, pair=pair), known_keys=known)
+    opened = unseal(_read(bundle), password=password, pair=pair)
+    verdict = verify(opened, known_keys=known)
+    if extract is not None:
+        extracted(opened, extract)
     if as_json:
         print_json(
             {

@@ -18,13 +18,15 @@ import base64
 import hashlib
 import io
 import json
+import re
 import secrets
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
-from errors import KeyAccessError
+from errors import KeyAccessError, StorageError
 from retention.crypto import envelope, sm2
 from retention.crypto.suites import suite
 from retention.disclosure.errors import BundleRefusedError
@@ -46,6 +48,7 @@ MAX_FILES: Final = 64
 MAX_BYTES: Final = 1 << 30
 """Bytes that the files of a bundle may have together when unpacked."""
 SEALED: Final = b"LCDB\x01"
+_NAME: Final = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
 _STAMP: Final = (1980, 1, 1, 0, 0, 0)
 _PURPOSE: Final = "disclosure"
 _KEY_BYTES: Final = 32
@@ -133,6 +136,30 @@ def unpack(data: bytes) -> dict[str, bytes]:
             return found
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
         raise refused(f"it is no bundle: {error}") from error
+
+
+def extracted(data: bytes, folder: Path) -> None:
+    """Write the files of an opened bundle below a new folder.
+
+    Raises:
+        BundleRefusedError: a name would lead out of the folder; nothing was written.
+        StorageError: the folder is there already, or the disk refused.
+    """
+    files = unpack(data)
+    for name in files:
+        if not _NAME.fullmatch(name) or any(part in ("", ".", "..") for part in name.split("/")):
+            raise refused(f"the name {name[:80]!r} is not allowed")
+    try:
+        folder.mkdir(mode=0o700)
+        for name, body in files.items():
+            path = folder / name
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with path.open("xb") as file:
+                file.write(body)
+    except OSError as error:
+        raise StorageError(
+            f"{folder} cannot be written: {error.strerror}.", cure="Check the path and the disk's free space."
+        ) from error
 
 
 def seal(

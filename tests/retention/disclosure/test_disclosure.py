@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from errors import KeyAccessError, LiucunError
+from errors import KeyAccessError, LiucunError, StorageError
 from retention.crypto.sm2 import Sm2KeyPair
 from retention.disclosure import bundle
 from retention.disclosure.errors import BundleRefusedError, DisclosureScopeError, DisclosureStateError
@@ -252,3 +252,16 @@ def test_a_bundle_is_sealed_to_its_recipient(archive: SealedStore) -> None:
     with pytest.raises(BundleRefusedError):
         bundle.unseal(for_key[:-1], pair=pair)
     assert bundle.unseal(made.data) == made.data
+
+
+def test_a_bundle_is_unpacked_below_its_folder_and_nowhere_else(archive: SealedStore, tmp_path: Path) -> None:
+    made = exported(archive)
+    bundle.extracted(made.data, tmp_path / "out")
+    assert (tmp_path / "out" / CSV).read_bytes() == bundle.unpack(made.data)[CSV]
+    with pytest.raises(StorageError):
+        bundle.extracted(made.data, tmp_path / "out")
+    for name in ("../evil", "/evil", "a/../../evil", "a//b", "a\\b", ".."):
+        hostile = bundle.pack("D1", {name: b"x"}, {}, log_of(archive).signers)
+        with pytest.raises(BundleRefusedError):
+            bundle.extracted(hostile, tmp_path / "hostile")
+        assert not (tmp_path / "hostile").exists()
