@@ -28,7 +28,7 @@ def calendar(found: Coverage) -> str:
     start = found.first - timedelta(days=found.first.weekday())
     gaps = set(found.gaps)
     busy = sorted(rows for rows in found.rows if rows)
-    bounds = [busy[len(busy) * part // 4] for part in (1, 2, 3)] if busy else []
+    bounds = sorted({busy[len(busy) * part // 4] for part in (1, 2, 3)}) if busy else []
     parts: list[str] = []
     last_month = -1000
     for n, rows in enumerate(found.rows):
