@@ -40,12 +40,14 @@ _JOINTS: Final = "，。！~； "
 def traffic(records: int, characters: int = CHARACTERS, seed: int = 0) -> pa.StringArray:
     """Write ``records`` different texts of the corpus's own harmless and illegal ones, about ``characters`` long."""
     from detectors.corpus.families import FOLDER, NONE, corpus
+    from detectors.keywords.harmless import EVERYDAY
 
     rng = Random(seed)
-    delicate = set(re.findall(r"^== *(\S+)", (FOLDER / "none-hard.txt").read_text(encoding="utf-8"), re.MULTILINE))
+    files = [(FOLDER / name).read_text(encoding="utf-8") for name in EVERYDAY]
+    everyday = {theme for text in files for theme in re.findall(r"^== *(\S+)", text, re.MULTILINE)}
     harmless = [one for one in corpus() if one.category == NONE]
-    hard = [one.text for one in harmless if one.family.split("/")[1] in delicate]
-    good = [one.text for one in harmless if one.family.split("/")[1] not in delicate]
+    hard = [one.text for one in harmless if one.family.split("/")[1] not in everyday]
+    good = [one.text for one in harmless if one.family.split("/")[1] in everyday]
     bad = [one.text for one in corpus() if one.category != NONE]
     lengths = np.random.default_rng(seed).gamma(4, characters / 4, records)
     texts = []

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from detectors.normalise.compiled import fold_any, fold_plain, packed_points, room_of
+from detectors.normalise.compiled import fold_any, fold_plain, near_points, room_of
 from detectors.normalise.tables.fold import POINTS, FoldTable
 
 Longs = npt.NDArray[np.int64]
@@ -153,8 +153,8 @@ def _scan_text(
 
 @njit(cache=True, nogil=True, boundscheck=False)
 def _scan_plain(
-    data: Any, offsets: Any, packed: Any, repeats: Any, points: Any, left: Any, shift: Any, pairs: Any, triples: Any,
-    singles: Any, keys: Any, numbers: Any, borders: Any, words: Any, heads: Any, letters: Any,
+    data: Any, offsets: Any, folded: Any, near: Any, repeats: Any, points: Any, left: Any, shift: Any, pairs: Any,
+    triples: Any, singles: Any, keys: Any, numbers: Any, borders: Any, words: Any, heads: Any, letters: Any,
 ) -> Any:  # fmt: skip
     """Fold and scan row by row: what is folded is scanned while it is still in the processor's cache.
 
@@ -164,7 +164,7 @@ def _scan_plain(
     found = np.empty((1024, 3), np.int64)
     held = 0
     for row in range(offsets.shape[0] - 1):
-        count = fold_plain(data, offsets[row], offsets[row + 1], packed, repeats, points)
+        count = fold_plain(data, offsets[row], offsets[row + 1], folded, near, repeats, points)
         if count < 0:
             left[row] = True
             continue
@@ -192,16 +192,16 @@ def _scan_plain(
 
 @njit(cache=True, nogil=True, boundscheck=False)
 def _scan_others(
-    data: Any, offsets: Any, rows: Any, packed: Any, expansions: Any, begins: Any, split: Any, split_keys: Any,
-    split_values: Any, repeats: Any, points: Any, signs: Any, shift: Any, pairs: Any, triples: Any, singles: Any,
+    data: Any, offsets: Any, rows: Any, folded: Any, sign_points: Any, expansions: Any, begins: Any, split: Any,
+    split_keys: Any, split_values: Any, repeats: Any, points: Any, signs: Any, shift: Any, pairs: Any, triples: Any, singles: Any,
     keys: Any, numbers: Any, borders: Any, words: Any, heads: Any, letters: Any,
 ) -> Any:  # fmt: skip
     found = np.empty((1024, 3), np.int64)
     held = 0
     for row in rows:
         count, signs[row] = fold_any(
-            data, offsets[row], offsets[row + 1], packed, expansions, begins, split, split_keys, split_values, repeats,
-            points,
+            data, offsets[row], offsets[row + 1], folded, sign_points, expansions, begins, split, split_keys,
+            split_values, repeats, points,
         )  # fmt: skip
         points[count] = 0
         points[count + 1] = 0
@@ -288,11 +288,11 @@ class HashedWords:
         signs = np.zeros(len(offsets) - 1, np.bool_)
         left = np.zeros(len(offsets) - 1, np.bool_)
         points = np.empty(room_of(offsets) + 2, np.uint32)
-        packed = packed_points(table)
-        plain = _scan_plain(data, offsets, packed, repeats, points, left, *self._file)
+        near = near_points(table)
+        plain = _scan_plain(data, offsets, table.points, near, repeats, points, left, *self._file)
         others = _scan_others(
-            data, offsets, np.flatnonzero(left), packed, table.expansions, table.borders, table.heads, table.pairs,
-            table.joined, repeats, points, signs, *self._file,
+            data, offsets, np.flatnonzero(left), table.points, table.signs, table.expansions, table.borders,
+            table.heads, table.pairs, table.joined, repeats, points, signs, *self._file,
         )  # fmt: skip
         found = np.concatenate([plain, others])
         return found[:, 0], found[:, 2], signs

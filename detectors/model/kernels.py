@@ -193,10 +193,11 @@ def _flush(lanes: Any, sums: Any) -> None:
 def _full_sums(tokens: Any, n: Any, size_seed: Any, pinyin: Any, words: Any, mask: Any, lanes: Any, sums: Any) -> Any:
     """Add all columns over one view of one row to ``sums``, still biased by 128 each; return the n-gram count.
 
-    Eight int8 columns, biased to be unsigned, are one 64-bit word, added as two words of four 16-bit lanes. 256 times
+    Eight int8 columns, biased here to be unsigned, are one 64-bit word, added as two words of four 16-bit lanes. 256 times
     255 is the most a lane holds.
     """
     low = np.uint64(0x00FF00FF00FF00FF)
+    bias = np.uint64(0x8080808080808080)
     eight = np.uint64(8)
     width = words.shape[1]
     held = 0
@@ -212,7 +213,7 @@ def _full_sums(tokens: Any, n: Any, size_seed: Any, pinyin: Any, words: Any, mas
                 continue
             bucket = _bucket(np.uint32(h + size_seed[size]), mask)
             for w in range(width):
-                word = words[bucket, w]
+                word = words[bucket, w] ^ bias
                 lanes[2 * w] += word & low
                 lanes[2 * w + 1] += (word >> eight) & low
             count += 1
@@ -255,8 +256,8 @@ def _score(
 
 
 def packed_words(weights: npt.NDArray[np.int8]) -> npt.NDArray[np.uint64]:
-    """Return a weight table (buckets × columns, columns a multiple of 8) as biased 64-bit words for ``column_sums``."""
-    return np.ascontiguousarray(weights.view(np.uint8) ^ np.uint8(0x80)).view("<u8")
+    """Return a weight table (buckets × columns, columns a multiple of 8) as 64-bit words, the same memory."""
+    return np.ascontiguousarray(weights).view("<u8")
 
 
 def packed_gate(weights: npt.NDArray[np.int8], column: int) -> npt.NDArray[np.uint16]:

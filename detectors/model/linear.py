@@ -82,9 +82,10 @@ class LinearModel:
         sums, passed = self._sums(texts, compiled, gated=self.gate is not None)
         if self.none_label is not None:
             # A finding must have something to show: without one n-gram that speaks for a label there is none.
-            speaks = sums[:, 1 : 1 + len(self.labels)] > 0
+            rows = np.flatnonzero(passed)
+            speaks = sums[rows, 1 : 1 + len(self.labels)] > 0
             speaks[:, self.none_index] = False
-            passed &= speaks.any(axis=1)
+            passed[rows[~speaks.any(axis=1)]] = False
         rows = np.flatnonzero(passed)
         return rows, softmax(self._margins(sums[rows]), self.calibration)
 

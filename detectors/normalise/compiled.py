@@ -18,10 +18,12 @@ from detectors.normalise.tables.split import BARE_RADICALS
 
 Longs = npt.NDArray[np.int64]
 
-_RADICAL: Final = np.uint32(1 << 30)
-_SIGN: Final = np.uint32(1 << 31)
-_VALUE: Final = np.uint32((1 << 30) - 1)
 _POINTS: Final = np.uint32(POINTS)
+_NEAR: Final = np.uint32(0x10000)
+"""Code points that two bytes hold: nearly all of any text, in a table that stays in the processor's cache."""
+_HARD: Final = np.uint32(0xFFFF)
+"""In the near table: folds to several, to one farther off, to a bare radical, or has a second reading."""
+_SIGN_AT: Final = _NEAR
 
 
 @njit(cache=True, nogil=True, boundscheck=False)
@@ -85,13 +87,13 @@ def _point(data: Any, i: Any) -> Any:
 
 
 @njit(cache=True, nogil=True, boundscheck=False, inline="always")
-def fold_plain(data: Any, low: Any, high: Any, packed: Any, repeats: Any, out: Any) -> Any:
+def fold_plain(data: Any, low: Any, high: Any, points: Any, near: Any, repeats: Any, out: Any) -> Any:
     """Fold a row in which every code point is one token or none; -1 for any other row."""
     n = np.int64(0)
     i = np.int64(low)
     end = np.int64(high)
     last = np.uint32(0)
-    never = np.uint32(0) if repeats else np.uint32(0xFFFFFFFF)
+    never = not repeats
     while i < end:
         # Written out here: a function of its own that returns two values costs half as much again.
         b = np.uint32(data[i])
@@ -102,6 +104,7 @@ def fold_plain(data: Any, low: Any, high: Any, packed: Any, repeats: Any, out: A
                     | ((np.uint32(data[i + 1]) & np.uint32(0x3F)) << np.uint32(6))
                     | (np.uint32(data[i + 2]) & np.uint32(0x3F))
                 )
+                entry = np.uint32(near[point])
                 i += 3
             else:
                 point = (
@@ -110,42 +113,43 @@ def fold_plain(data: Any, low: Any, high: Any, packed: Any, repeats: Any, out: A
                     | ((np.uint32(data[i + 2]) & np.uint32(0x3F)) << np.uint32(6))
                     | (np.uint32(data[i + 3]) & np.uint32(0x3F))
                 )
+                entry = np.uint32(points[point])
+                if entry >= _POINTS or (entry < _NEAR and near[entry] == _HARD) or near[_SIGN_AT + (point >> 4)]:
+                    return np.int64(-1)
                 i += 4
         elif b < 0x80:
-            point = b
+            entry = np.uint32(near[b])
             i += 1
         else:
             point = ((b & np.uint32(0x1F)) << np.uint32(6)) | (np.uint32(data[i + 1]) & np.uint32(0x3F))
+            entry = np.uint32(near[point])
             i += 2
-        entry = np.uint32(packed[point])
+        if entry == _HARD:
+            return np.int64(-1)
         out[n] = entry
-        if entry >= _POINTS:
-            n = np.int64(-1)
-            break
         digit = np.uint32(entry - np.uint32(48)) < np.uint32(10)
         # No branch: where signs stand is what the processor guesses worst.
-        kept = (entry != 0) & (((entry ^ last) | never != 0) | digit)
-        n += np.int64(kept)
-        last = entry if kept else last
+        n += np.int64((entry != 0) & ((entry != last) | digit | never))
+        last = entry if entry != 0 else last
     return n
 
 
 @njit(cache=True, nogil=True, boundscheck=False, inline="always")
 def fold_row(
-    data: Any, low: Any, high: Any, packed: Any, expansions: Any, borders: Any, heads: Any, keys: Any, values: Any,
-    repeats: Any, out: Any,
+    data: Any, low: Any, high: Any, points: Any, near: Any, signs: Any, expansions: Any, borders: Any, heads: Any,
+    keys: Any, values: Any, repeats: Any, out: Any,
 ) -> Any:  # fmt: skip
     """Fold one row of UTF-8 into ``out``, code points; return how many, and whether a sign with a reading was there."""
-    n = fold_plain(data, low, high, packed, repeats, out)
+    n = fold_plain(data, low, high, points, near, repeats, out)
     if n >= 0:
         return n, False
-    return fold_any(data, low, high, packed, expansions, borders, heads, keys, values, repeats, out)
+    return fold_any(data, low, high, points, signs, expansions, borders, heads, keys, values, repeats, out)
 
 
 @njit(cache=True, nogil=True, boundscheck=False)
 def fold_any(
-    data: Any, low: Any, high: Any, packed: Any, expansions: Any, borders: Any, heads: Any, keys: Any, values: Any,
-    repeats: Any, out: Any,
+    data: Any, low: Any, high: Any, points: Any, signs: Any, expansions: Any, borders: Any, heads: Any, keys: Any,
+    values: Any, repeats: Any, out: Any,
 ) -> Any:  # fmt: skip
     """``fold_row`` for every row: with expansions, signs and split characters."""
     n = np.int64(0)
@@ -156,9 +160,8 @@ def fold_any(
     last = np.uint32(0)  # last written
     while i < end:
         point, i = _point(data, i)
-        entry = np.uint32(packed[point])
-        sign |= (entry & _SIGN) != 0
-        value = np.uint32(entry & _VALUE)
+        value = np.uint32(points[point])
+        sign |= signs[point]
         if value == 0:
             continue
         low_part = np.int64(0)
@@ -192,15 +195,16 @@ def fold_any(
 
 @njit(cache=True, nogil=True, boundscheck=False)
 def _fold(
-    data: Any, offsets: Any, packed: Any, expansions: Any, borders: Any, heads: Any, keys: Any, values: Any,
-    repeats: Any, row_out: Any, out: Any, byte_rows: Any, char_rows: Any, signs: Any,
+    data: Any, offsets: Any, points: Any, near: Any, sign_points: Any, expansions: Any, borders: Any, heads: Any,
+    keys: Any, values: Any, repeats: Any, row_out: Any, out: Any, byte_rows: Any, char_rows: Any, signs: Any,
 ) -> None:  # fmt: skip
     n = 0
     chars = 0
     for row in range(offsets.shape[0] - 1):
         count, signs[row] = fold_row(
-            data, offsets[row], offsets[row + 1], packed, expansions, borders, heads, keys, values, repeats, row_out
-        )
+            data, offsets[row], offsets[row + 1], points, near, sign_points, expansions, borders, heads, keys, values,
+            repeats, row_out,
+        )  # fmt: skip
         for k in range(count):
             n = _put(out, n, row_out[k])
         chars += count
@@ -214,16 +218,17 @@ def room_of(offsets: npt.NDArray[np.int32]) -> int:
 
 
 @lru_cache(maxsize=6)
-def packed_points(table: FoldTable) -> npt.NDArray[np.uint32]:
-    """Return the table's code points with two bits beside: folds to a bare radical, has a second reading.
+def near_points(table: FoldTable) -> npt.NDArray[np.uint16]:
+    """Return what the code points below 0x10000 fold to, 0xFFFF where a row with them needs more than a table.
 
-    No two characters are joined but with a bare radical, so rows without one need not look for pairs.
+    Behind that, for each block of 16 code points, whether one of them has a second reading. No two characters are
+    joined but with a bare radical, so rows without one need not look for pairs.
     """
-    packed = table.points.copy()
+    near = np.minimum(table.points[:_NEAR], _HARD)
     if len(table.pairs):
-        packed[np.isin(table.points, np.array([ord(radical) for radical in BARE_RADICALS], np.uint32))] |= _RADICAL
-    packed[table.signs] |= _SIGN
-    return packed
+        near[np.isin(near, np.array([ord(radical) for radical in BARE_RADICALS], np.uint32))] = _HARD
+    near[table.signs[:_NEAR]] = _HARD
+    return np.concatenate([near, table.signs.reshape(-1, 16).any(axis=1)]).astype(np.uint16)
 
 
 def fold_bytes(
@@ -240,7 +245,7 @@ def fold_bytes(
     out = np.empty(size * GROWTH, np.uint8)
     row_out = np.empty(room_of(offsets), np.uint32)
     _fold(
-        data, offsets, packed_points(table), table.expansions, table.borders, table.heads, table.pairs, table.joined,
-        repeats, row_out, out, byte_rows, char_rows, signs,
+        data, offsets, table.points, near_points(table), table.signs, table.expansions, table.borders, table.heads,
+        table.pairs, table.joined, repeats, row_out, out, byte_rows, char_rows, signs,
     )  # fmt: skip
     return out[: byte_rows[-1]].tobytes(), byte_rows, char_rows, signs
