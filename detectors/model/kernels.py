@@ -27,15 +27,7 @@ _SPOKEN = np.array(SEEDS[1], np.uint32)
 _BASE = np.uint32(0x110000)
 
 
-@njit(cache=True, nogil=True)
-def _bucket(value: Any, mask: Any) -> Any:
-    value = np.uint32(value ^ np.uint32(value >> np.uint32(15)))
-    value = np.uint32(value * _MIX)
-    value = np.uint32(value ^ np.uint32(value >> np.uint32(13)))
-    return np.uint32(value & mask)
-
-
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, boundscheck=False)
 def _find(keys: Any, key: Any) -> Any:
     low, high = 0, keys.shape[0]
     while low < high:
@@ -49,7 +41,7 @@ def _find(keys: Any, key: Any) -> Any:
     return -1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, boundscheck=False)
 def _fold_row(data: Any, low: Any, high: Any, fold: Any, heads: Any, keys: Any, joined: Any, out: Any) -> Any:
     """Fold one row of UTF-8 into ``out``; return the number of tokens."""
     n = 0
@@ -115,7 +107,7 @@ def _fold_row(data: Any, low: Any, high: Any, fold: Any, heads: Any, keys: Any, 
     return m
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, boundscheck=False)
 def _read_row(tokens: Any, n: Any, by_point: Any, spelling: Any, number: Any, out: Any) -> Any:
     """Read ``n`` folded tokens aloud into ``out``; return the number of tokens."""
     m = 0
@@ -148,35 +140,61 @@ def _read_row(tokens: Any, n: Any, by_point: Any, spelling: Any, number: Any, ou
     return m
 
 
-@njit(cache=True, nogil=True)
-def _gate_sums(tokens: Any, n: Any, size_seed: Any, pinyin: Any, gate: Any, mask: Any) -> Any:
-    """Return the sums of squared idf and of the none label's biased weight over one view of one row, and the count."""
+@njit(cache=True, nogil=True, boundscheck=False)
+def _buckets(tokens: Any, n: Any, seeds: Any, pinyin: Any, mask: Any, out: Any) -> Any:
+    """Write the buckets of one view's n-grams, length by length; return how many.
+
+    Plain loops without a branch, which the compiler turns into vector instructions.
+    """
+    count = np.int64(0)
+    if not pinyin:
+        seed = seeds[0]
+        for i in range(n):
+            h = np.uint32(np.uint32(tokens[i] * _A) + seed)
+            h = np.uint32(np.uint32(h ^ np.uint32(h >> np.uint32(15))) * _MIX)
+            out[i] = np.uint32(h ^ np.uint32(h >> np.uint32(13))) & mask
+        count = n
+    if n > 1:
+        seed = seeds[1]
+        for i in range(n - 1):
+            h = np.uint32(np.uint32(np.uint32(tokens[i] * _A) + np.uint32(tokens[i + 1] * _B)) + seed)
+            h = np.uint32(np.uint32(h ^ np.uint32(h >> np.uint32(15))) * _MIX)
+            out[count + i] = np.uint32(h ^ np.uint32(h >> np.uint32(13))) & mask
+        count += n - 1
+    if n > 2:
+        seed = seeds[2]
+        for i in range(n - 2):
+            h = np.uint32(np.uint32(tokens[i] * _A) + np.uint32(tokens[i + 1] * _B))
+            h = np.uint32(np.uint32(h + np.uint32(tokens[i + 2] * _C)) + seed)
+            h = np.uint32(np.uint32(h ^ np.uint32(h >> np.uint32(15))) * _MIX)
+            out[count + i] = np.uint32(h ^ np.uint32(h >> np.uint32(13))) & mask
+        count += n - 2
+    return count
+
+
+@njit(cache=True, nogil=True, boundscheck=False)
+def _gate_sums(buckets: Any, count: Any, gate: Any) -> Any:
+    """Return the sums of squared idf and of the none label's biased weight over some buckets.
+
+    Both are added in one word of two halves, which 2**24 buckets could not overflow; more are added in pieces.
+    """
     idf = np.int64(0)
     none = np.int64(0)
-    count = np.int64(0)
-    for i in range(n):
-        h = np.uint32(tokens[i] * _A)
-        if not pinyin:
-            pair = gate[_bucket(np.uint32(h + size_seed[0]), mask)]
-            idf += pair & 0xFF
-            none += pair >> 8
-            count += 1
-        if i + 1 < n:
-            h = np.uint32(h + np.uint32(tokens[i + 1] * _B))
-            pair = gate[_bucket(np.uint32(h + size_seed[1]), mask)]
-            idf += pair & 0xFF
-            none += pair >> 8
-            count += 1
-            if i + 2 < n:
-                h = np.uint32(h + np.uint32(tokens[i + 2] * _C))
-                pair = gate[_bucket(np.uint32(h + size_seed[2]), mask)]
-                idf += pair & 0xFF
-                none += pair >> 8
-                count += 1
-    return idf, none, count
+    both = np.uint64(0x000000FF000000FF)
+    low = 0
+    while low < count:
+        high = min(low + (1 << 20), count)
+        held = np.uint64(0)
+        for i in range(low, high):
+            pair = np.uint64(gate[buckets[i]])
+            held += (pair | (pair << np.uint64(24))) & both
+        idf += np.int64(held & np.uint64(0xFFFFFFFF))
+        none += np.int64(held >> np.uint64(32))
+        low = high
+    return idf, none
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, boundscheck=False)
 def _flush(lanes: Any, sums: Any) -> None:
     """Empty the 16-bit lanes into the row's sums: lane pair w holds columns 8w … 8w + 7, even ones first."""
     for w in range(lanes.shape[0] // 2):
@@ -189,68 +207,53 @@ def _flush(lanes: Any, sums: Any) -> None:
         lanes[2 * w + 1] = 0
 
 
-@njit(cache=True, nogil=True)
-def _full_sums(tokens: Any, n: Any, size_seed: Any, pinyin: Any, words: Any, mask: Any, lanes: Any, sums: Any) -> Any:
-    """Add all columns over one view of one row to ``sums``, still biased by 128 each; return the n-gram count.
+@njit(cache=True, nogil=True, boundscheck=False)
+def _full_sums(buckets: Any, count: Any, words: Any, lanes: Any, sums: Any) -> None:
+    """Add all columns over some buckets to ``sums``, still biased by 128 each.
 
-    Eight int8 columns, biased here to be unsigned, are one 64-bit word, added as two words of four 16-bit lanes. 256 times
-    255 is the most a lane holds.
+    Eight int8 columns, biased here to be unsigned, are one 64-bit word, added as two words of four 16-bit lanes. 256
+    times 255 is the most a lane holds.
     """
     low = np.uint64(0x00FF00FF00FF00FF)
     bias = np.uint64(0x8080808080808080)
     eight = np.uint64(8)
     width = words.shape[1]
     held = 0
-    count = np.int64(0)
-    for i in range(n):
-        h = np.uint32(0)
-        for size in range(3):
-            if i + size >= n:
-                break
-            step = _A if size == 0 else (_B if size == 1 else _C)
-            h = np.uint32(h + np.uint32(tokens[i + size] * step))
-            if pinyin and size == 0:
-                continue
-            bucket = _bucket(np.uint32(h + size_seed[size]), mask)
-            for w in range(width):
-                word = words[bucket, w] ^ bias
-                lanes[2 * w] += word & low
-                lanes[2 * w + 1] += (word >> eight) & low
-            count += 1
-            held += 1
-            if held == 256:
-                _flush(lanes, sums)
-                held = 0
+    for i in range(count):
+        for w in range(width):
+            word = words[buckets[i], w] ^ bias
+            lanes[2 * w] += word & low
+            lanes[2 * w + 1] += (word >> eight) & low
+        held += 1
+        if held == 256:
+            _flush(lanes, sums)
+            held = 0
     _flush(lanes, sums)
-    return count
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, boundscheck=False)
 def _score(
     data: Any, offsets: Any, fold: Any, heads: Any, keys: Any, joined: Any, by_point: Any, spelling: Any, number: Any,
     pinyin: Any, words: Any, gate: Any, limits: Any, mask: Any, longest: Any, sums: Any, passed: Any,
 ) -> None:  # fmt: skip
     tokens = np.empty(longest + 1, np.uint32)
     spoken = np.empty(longest + 1, np.uint32)
+    buckets = np.empty(5 * longest + 1, np.uint32)
     lanes = np.zeros(2 * words.shape[1], np.uint64)
     gated = gate.shape[0] > 0
     for row in range(offsets.shape[0] - 1):
         n = _fold_row(data, offsets[row], offsets[row + 1], fold, heads, keys, joined, tokens)
-        m = _read_row(tokens, n, by_point, spelling, number, spoken) if pinyin else 0
+        count = _buckets(tokens, n, _PLAIN, False, mask, buckets)
+        if pinyin:
+            m = _read_row(tokens, n, by_point, spelling, number, spoken)
+            count += _buckets(spoken, m, _SPOKEN, True, mask, buckets[count:])
         if gated:
-            idf, none, count = _gate_sums(tokens, n, _PLAIN, False, gate, mask)
-            if pinyin:
-                more = _gate_sums(spoken, m, _SPOKEN, True, gate, mask)
-                idf += more[0]
-                none += more[1]
-                count += more[2]
+            idf, none = _gate_sums(buckets, count, gate)
             norm = np.sqrt(max(idf, 1) * limits[0])
             passed[row] = (none - 128 * count) * limits[1] / norm + limits[2] <= limits[3]
             if not passed[row]:
                 continue
-        count = _full_sums(tokens, n, _PLAIN, False, words, mask, lanes, sums[row])
-        if pinyin:
-            count += _full_sums(spoken, m, _SPOKEN, True, words, mask, lanes, sums[row])
+        _full_sums(buckets, count, words, lanes, sums[row])
         sums[row] -= 128 * count
         passed[row] = True
 

@@ -101,18 +101,22 @@ class LinearModel:
             texts = texts.fill_null("")
         if compiled is None:
             compiled = len(texts) >= COMPILE_FROM or "detectors.model.kernels" in sys.modules
-        sums = np.zeros((len(texts), self.weights.shape[1]), np.int64)
-        passed = np.ones(len(texts), np.bool_)
+        engine = self._compiled if compiled else self._numpy
         _, offsets = string_buffers(texts)
+        parts = []
         low = 0
         while low < len(texts):
             high = int(np.searchsorted(offsets, int(offsets[low]) + _CHUNK, side="right")) - 1
             high = min(max(high, low + 1), len(texts))
-            part = texts.slice(low, high - low)
-            engine = self._compiled if compiled else self._numpy
-            sums[low:high], passed[low:high] = engine(part, gated)
+            parts.append(engine(texts.slice(low, high - low), gated))
             low = high
-        return sums, passed
+        if len(parts) == 1:
+            return parts[0]
+        width = self.weights.shape[1]
+        return (
+            np.concatenate([np.zeros((0, width), np.int64), *(sums for sums, _ in parts)]),
+            np.concatenate([np.zeros(0, np.bool_), *(passed for _, passed in parts)]),
+        )
 
     def _compiled(self, texts: pa.StringArray, gated: bool) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         from detectors.model import kernels
