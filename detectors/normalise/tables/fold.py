@@ -180,7 +180,8 @@ def _changes(steps: Steps, reading: Reading) -> dict[int, str]:
             if folded != char:
                 changed[point] = folded
     odd = {chr(point) for low, high in _COMPATIBILITY for point in range(low, high)}
-    for char in _simplified().keys() | LOOKALIKES.keys() | odd:
+    # In order: expansions are numbered as they come, and a table must be the same in every process.
+    for char in sorted(_simplified().keys() | LOOKALIKES.keys() | odd):
         folded = _fold(char, steps)
         if folded != char:
             changed[ord(char)] = folded
