@@ -193,8 +193,8 @@ def _scan_plain(
 @njit(cache=True, nogil=True, boundscheck=False)
 def _scan_others(
     data: Any, offsets: Any, rows: Any, folded: Any, sign_points: Any, expansions: Any, begins: Any, split: Any,
-    split_keys: Any, split_values: Any, repeats: Any, points: Any, signs: Any, shift: Any, pairs: Any, triples: Any, singles: Any,
-    keys: Any, numbers: Any, borders: Any, words: Any, heads: Any, letters: Any,
+    split_keys: Any, split_values: Any, repeats: Any, points: Any, signs: Any, shift: Any, pairs: Any, triples: Any,
+    singles: Any, keys: Any, numbers: Any, borders: Any, words: Any, heads: Any, letters: Any,
 ) -> Any:  # fmt: skip
     found = np.empty((1024, 3), np.int64)
     held = 0
