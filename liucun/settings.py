@@ -16,6 +16,7 @@ from pipelines.sources.spec import SourceSpec
 from retention.intake.settings import CollectorSettings
 from retention.keys.settings import KeySettings
 from retention.policies.settings import RetentionSettings
+from retention.search.settings import SearchSettings
 from retention.store import ArchiveSettings, CustodianSettings, StoreSettings
 from tickets.settings import CompanySettings, TicketSettings
 
@@ -66,6 +67,7 @@ class Settings(BaseModel):
     console: ConsoleSettings = ConsoleSettings()
     collector: CollectorSettings = CollectorSettings()
     retention: RetentionSettings = RetentionSettings()
+    search: SearchSettings = SearchSettings()
     source: tuple[SourceSpec, ...] = ()
 
     @field_validator("source")

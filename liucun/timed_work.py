@@ -77,6 +77,13 @@ def steps() -> list[Step]:
     ]
 
 
+def index_step(opened: OpenStore) -> list[Step]:
+    """The search index, where there is one, for a worker that does everything once; else it has its own thread."""
+    from liucun.index_following import step
+
+    return [Step("index", MINUTE, step)] if opened.settings.search.on else []
+
+
 def _run(opened: OpenStore, step: Step) -> Outcome:
     began = time.monotonic()
     try:

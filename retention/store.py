@@ -34,6 +34,7 @@ from retention.objects.opening import close_objects, open_objects
 from retention.objects.s3_settings import S3Settings
 from retention.places import database_url, is_url, make_folders, refuse_used_places
 from retention.policies.prepare import prepare_policies
+from retention.search.prepare import prepare_search
 from retention.segments import Archive
 from retention.transparency.custodian import CustodianFolder
 from retention.transparency.keeping import LogKeeper
@@ -161,6 +162,7 @@ class Store:
         custodian = settings.custodian.checkpoints
         prepare_policies(catalogue)
         prepare_disclosure(catalogue)
+        prepare_search(catalogue)
         return cls(
             root=root,
             settings=settings,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -82,6 +82,7 @@ def command(
     A line that cannot be parsed is archived as it came, with the reason. Running again adds
     only what is new.
     """
+    from liucun.index_following import IndexThread
     from pipelines.rules_in_force import rules_alarm
 
     if runner != "flink" and (flink_master or parallelism):
@@ -101,7 +102,12 @@ def command(
             meters.behind = job.lags
             meters.problems = lambda: Counter(source.spec.name for source in job.sources for _ in source.problems)
         with shown(metrics, meters, meters.ready):
-            summary = _run(job, meters, quiet=as_json)
+            index = IndexThread(opened, _tell_index)
+            index.start()
+            try:
+                summary = _run(job, meters, quiet=as_json)
+            finally:
+                index.stop()
         if as_json:
             print_json(summary.as_json())
             for problem in () if runner == "flink" else job.problems:  # those of Flink were said at once
@@ -114,6 +120,12 @@ def command(
             print_run_report(opened, summary, job.problems, specs)
     if fail_on_unparsed and summary.unparsed.total():
         sys.exit(1)
+
+
+def _tell_index(_seconds: float, _figures: dict[str, Any], error: str | None) -> None:
+    """The archive goes on without its index; whoever watches is told once."""
+    if error is not None:
+        click.echo(f"liucun: search index 检索索引: {error}", err=True)
 
 
 def _embedded_job(

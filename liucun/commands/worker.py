@@ -39,12 +39,13 @@ def command(store: Path, once: bool, max_seconds: float | None, metrics: str | N
     """Do all timed work under one lease 定时任务.
 
     Alarms and warnings of the clocks, messages to the platform and to people, the transparency log
-    and its custodian, approved purges, compaction. Of several workers of a store one works, the
+    and its custodian, approved purges, compaction, the search index. Of several workers of a store one works, the
     others wait to take over. A step that fails is said and tried again; it stops no other.
     """
     from errors import BusyError
+    from liucun.index_following import IndexThread
     from liucun.store import open_store
-    from liucun.timed_work import Schedule, steps
+    from liucun.timed_work import Outcome, Schedule, index_step, steps
     from liucun.watching.worker import WorkerMeters
     from retention.catalogue.lease import Lease
 
@@ -62,9 +63,14 @@ def command(store: Path, once: bool, max_seconds: float | None, metrics: str | N
         closing(WorkerMeters(opened)) as meters,
         shown(metrics, meters, meters.ready),
     ):
-        schedule = Schedule(opened, steps())
+        schedule = Schedule(opened, [*steps(), *index_step(opened)] if once else steps())
         lease = Lease(opened.catalogue, "worker")
         waiting = False
+        index = IndexThread(
+            opened, lambda seconds, figures, error: _say(Outcome("index", seconds, figures, error), as_json)
+        )
+        if not once:
+            index.start()
         try:
             while not over():
                 try:
@@ -87,6 +93,7 @@ def command(store: Path, once: bool, max_seconds: float | None, metrics: str | N
                     break
                 stop.wait(min(schedule.pause(), _PATIENCE))
         finally:
+            index.stop()
             lease.give_back()
     if once and failed:
         sys.exit(1)

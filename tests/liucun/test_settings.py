@@ -11,12 +11,13 @@ from errors import SettingsError
 from liucun.settings import FILE_NAME, TEMPLATE, RunSettings, read_settings
 from pipelines.sources.spec import SourceSpec
 from retention.keys.settings import KeySettings
+from retention.search.settings import SearchSettings
 from retention.store import ArchiveSettings
 
 DOCS = (Path(__file__).parents[2] / "docs" / "settings.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("model", [ArchiveSettings, KeySettings, RunSettings, SourceSpec])
+@pytest.mark.parametrize("model", [ArchiveSettings, KeySettings, RunSettings, SearchSettings, SourceSpec])
 def test_every_field_is_documented(model: type[BaseModel]) -> None:
     assert [name for name in model.model_fields if f"`{name}`" not in DOCS] == []
 

@@ -1,0 +1,247 @@
+"""The cluster, as far as the follower and the search need it: every answer a value or a typed error."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+from urllib.parse import quote
+
+import orjson
+from elastic_transport import ConnectionError as ClusterConnectionError
+from elastic_transport import ConnectionTimeout, SerializationError, TlsError
+from elasticsearch import ApiError, Elasticsearch, UnsupportedProductError
+
+from errors import SettingsError
+from retention.search.documents import Bulk
+from retention.search.errors import (
+    SearchAnswerError,
+    SearchBlockedError,
+    SearchBusyError,
+    SearchRefusedError,
+    SearchUnreachableError,
+)
+from retention.search.settings import SearchSettings
+
+PATIENCE: Final = 20.0
+"""Seconds that a request turned away is tried again for before the step ends; the next step goes on from there."""
+FIRST_PAUSE: Final = 0.1
+LONGEST_PAUSE: Final = 3.0
+_JSON: Final = {"accept": "application/json", "content-type": "application/json"}
+_LINES: Final = {"accept": "application/json", "content-type": "application/x-ndjson"}
+_BUSY: Final = frozenset({429, 502, 503, 504})
+_SHOWN: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Status and body of an answer."""
+
+    status: int
+    body: Any
+
+
+class Cluster:
+    """An Elasticsearch cluster. Requests that it turns away are tried again with growing pauses."""
+
+    def __init__(
+        self,
+        settings: SearchSettings,
+        *,
+        patience: float = PATIENCE,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._patience, self._sleep = patience, sleep
+        options: dict[str, Any] = {**settings.login()}
+        if settings.ca_file:
+            options["ca_certs"] = settings.ca_file
+        try:
+            self._client = Elasticsearch(
+                list(settings.urls),
+                request_timeout=settings.timeout_seconds,
+                max_retries=0,
+                http_compress=False,
+                **options,
+            )
+        except (ValueError, TypeError, OSError) as error:
+            raise SettingsError(
+                f"[search] does not describe a cluster: {error}.", cure="Mend [search] in liucun.toml."
+            ) from error
+
+    def close(self) -> None:
+        """Give back connections."""
+        self._client.close()
+
+    def ask(self, method: str, path: str, body: Any = None, *, absent: bool = False) -> Any:
+        """One request; the answer's JSON. ``absent``: None where there is no such thing.
+
+        Raises:
+            SearchUnreachableError, SearchBusyError: it does not answer, or turned this away for ``PATIENCE`` seconds.
+            SearchRefusedError: account, password or rights.
+            SearchBlockedError: an index takes no writes.
+            SearchAnswerError: anything else that is not success.
+        """
+        data = None if body is None else orjson.dumps(body)
+
+        def once() -> Answer:
+            return self._once(method, path, data, _JSON)
+
+        answer = self._patiently(once)
+        if absent and answer.status == 404:
+            return None
+        if answer.status >= 300:
+            raise failure(answer, f"{method} {path}")
+        return answer.body
+
+    def write(self, bulk: Bulk, index: str) -> int:
+        """Write documents; returns how many could be written only in their least form.
+
+        Documents turned away for want of room are sent again; one that the mapping refuses is sent without all but
+        its place. The others of a request are written whatever becomes of one.
+
+        Raises:
+            As ``ask``; what was written before it stays and is written over by the next try.
+        """
+        refused = self._bulk(bytes(bulk.body), bulk.ids, index)
+        if not refused:
+            return 0
+        least = dict(zip(bulk.ids, bulk.least, strict=True))
+        body = b"".join(_action("index", index, name) + least[name] + b"\n" for name in refused)
+        again = self._bulk(body, sorted(refused), index)
+        if again:
+            name, reason = next(iter(again.items()))
+            raise SearchAnswerError(
+                f"The index {index} refuses even the place of document {name}: {reason}.",
+                cure="Another mapping was put in its place: run `liucun index rebuild`.",
+            )
+        return len(refused)
+
+    def delete(self, index: str, ids: Sequence[str]) -> None:
+        """Delete documents; those that are not there count as deleted."""
+        if ids:
+            self._bulk(b"".join(_action("delete", index, name) for name in ids), ids, index)
+
+    def _bulk(self, body: bytes, ids: Iterable[str], index: str) -> dict[str, str]:
+        """Send until every item was taken or refused for good; the refused ones with the reason."""
+        deadline, pause = time.monotonic() + self._patience, FIRST_PAUSE
+        refused: dict[str, str] = {}
+        while True:
+            answer = self._patiently(partial(self._once, "POST", "/_bulk", body, _LINES))
+            if answer.status >= 300:
+                raise failure(answer, "POST /_bulk")
+            if not answer.body.get("errors"):
+                return refused
+            waiting: set[str] = set()
+            for item in answer.body["items"]:
+                ((_, found),) = item.items()
+                status = int(found["status"])
+                if status < 300 or (status == 404 and "delete" in item):
+                    continue
+                name, error = str(found["_id"]), found.get("error") or {}
+                if status in _BUSY:
+                    waiting.add(name)
+                elif status in (401, 403, 404):
+                    raise failure(Answer(status, {"error": error}), f"POST /_bulk ({index})")
+                else:
+                    refused[name] = _reason(error)
+            if not waiting:
+                return refused
+            if time.monotonic() >= deadline:
+                raise SearchBusyError(
+                    f"The cluster turned {len(waiting)} documents for {index} away for {self._patience:g} s.",
+                    cure="The follower goes on by itself once it has room; give it more, or raise its queues.",
+                )
+            body = _only(body, waiting)
+            self._pause(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _patiently(self, once: Callable[[], Answer]) -> Answer:
+        deadline, pause = time.monotonic() + self._patience, FIRST_PAUSE
+        while True:
+            answer = once()
+            if answer.status not in _BUSY:
+                return answer
+            if time.monotonic() >= deadline:
+                raise SearchBusyError(
+                    f"The cluster turned requests away for {self._patience:g} s (status {answer.status}).",
+                    cure="The follower goes on by itself once it has room.",
+                )
+            self._pause(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _pause(self, seconds: float) -> None:
+        self._sleep(seconds * random.uniform(0.7, 1.3))
+
+    def _once(self, method: str, path: str, data: bytes | None, headers: dict[str, str]) -> Answer:
+        try:
+            answer = self._client.perform_request(method, path, headers=dict(headers), body=data)
+        except ApiError as error:
+            return Answer(error.status_code, error.body)
+        except UnsupportedProductError as error:
+            raise SearchAnswerError(
+                "What answers there is no Elasticsearch (its answers do not name the product).",
+                cure="Correct [search] urls; a distribution of another name is not supported by its client.",
+            ) from error
+        except (ConnectionTimeout, ClusterConnectionError, TlsError) as error:
+            raise SearchUnreachableError(
+                f"The search cluster does not answer: {type(error).__name__}.",
+                cure="The archive goes on without it and the index catches up; check [search] urls and the cluster.",
+            ) from error
+        except SerializationError as error:
+            raise SearchAnswerError(
+                "The search cluster's answer is no JSON.", cure="Check that [search] urls lead to Elasticsearch."
+            ) from error
+        return Answer(answer.meta.status, answer.body)
+
+
+def path_of(*parts: str) -> str:
+    """A path of names, each quoted."""
+    return "".join("/" + quote(part, safe="*,_-.") for part in parts)
+
+
+def failure(answer: Answer, what: str) -> Exception:
+    """The typed error of an answer that is not success."""
+    reason = _reason(answer.body.get("error") if isinstance(answer.body, dict) else answer.body)
+    if "cluster_block_exception" in reason or "index_closed_exception" in reason:
+        return SearchBlockedError(
+            f"An index of the search cluster takes no writes: {reason}.",
+            cure="Free the cluster's disks or lift the block (index.blocks); the follower goes on by itself.",
+        )
+    if answer.status in (401, 403):
+        return SearchRefusedError(
+            f"The search cluster refuses {what}: {reason}.",
+            cure="Check the account and password of [search], and that it may manage and write its indices.",
+        )
+    return SearchAnswerError(
+        f"The search cluster answered {what} with {answer.status}: {reason}.",
+        cure="See the cluster's log; `liucun index reconcile` mends what is missing, `rebuild` begins anew.",
+    )
+
+
+def _reason(error: Any) -> str:
+    """Kind and words of an error, without the document's own text, which the cluster likes to quote."""
+    if isinstance(error, dict):
+        kind = str(error.get("type", "unknown"))
+        words = str(error.get("reason", "")).partition("Preview of field's value")[0]
+        quoted = kind in {"document_parsing_exception", "mapper_parsing_exception"}
+        return kind if quoted else f"{kind}: {words}"[:_SHOWN]
+    return str(error)[:_SHOWN]
+
+
+def _action(verb: str, index: str, name: str) -> bytes:
+    return orjson.dumps({verb: {"_index": index, "_id": name}}) + b"\n"
+
+
+def _only(body: bytes, wanted: set[str]) -> bytes:
+    """The items of a bulk body whose ids are wanted."""
+    kept: list[bytes] = []
+    rows = iter(body.splitlines(keepends=True))
+    for head in rows:
+        ((verb, action),) = orjson.loads(head).items()
+        document = b"" if verb == "delete" else next(rows)
+        if action["_id"] in wanted:
+            kept += [head, document]
+    return b"".join(kept)

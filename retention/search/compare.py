@@ -1,0 +1,235 @@
+"""Compares the index with the archive, segment by segment, and mends it; or begins it anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from retention.audits.report import Finding
+from retention.catalogue.tables import log_leaves, segments
+from retention.persons.restriction import restricted_accounts
+from retention.search import book, mapping, persons
+from retention.search.follower import Followed, Follower
+from retention.search.tables import search_labels, search_segments
+from retention.search.writer import Writer
+
+MISSING: Final = "documents_missing"
+SURPLUS: Final = "documents_surplus"
+UNINDEXED: Final = "segment_not_indexed"
+DESTROYED: Final = "destroyed_still_indexed"
+ORPHANS: Final = "orphan_documents"
+RESTRICTED: Final = "restricted_still_indexed"
+_PAGE: Final = 1000
+
+
+@dataclass(slots=True)
+class Comparison:
+    """What was compared and found. ``waiting`` segments are behind the follower's position: not yet, no fault."""
+
+    segments: int = 0
+    documents: int = 0
+    waiting: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    mended: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether index and archive agree, or do again."""
+        return len(self.findings) == self.mended
+
+    def as_json(self) -> dict[str, object]:
+        """The comparison for programs."""
+        return {
+            "ok": self.ok,
+            "segments": self.segments,
+            "documents": self.documents,
+            "waiting": self.waiting,
+            "findings": [finding.as_json() for finding in self.findings],
+            "mended": self.mended,
+        }
+
+
+def reconcile(follower: Follower, *, mend: bool) -> Comparison:
+    """Compare every segment's documents with its records, and with ``mend`` write or delete what differs.
+
+    Raises:
+        As ``Follower.step``.
+    """
+    done = Comparison()
+    state = book.state_of(follower.parts.catalogue, follower.settings)
+    writer = follower.writer(state)
+    if mend:
+        catch_up(follower)
+        state = book.state_of(follower.parts.catalogue, follower.settings)
+    counted = _counted(follower, writer)
+    with follower.parts.catalogue.read() as connection:
+        rows = {row.segment_id: row for row in connection.execute(sa.select(search_segments))}
+        labels = [book.Label(*row) for row in connection.execute(sa.select(search_labels))]
+        there = _live(connection, follower)
+        numbered = _numbered(connection, state.position)
+    by_segment: dict[str, list[book.Label]] = {}
+    for label in labels:
+        by_segment.setdefault(label.segment_id, []).append(label)
+    _orphans(writer, done, counted, {label.label: label.index_name for label in labels}, mend=mend)
+    for segment_id in sorted(rows.keys() - there):
+        _gone(follower, writer, done, segment_id, mend=mend)
+    restricted = restricted_accounts(follower.parts)
+    for segment_id in sorted(there):
+        row = rows.get(segment_id)
+        if row is None or row.state != book.DONE:
+            if segment_id in numbered:
+                done.findings.append(Finding(UNINDEXED, f"segment:{segment_id}", "the follower passed it over"))
+                _rewrite(follower, writer, done, segment_id, mend=mend)
+            else:
+                done.waiting += 1
+            continue
+        found = sum(counted.get((label.index_name, label.label), 0) for label in by_segment.get(segment_id, []))
+        done.segments += 1
+        done.documents += found
+        if found == row.rows - row.withheld and not row.recount:
+            continue
+        held = persons.withheld(follower.parts, segment_id, restricted)
+        if held is None or found == row.rows - held:
+            _held(follower, segment_id, held)
+            continue
+        kind = MISSING if found < row.rows - held else SURPLUS
+        detail = f"{row.rows} records, {held} of them withheld, {found} documents"
+        done.findings.append(Finding(kind, f"segment:{segment_id}", detail))
+        _rewrite(follower, writer, done, segment_id, mend=mend)
+    for restriction_id, count in sorted(persons.still_there(follower.parts, writer).items()):
+        done.findings.append(Finding(RESTRICTED, f"restriction:{restriction_id}", f"{count} documents"))
+        if mend:
+            persons.converge(follower.parts, writer, [restriction_id])
+            done.mended += 1
+    return done
+
+
+def catch_up(follower: Follower) -> Followed:
+    """Step until the follower has come to the log's end."""
+    total = Followed()
+    while True:
+        done = follower.step()
+        for name in ("segments", "documents", "adopted", "refused", "forgotten", "persons"):
+            setattr(total, name, getattr(total, name) + getattr(done, name))
+        if done.behind <= 0:
+            return total
+
+
+def rebuild(follower: Follower) -> Followed:
+    """Delete this store's indices and write them anew from the archive, under the settings of now.
+
+    Raises:
+        SearchRebuildError: indices of such names belong to somebody else; nothing was deleted.
+    """
+    with follower.parts.catalogue.write() as connection:
+        # A follower at work elsewhere loses its position with this, and ends.
+        state = book.begin(connection, follower.settings)
+    writer = follower.writer(state)
+    names = [name for item in follower.settings.classes for name in writer.mine(item.value)]
+    for name in names:
+        writer.drop(name)
+    for item in follower.settings.classes:
+        follower.cluster.ask("DELETE", f"/_index_template/{mapping.alias(follower.settings, item.value)}", absent=True)
+    return catch_up(follower)
+
+
+def _counted(follower: Follower, writer: Writer) -> dict[tuple[str, str], int]:
+    """Documents by index and label, of every index of ours."""
+    found: dict[tuple[str, str], int] = {}
+    for item in follower.settings.classes:
+        for index in writer.mine(item.value):
+            if writer.refresh(index):
+                for label, count in _by_label(follower, index):
+                    found[index, label] = count
+    return found
+
+
+def _by_label(follower: Follower, index: str) -> Iterator[tuple[str, int]]:
+    source = [{"label": {"terms": {"field": mapping.LABEL, "missing_bucket": True}}}]
+    after: dict[str, Any] = {}
+    while True:
+        composite = {"size": _PAGE, "sources": source, **({"after": after} if after else {})}
+        body = {"size": 0, "aggs": {"labels": {"composite": composite}}}
+        found = follower.cluster.ask("POST", f"/{index}/_search", body)["aggregations"]["labels"]
+        for bucket in found["buckets"]:
+            yield bucket["key"]["label"] or "", int(bucket["doc_count"])
+        after = found.get("after_key") or {}
+        if not after or len(found["buckets"]) < _PAGE:
+            return
+
+
+def _live(connection: sa.Connection, follower: Follower) -> set[str]:
+    chosen = [item.value for item in follower.settings.classes]
+    g = segments.c
+    return set(connection.execute(sa.select(g.segment_id).where(g.record_class.in_(chosen))).scalars())
+
+
+def _numbered(connection: sa.Connection, position: int) -> set[str]:
+    """The segments that the follower's position is past."""
+    leaf = log_leaves.c
+    joined = log_leaves.join(segments, segments.c.segment_id == leaf.ref)
+    chosen = sa.select(leaf.ref).select_from(joined).where(leaf.type == "segment", leaf.index < position)
+    return set(connection.execute(chosen).scalars())
+
+
+def _orphans(
+    writer: Writer,
+    done: Comparison,
+    counted: dict[tuple[str, str], int],
+    known: dict[str, str],
+    *,
+    mend: bool,
+) -> None:
+    """Documents that no segment of the book accounts for."""
+    for (index, label), count in sorted(counted.items()):
+        if known.get(label) == index:
+            continue
+        done.findings.append(Finding(ORPHANS, f"index:{index}", f"{count} documents of {label or 'no segment'}"))
+        if mend:
+            exists = {"exists": {"field": mapping.LABEL}}
+            query = {"term": {mapping.LABEL: label}} if label else {"bool": {"must_not": [exists]}}
+            writer.delete_where(index, query)
+            done.mended += 1
+
+
+def _gone(follower: Follower, writer: Writer, done: Comparison, segment_id: str, *, mend: bool) -> None:
+    """A segment of the book that is not in the archive: destroyed, or merged into one that is not followed yet."""
+    with follower.parts.catalogue.read() as connection:
+        heir = book.heir(connection, segment_id)
+        waits = heir is not None and heir in book.live(connection, [heir])
+    if waits:
+        done.waiting += 1
+        return
+    done.findings.append(Finding(DESTROYED, f"segment:{segment_id}", "its documents are still in the index"))
+    if mend:
+        follower.forget(writer, [segment_id], Followed())
+        done.mended += 1
+
+
+def _rewrite(follower: Follower, writer: Writer, done: Comparison, segment_id: str, *, mend: bool) -> None:
+    """Delete what the index has of a segment and write it anew."""
+    if not mend:
+        return
+    with follower.parts.catalogue.write() as connection:
+        manifest = book.live(connection, [segment_id]).get(segment_id)
+        if manifest is None:
+            done.mended += 1
+            return
+        label = book.enter(connection, follower.settings, manifest)
+        labels = book.labels_of(connection, [segment_id])
+    writer.forget(labels)
+    follower.write_whole(writer, manifest, label, Followed())
+    done.mended += 1
+
+
+def _held(follower: Follower, segment_id: str, held: int | None) -> None:
+    """The count of what is withheld was behind, the documents were right."""
+    if held is not None:
+        with follower.parts.catalogue.write() as connection:
+            s = search_segments.c
+            connection.execute(
+                search_segments.update().where(s.segment_id == segment_id).values(withheld=held, recount=False)
+            )

@@ -1,0 +1,93 @@
+"""``[search]``: the cluster, and what of the records its index may hold."""
+
+from __future__ import annotations
+
+import os
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from errors import SettingsError
+from retention.schema import RecordClass
+
+DEFAULT_CLASSES: Final = (
+    RecordClass.USER_LOG,
+    RecordClass.TRANSACTION,
+    RecordClass.CONTENT,
+    RecordClass.LIVE_INDEX,
+)
+
+
+class SearchSettings(BaseModel):
+    """``[search]``. Without ``urls`` there is no index, and searches read the archive.
+
+    ``personal``: columns that name or locate a person stand in the index as keyed hashes, to be found by their exact
+    value, or not at all. ``extra``: fields without a column of their own. ``texts``: which texts can be searched by
+    their words. Passwords come from environment variables.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    urls: tuple[str, ...] = ()
+    user: str = Field(default="", max_length=200)
+    password_variable: str = Field(default="LIUCUN_SEARCH_PASSWORD", pattern=r"^[A-Z_][A-Z0-9_]*$")
+    api_key_variable: str = Field(default="", pattern=r"^([A-Z_][A-Z0-9_]*)?$")
+    ca_file: str = ""
+    prefix: str = Field(default="liucun", pattern=r"^[a-z][a-z0-9]{0,31}$")
+    classes: tuple[RecordClass, ...] = Field(default=DEFAULT_CLASSES, min_length=1)
+    personal: Literal["blind", "left_out"] = "blind"
+    extra: Literal["left_out", "blind", "plain"] = "left_out"
+    texts: tuple[Literal["text", "message"], ...] = ("text",)
+    analyzer: Literal["cjk", "smartcn", "ik_max_word", "standard"] = "cjk"
+    shards: int = Field(default=1, ge=1, le=128)
+    replicas: int = Field(default=1, ge=0, le=8)
+    documents_per_index: int = Field(default=50_000_000, ge=1_000, le=1_000_000_000)
+    bulk_megabytes: int = Field(default=5, ge=1, le=64)
+    timeout_seconds: float = Field(default=30.0, gt=0, le=600)
+
+    @property
+    def on(self) -> bool:
+        """Whether there is an index at all."""
+        return bool(self.urls)
+
+    @field_validator("urls")
+    @classmethod
+    def _are_http(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        for url in urls:
+            if not url.startswith(("https://", "http://")) or len(url) > 2000:
+                raise ValueError("each must begin with https:// or http://")
+        return urls
+
+    def shape(self) -> dict[str, object]:
+        """What decides how a document looks: an index made under another shape has to be rebuilt."""
+        return {
+            "format": 1,
+            "prefix": self.prefix,
+            "classes": sorted(item.value for item in self.classes),
+            "personal": self.personal,
+            "extra": self.extra,
+            "texts": sorted(self.texts),
+            "analyzer": self.analyzer,
+        }
+
+    def login(self) -> dict[str, object]:
+        """Who logs in, as the client takes it.
+
+        Raises:
+            SettingsError: the environment variable of a secret is not set.
+        """
+        if self.api_key_variable:
+            return {"api_key": _secret(self.api_key_variable)}
+        if self.user:
+            return {"basic_auth": (self.user, _secret(self.password_variable))}
+        return {}
+
+
+def _secret(variable: str) -> str:
+    found = os.environ.get(variable, "")
+    if not found:
+        raise SettingsError(
+            f"The search index's secret is not set: the environment variable {variable} is empty.",
+            cure=f"Set {variable} for this process, or correct [search] in liucun.toml.",
+        )
+    return found
