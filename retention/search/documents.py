@@ -169,11 +169,12 @@ def _member(batch: pa.RecordBatch, name: str, blind: Blind) -> pa.Array:
 
 def _persons(batch: pa.RecordBatch, blind: Blind) -> pa.Array:
     """The accounts that a record is about, always hashed: by them the index forgets a person."""
-    hashed = [_quoted(_blinded(batch.column(name), "account", blind)) for name in PERSON_COLUMNS]
-    inside = pc.binary_join_element_wise(*hashed, pa.scalar(",", _TEXT), null_handling="skip")
-    return _members(
-        mapping.PERSONS, pc.binary_join_element_wise(pa.scalar("[", _TEXT), inside, pa.scalar("]", _TEXT), _EMPTY)
-    )
+    first, second = (_quoted(_blinded(batch.column(name), "account", blind)) for name in PERSON_COLUMNS)
+    # Not by a join that skips nulls: where every value is null it gives an array of no length (Arrow 25).
+    both = pc.binary_join_element_wise(first, second, pa.scalar(",", _TEXT))
+    inside = pc.coalesce(both, first, second)
+    listed = pc.binary_join_element_wise(pa.scalar("[", _TEXT), inside, pa.scalar("]", _TEXT), _EMPTY)
+    return _members(mapping.PERSONS, listed)
 
 
 def _blinded(column: pa.Array, kind: str, blind: Blind) -> pa.Array:
@@ -204,8 +205,9 @@ def _quoted(words: pa.Array) -> pa.Array:
     safe = pc.replace_substring(pc.replace_substring(words, "\\", "\\\\"), '"', '\\"')
     odd = pc.fill_null(pc.match_substring_regex(safe, _CONTROL), False)
     if pc.any(odd).as_py():
-        spelled = [orjson.dumps(text).decode()[1:-1] for text in words.filter(odd).to_pylist()]
-        safe = pc.replace_with_mask(safe, odd, pa.array(spelled, _TEXT))
+        spelled = pa.array([orjson.dumps(text).decode()[1:-1] for text in words.filter(odd).to_pylist()], _TEXT)
+        turn = pc.subtract(pc.cumulative_sum(odd.cast(pa.int64())), 1)
+        safe = pc.coalesce(spelled.take(pc.if_else(odd, turn, pa.scalar(None, pa.int64()))), safe)
     return pc.binary_join_element_wise(pa.scalar('"', _TEXT), safe, pa.scalar('"', _TEXT), _EMPTY)
 
 
