@@ -232,4 +232,9 @@ def show_queries(report: AuditReport, times: Iterable[datetime], *, now: datetim
 
 
 def _local(text: str) -> str:
-    return datetime.fromisoformat(text).astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M")
+    """A catalogue's time as people read it; what somebody wrote there that is none is shown as it stands."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return moment.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M")
