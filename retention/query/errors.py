@@ -23,3 +23,12 @@ class QueryTimeoutError(StorageError):
 
 class QueryInterruptedError(StorageError):
     """The query was interrupted by the person who asked."""
+
+
+def bare(error: BaseException) -> BaseException:
+    """The error without tracebacks, its causes likewise: their frames would keep the segments' files alive."""
+    link: BaseException | None = error
+    while link is not None:
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+    return error

@@ -26,6 +26,7 @@ from retention.query.errors import (
     QueryRefusedError,
     QueryTimeoutError,
     QueryTooLargeError,
+    bare,
 )
 from retention.query.sandbox import checked, lock, sandbox, translated
 from retention.query.sealed import Reading
@@ -233,7 +234,8 @@ def _execute(reading: Reading, sql: str, limits: Limits) -> pa.Table:
         reading.stop()
         if not outcome.abandoned:
             connection.close()
-            gc.collect()
+            if reading.alive:  # what DuckDB and Arrow hold in circles keeps segments' files open
+                gc.collect()
             reading.drain()
 
 
@@ -287,15 +289,6 @@ def _wait(
     except KeyboardInterrupt as error:
         connection.interrupt()
         raise QueryInterruptedError("The query was interrupted.", cure="Nothing was handed out; ask again.") from error
-
-
-def bare(error: BaseException) -> BaseException:
-    """The error without tracebacks, its causes likewise: their frames would keep the segments' files alive."""
-    link: BaseException | None = error
-    while link is not None:
-        link.__traceback__ = None
-        link = link.__cause__ or link.__context__
-    return error
 
 
 def _unique(table: pa.Table) -> pa.Table:

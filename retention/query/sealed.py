@@ -25,6 +25,7 @@ from retention.catalogue.engine import Catalogue
 from retention.catalogue.tables import segments as segment_table
 from retention.manifest import SegmentManifest
 from retention.persons.restriction import PERSON_COLUMNS
+from retention.query.errors import bare
 from retention.schema import RECORD_SCHEMA
 from retention.segments import Archive, open_segment
 
@@ -94,8 +95,9 @@ class Reading:
         try:
             return step()
         except LiucunError as error:
-            # A traceback would keep the file alive that `drain` waits for.
-            met = error.with_traceback(None)
+            # A traceback, a cause's too, would keep the file alive that `drain` waits for.
+            bare(error)
+            met = error
         with self._lock:
             self.failure = self.failure or met
         raise OSError(met.what)
@@ -110,6 +112,11 @@ class Reading:
         """Let no read begin from now on."""
         self._stopped = True
 
+    @property
+    def alive(self) -> bool:
+        """Whether a file that was handed out is still held by somebody."""
+        return self._alive > 0
+
     def drain(self) -> None:
         """Wait until read-ahead threads have let go of every file: they must not outlive the interpreter."""
         deadline = time.monotonic() + DRAIN_SECONDS
@@ -121,13 +128,33 @@ class Reading:
             self._alive -= 1
 
 
+class _Plaintext:
+    """A segment's plaintext, opened at the first step of reading."""
+
+    def __init__(self, reading: Reading, segment_id: str) -> None:
+        self._reading, self._segment_id = reading, segment_id
+        self._file: io.RawIOBase | None = None
+
+    def step(self, method: str, *given: int) -> Any:
+        """One call of the opened file's."""
+        return self._reading.guard(lambda: getattr(self._opened(), method)(*given))
+
+    def _opened(self) -> io.RawIOBase:
+        if self._file is None:
+            self._file = self._reading.open(self._segment_id)
+        return self._file
+
+
 class SealedFile(io.RawIOBase):
-    """A segment's plaintext that is opened at the first byte asked for."""
+    """A segment's plaintext as a file for Arrow.
+
+    Arrow keeps the traceback of what a step raised for as long as it likes: each step lets go of ``self`` first, or
+    `drain` would wait in vain for a file that only its own error's frames hold.
+    """
 
     def __init__(self, reading: Reading, segment_id: str) -> None:
         super().__init__()
-        self._reading, self._segment_id = reading, segment_id
-        self._file: io.RawIOBase | None = None
+        self._plaintext = _Plaintext(reading, segment_id)
         reading.handed_out(self)
 
     def readable(self) -> bool:
@@ -140,21 +167,21 @@ class SealedFile(io.RawIOBase):
 
     def read(self, size: int | None = -1) -> bytes:
         """See ``io.RawIOBase.read``."""
-        found = self._reading.guard(lambda: self._opened().read(-1 if size is None else size))
-        return bytes(found or b"")
+        plaintext = self._plaintext
+        del self
+        return bytes(plaintext.step("read", -1 if size is None else size) or b"")
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """See ``io.IOBase.seek``."""
-        return int(self._reading.guard(lambda: self._opened().seek(offset, whence)))
+        plaintext = self._plaintext
+        del self
+        return int(plaintext.step("seek", offset, whence))
 
     def tell(self) -> int:
         """See ``io.IOBase.tell``."""
-        return int(self._reading.guard(lambda: self._opened().tell()))
-
-    def _opened(self) -> io.RawIOBase:
-        if self._file is None:
-            self._file = self._reading.open(self._segment_id)
-        return self._file
+        plaintext = self._plaintext
+        del self
+        return int(plaintext.step("tell"))
 
 
 class ClassDataset(ds.FileSystemDataset):  # type: ignore[misc]  # pyarrow is untyped

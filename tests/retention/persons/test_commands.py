@@ -155,4 +155,5 @@ def test_audits(run: Run) -> None:
         report = run("audit", name)
         assert report["ok"], report["findings"]
         assert report["audit"] == name
+    run("query", "SELECT 1", "--purpose", "a check")
     assert run("audit", "access")["checked"]["queries"] > 0
