@@ -75,7 +75,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class PayloadKeys:
-    """What chunked-encryption derives for one payload, the salt of the plaintext's digest, and the key of its rows' salts."""
+    """What chunked-encryption derives for one payload, and the salts of the plaintext's digest and of its rows."""
 
     cipher: Cipher
     base_nonce: bytes

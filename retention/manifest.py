@@ -111,7 +111,8 @@ def check(manifest: SegmentManifest) -> None:
     m = manifest
     _require(m.format_version in (FORMAT_VERSION, ROWS_VERSION), "its format version is unknown")
     _require(
-        (m.format_version == ROWS_VERSION) == (m.rows_root is not None), "its root over the rows does not fit its version"
+        (m.format_version == ROWS_VERSION) == (m.rows_root is not None),
+        "its root over the rows does not fit its version",
     )
     _require(m.suite in NAMES, "its suite is unknown")
     for word in (m.segment_id, m.attempt, m.record_class, m.key_id, *m.replaces):

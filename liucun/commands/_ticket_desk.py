@@ -23,7 +23,14 @@ from tickets.states import State
 def open_desk(store: Path) -> Iterator[Desk]:
     """The desk of a store, for who runs the command."""
     with open_store(store) as opened:
-        yield Desk(opened.catalogue, opened.bodies, calendar_of(store), opened.acting, opened.settings.tickets)
+        yield Desk(
+            opened.catalogue,
+            opened.bodies,
+            calendar_of(store),
+            opened.acting,
+            opened.settings.tickets,
+            archive=opened.archive,
+        )
 
 
 @contextmanager
@@ -38,6 +45,7 @@ def open_book(store: Path) -> Iterator[ReportBook]:
             opened.acting,
             opened.settings.tickets,
             company=company,
+            archive=opened.archive,
             templates=store / company.report_templates if company.report_templates else SHIPPED,
         )
 
