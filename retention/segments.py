@@ -28,7 +28,7 @@ from retention.keys.periods import PeriodKeys
 from retention.manifest import FORMAT_VERSION, ROWS_VERSION, SegmentManifest, SegmentPlace, check
 from retention.objects.base import ObjectStore
 from retention.row_proofs import PROVED, RowProof, prove_rows, rows_root
-from retention.schema import RECORD_SCHEMA, SCHEMA_VERSION
+from retention.schema import RECORD_SCHEMA, SCHEMA_VERSION, as_current
 
 SUFFIX: Final = ".lcs"
 ROW_GROUP_ROWS: Final = 64 * 1024
@@ -208,7 +208,7 @@ class SegmentFile:
         return prove_rows(self.reader.suite, self.reader.row_key, self._table(), rows, fields)
 
     def _table(self) -> pa.Table:
-        return self.parquet().read(use_threads=False).cast(RECORD_SCHEMA)
+        return as_current(self.parquet().read(use_threads=False))
 
     def _rows(self) -> int:
         try:
