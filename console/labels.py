@@ -184,6 +184,8 @@ EVENTS: Final = {
     "duty.evidence_added": _("添加证据"),
     "duty.file_read": _("下载义务事项证据"),
     "report.exported": _("导出报告文件"),
+    "evidence.read": _("取出工单证据"),
+    "evidence.kept": _("封存证据"),
     "duty.completed": _("办结义务事项"),
     "personal.revealed": _("查看未脱敏信息"),
     "content.read": _("说明用途后查看内容"),

@@ -17,27 +17,25 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 import sqlalchemy as sa
 
-from errors import IntegrityError, KeyAccessError, LiucunError, StorageError, UsageError
+from errors import IntegrityError, KeyAccessError, LiucunError, StorageError
 from retention.catalogue import own_records
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.events import SEGMENT
-from retention.catalogue.tables import segment_places, segments, timestamp
+from retention.catalogue.tables import timestamp
 from retention.manifest import SegmentManifest, SegmentPlace
 from retention.policies.periods import shanghai_date
 from retention.schema import RECORD_SCHEMA, RecordClass
-from retention.segments import Archive, open_segment, write_segment
+from retention.segments import Archive, write_segment
 from retention.transparency.log import prove_inclusion
+from tickets.archived import SOURCE, rows_at, segments_at
 from tickets.bodies import Bodies
 from tickets.evidence import Evidence, add_evidence
 from tickets.queue import TicketDetail, ticket_detail
 from tickets.states import State
 from tickets.tables import tickets as table
 
-SOURCE: Final = "system:evidence"
-"""The source of records of evidence; each ticket has a partition of its own in it."""
 FORMAT: Final = 2
 MOST_RECORDS: Final = 50
 """Archived records of one ticket that are copied: a piece of content may have been edited often."""
@@ -137,22 +135,6 @@ def commit_evidence(connection: sa.Connection, sealed: SealedEvidence, actor: st
         add_evidence(connection, item, actor)
 
 
-def read_package(connection: sa.Connection, archive: Archive, partition: str, offset: int) -> bytes:
-    """The package of a record of evidence.
-
-    Raises:
-        UsageError: it is no longer in the archive: its period has ended.
-        IntegrityError, KeyAccessError, StorageError: it cannot be read.
-    """
-    for manifest in _segments_at(connection, SOURCE, partition, offset):
-        for row in _rows_at(archive, manifest, {(partition, offset)}):
-            return bytes(row["raw"])
-    raise UsageError(
-        f"The evidence {partition} number {offset} is no longer in the archive.",
-        cure="Its retention has ended; `liucun audit retention` names the certificate of its destruction.",
-    )
-
-
 class _Reader:
     """Copies archived records; a segment that several tickets need is opened once."""
 
@@ -167,7 +149,7 @@ class _Reader:
         wanted = set(_places(detail))
         for manifest in holding:
             try:
-                rows = _rows_at(self._archive, manifest, wanted)
+                rows = rows_at(self._archive, manifest, wanted)
             except (IntegrityError, KeyAccessError, StorageError) as error:
                 found.append({"manifest": manifest, "missing": error.what})
                 continue
@@ -208,33 +190,10 @@ def _holding(connection: sa.Connection, detail: TicketDetail) -> list[SegmentMan
     """The segments that may hold the ticket's records, each once."""
     found: dict[str, SegmentManifest] = {}
     for partition, offset in _places(detail):
-        for manifest in _segments_at(connection, detail.ticket.source, partition, offset):
+        for manifest in segments_at(connection, detail.ticket.source, partition, offset):
             if manifest.record_class in (detail.ticket.record_class, RecordClass.UNPARSED.value):
                 found[manifest.segment_id] = manifest
     return list(found.values())
-
-
-def _segments_at(connection: sa.Connection, source: str, partition: str, offset: int) -> list[SegmentManifest]:
-    p = segment_places.c
-    rows = connection.execute(
-        sa.select(segments.c.manifest)
-        .join(segment_places, p.segment_id == segments.c.segment_id)
-        .where(p.source == source, p.partition == partition, p.start <= offset, p.end > offset)
-        .order_by(segments.c.segment_id)
-        .limit(20)
-    )
-    return [SegmentManifest.from_bytes(bytes(row.manifest)) for row in rows]
-
-
-def _rows_at(archive: Archive, manifest: SegmentManifest, wanted: set[tuple[str, int]]) -> list[dict[str, Any]]:
-    offsets = sorted({offset for _, offset in wanted})
-    found = (
-        open_segment(archive, manifest)
-        .fragment()
-        .to_table(filter=ds.field("log_offset").isin(offsets), use_threads=False)
-        .cast(RECORD_SCHEMA)
-    )
-    return [row for row in found.to_pylist() if (row["log_partition"], row["log_offset"]) in wanted]
 
 
 def _package(detail: TicketDetail, copies: Sequence[Mapping[str, Any]], reader: _Reader, moment: datetime) -> bytes:

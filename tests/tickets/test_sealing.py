@@ -20,11 +20,12 @@ from retention.segments import open_segment
 from tests.retention.sealed_store import hours
 from tests.retention.transparency.conftest import Logged, logged
 from tickets.actors import Actor, Role
+from tickets.archived import SOURCE, read_package
 from tickets.calendar.reading import shipped_calendar
 from tickets.evidence import list_evidence, open_evidence
 from tickets.opening import ContentFinding, Hit, open_or_extend, prepare
 from tickets.queue import Filters, list_tickets
-from tickets.sealing import SOURCE, commit_evidence, read_package, seal_evidence
+from tickets.sealing import commit_evidence, seal_evidence
 from tickets.service import Desk
 from tickets.states import Decision, Measure, State
 
