@@ -1,11 +1,15 @@
-"""Names that people see for what the program keeps as words: states, categories, roles, kinds of events."""
+"""Names that people see for what the program keeps as words: states, categories, roles; events and fields beside."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from console.i18n import mark as _
+from console.labels_events import EVENTS
+from console.labels_fields import FIELDS
 from retention.schema import RecordClass
+
+__all__ = ["EVENTS", "FIELDS"]
 
 STATES: Final = {
     "detected": _("待研判"),
@@ -132,88 +136,13 @@ LINKS: Final = {
 DETAILS: Final = {"url": _("链接"), "reference": _("举报或通知编号"), "engine": _("识别引擎"), "by": _("立案人")}
 """What was said besides when a ticket was opened by hand."""
 
-EVENTS: Final = {
-    "ticket.opened": _("发现并立案"),
-    "ticket.extended": _("追加命中"),
-    "ticket.claimed": _("领取"),
-    "ticket.released": _("退回队列"),
-    "ticket.assigned": _("指派"),
-    "ticket.confirmed": _("定性"),
-    "ticket.dismissed": _("排除"),
-    "ticket.disposed": _("处置"),
-    "ticket.reported": _("上报"),
-    "ticket.report_rejected": _("上报被退回"),
-    "ticket.acknowledged": _("收到回执"),
-    "ticket.closed": _("办结"),
-    "ticket.reversed": _("撤销处置"),
-    "ticket.reversed_after_report": _("撤销处置（已上报，须更正）"),
-    "ticket.noted": _("备注"),
-    "ticket.decision_proposed": _("提请复核（低于默认定性）"),
-    "ticket.time_proposed": _("提请复核（生效时间后移）"),
-    "ticket.approval_refused": _("复核不同意"),
-    "ticket.effective": _("生效时间"),
-    "ticket.ordered": _("下达处置指令"),
-    "ticket.order_refused": _("平台未执行指令"),
-    "ticket.restored": _("内容已恢复"),
-    "ticket.police_reported": _("报公安机关"),
-    "ticket.police_rejected": _("公安机关退回"),
-    "ticket.appealed": _("申诉"),
-    "ticket.appeal_rejected": _("申诉不成立"),
-    "ticket.corrected": _("更正报告已报送"),
-    "ticket.correction_rejected": _("更正报告被退回"),
-    "ticket.in_report": _("列入报告"),
-    "ticket.opened_by_hand": _("人工立案"),
-    "ticket.took_in": _("并入其他工单"),
-    "ticket.merged": _("并案"),
-    "ticket.linked": _("关联"),
-    "ticket.unlinked": _("取消关联"),
-    "ticket.auto_dismissed": _("按已记住的排除结论自动排除"),
-    "ticket.due_recounted": _("按新日历重算到期日"),
-    "ticket.reopened": _("重新打开"),
-    "ticket.reach": _("更新传播量"),
-    "ticket.undone": _("撤销批量操作"),
-    "ticket.target_missed": _("超过处置目标时限"),
-    "ticket.unacknowledged": _("平台未按时确认"),
-    "report.drafted": _("起草报告"),
-    "report.approved": _("批准报告"),
-    "report.submitted": _("报送报告"),
-    "report.acknowledged": _("报告收到回执"),
-    "report.rejected": _("报告被退回"),
-    "report.withdrawn": _("撤回报告"),
-    "duty.added": _("登记义务事项"),
-    "duty.evidence_added": _("添加证据"),
-    "duty.file_read": _("下载义务事项证据"),
-    "report.exported": _("导出报告文件"),
-    "evidence.read": _("取出工单证据"),
-    "evidence.kept": _("封存证据"),
-    "duty.completed": _("办结义务事项"),
-    "personal.revealed": _("查看未脱敏信息"),
-    "content.read": _("说明用途后查看内容"),
-    "query.started": _("开始查询"),
-    "query.answered": _("查询已答复"),
-    "query.failed": _("查询失败"),
-    "audit.made": _("审计"),
-    "account.created": _("新建账号"),
-    "account.reset": _("重置口令"),
-    "account.unlocked": _("解除锁定"),
-    "account.disabled": _("停用账号"),
-    "account.enabled": _("启用账号"),
-    "account.roles_changed": _("变更角色"),
-    "account.sso_changed": _("变更单点登录绑定"),
-    "account.signed_in": _("登录"),
-    "account.signed_out": _("退出"),
-    "account.sign_in_failed": _("登录失败"),
-    "account.code_accepted": _("动态口令通过"),
-    "account.password_changed": _("修改口令"),
-    "account.totp_added": _("启用动态口令"),
-    "account.totp_removed": _("停用动态口令"),
-    "account.recovery_code_used": _("使用恢复码"),
-    "token.issued": _("签发令牌"),
-    "token.revoked": _("吊销令牌"),
-    "view.saved": _("保存视图"),
-    "view.dropped": _("删除视图"),
-    "setup.link_made": _("生成初始化链接"),
+DISCLOSURE_STATES: Final = {
+    "requested": _("待批准"),
+    "approved": _("已批准"),
+    "refused": _("已拒绝或停止"),
+    "expired": _("已过期"),
 }
+DISCLOSURE_TONES: Final = {"requested": "warn", "approved": "good", "refused": "bad"}
 
 RULE_STATES: Final = {"live": _("生效"), "shadow": _("试运行"), "draft": _("停用")}
 
@@ -293,6 +222,11 @@ PERMISSIONS: Final = {
     "reports.approve": _("审批报告"),
     "duties.read": _("查看义务事项"),
     "duties.work": _("办理义务事项"),
+    "disclosures.read": _("查看数据提供申请"),
+    "disclosures.request": _("申请向主管部门提供数据"),
+    "disclosures.approve": _("批准向主管部门提供数据"),
+    "disclosures.hand_out": _("导出数据包、签发接口密钥"),
+    "logs.write": _("送交日志"),
     "accounts.read": _("查看账号"),
     "accounts.manage": _("管理账号"),
     "roles.grant": _("授予角色"),
@@ -308,6 +242,9 @@ ERRORS: Final = {
     "ForbiddenError": _("您的账号没有这项权限。"),
     "CsrfError": _("表单已过期或不是从本站提交的，没有做任何改动。请重新打开页面再试。"),
     "WeakPasswordError": _("口令不符合要求。"),
+    "DisclosureScopeError": _("申请内容不完整或超出允许的范围，没有提交。"),
+    "DisclosureUnknownError": _("没有这个编号的数据提供申请或密钥。"),
+    "DisclosureStateError": _("申请的当前状态不允许这一步：须先由两人批准，且未过期、未被停止。"),
     "AccountUnknownError": _("没有这个账号。"),
     "AccountError": _("账号不能这样设置。"),
     "SetupLinkError": _("初始化链接已失效。"),

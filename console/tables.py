@@ -128,6 +128,8 @@ audit_reports = sa.Table(
     sa.Column("actor", sa.String(128), nullable=False),
     sa.Column("ok", sa.Boolean),
     sa.Column("body", sa.Text, nullable=False),
+    sa.Column("heading", sa.Text),
     sa.Index("console_audit_reports_by_audit", "audit", "at"),
 )
-"""Audits run from the console: ``ok`` is null while one runs; ``body`` is the report's JSON."""
+"""Audits run from the console: ``ok`` is null while one runs; ``body`` is the report's JSON, pictures included;
+``heading`` the little that a list shows."""

@@ -1,4 +1,4 @@
-"""Who acts on tickets, and what each role may do (separation of duties 职责分离), checked in the service itself."""
+"""Who acts, and what each role may do (separation of duties 职责分离), checked in the service itself."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Role(StrEnum):
 
 
 class Right(StrEnum):
-    """What may be done with tickets, reports and duties."""
+    """What may be done with tickets, reports, duties and disclosures to an authority."""
 
     READ = "read"
     TRIAGE = "triage"
@@ -43,6 +43,10 @@ class Right(StrEnum):
     SUBMIT = "submit"
     DUTIES = "duties"
     CALENDAR = "calendar"
+    READ_DISCLOSURES = "read_disclosures"
+    REQUEST_DISCLOSURES = "request_disclosures"
+    APPROVE_DISCLOSURES = "approve_disclosures"
+    HAND_OUT = "hand_out"
 
     @property
     def words(self) -> str:
@@ -55,13 +59,17 @@ class Right(StrEnum):
             "submit": "submit reports",
             "duties": "record duties",
             "calendar": "change the calendar",
+            "read_disclosures": "read disclosures",
+            "request_disclosures": "request disclosures",
+            "approve_disclosures": "approve or refuse disclosures",
+            "hand_out": "hand out what a disclosure holds",
         }[self.value]
 
 
 RIGHTS: Final[dict[Role, frozenset[Right]]] = {
-    Role.REVIEWER: frozenset({Right.READ, Right.TRIAGE}),
-    Role.SECURITY_ADMIN: frozenset({Right.DUTIES}),
-    Role.AUDITOR: frozenset({Right.READ}),
+    Role.REVIEWER: frozenset({Right.READ, Right.TRIAGE, Right.READ_DISCLOSURES, Right.REQUEST_DISCLOSURES}),
+    Role.SECURITY_ADMIN: frozenset({Right.DUTIES, Right.READ_DISCLOSURES, Right.APPROVE_DISCLOSURES}),
+    Role.AUDITOR: frozenset({Right.READ, Right.READ_DISCLOSURES}),
     Role.SYSTEM_ADMIN: frozenset({Right.CALENDAR}),
     Role.COMPLIANCE_HEAD: frozenset(Right),
     Role.COLLECTOR: frozenset(),

@@ -39,6 +39,12 @@ class Permission(StrEnum):
     REPORTS_READ = "reports.read"
     REPORTS_PREPARE = "reports.prepare"
     REPORTS_APPROVE = "reports.approve"
+    DISCLOSURES_READ = "disclosures.read"
+    DISCLOSURES_REQUEST = "disclosures.request"
+    DISCLOSURES_APPROVE = "disclosures.approve"
+    """Approve, refuse or stop; never one's own request."""
+    DISCLOSURES_HAND_OUT = "disclosures.hand_out"
+    """Export what was approved, make and take back keys to it."""
     DUTIES_READ = "duties.read"
     DUTIES_WORK = "duties.work"
     ACCOUNTS_READ = "accounts.read"
@@ -54,19 +60,20 @@ GRANTS: Final[dict[Role, frozenset[Permission]]] = {
     Role.REVIEWER: frozenset(
         {
             _P.OVERVIEW_READ, _P.QUEUE_READ, _P.CONTENT_READ, _P.PERSONAL_REVEAL, _P.TICKETS_OPEN, _P.TICKETS_WORK,
-            _P.RULES_READ, _P.REPORTS_READ, _P.REPORTS_PREPARE, _P.DUTIES_READ,
+            _P.RULES_READ, _P.REPORTS_READ, _P.REPORTS_PREPARE, _P.DUTIES_READ, _P.DISCLOSURES_READ,
+            _P.DISCLOSURES_REQUEST,
         }
     ),
     Role.SECURITY_ADMIN: frozenset(
         {
             _P.OVERVIEW_READ, _P.RULES_READ, _P.AUDIT_READ, _P.DUTIES_READ, _P.DUTIES_WORK, _P.ACCOUNTS_READ,
-            _P.ROLES_GRANT,
+            _P.ROLES_GRANT, _P.DISCLOSURES_READ, _P.DISCLOSURES_APPROVE,
         }
     ),
     Role.AUDITOR: frozenset(
         {
             _P.OVERVIEW_READ, _P.QUEUE_READ, _P.CONTENT_READ_FOR_PURPOSE, _P.RULES_READ, _P.AUDIT_READ, _P.AUDIT_RUN,
-            _P.EVENTS_READ, _P.REPORTS_READ, _P.DUTIES_READ, _P.ACCOUNTS_READ,
+            _P.EVENTS_READ, _P.REPORTS_READ, _P.DUTIES_READ, _P.ACCOUNTS_READ, _P.DISCLOSURES_READ,
         }
     ),
     Role.SYSTEM_ADMIN: frozenset({_P.OVERVIEW_READ, _P.ACCOUNTS_READ, _P.ACCOUNTS_MANAGE}),
@@ -74,7 +81,8 @@ GRANTS: Final[dict[Role, frozenset[Permission]]] = {
         {
             _P.OVERVIEW_READ, _P.QUEUE_READ, _P.CONTENT_READ, _P.PERSONAL_REVEAL, _P.TICKETS_OPEN, _P.TICKETS_WORK,
             _P.TICKETS_APPROVE, _P.RULES_READ, _P.AUDIT_READ, _P.AUDIT_RUN, _P.REPORTS_READ, _P.REPORTS_PREPARE,
-            _P.REPORTS_APPROVE, _P.DUTIES_READ, _P.DUTIES_WORK,
+            _P.REPORTS_APPROVE, _P.DUTIES_READ, _P.DUTIES_WORK, _P.DISCLOSURES_READ, _P.DISCLOSURES_REQUEST,
+            _P.DISCLOSURES_APPROVE, _P.DISCLOSURES_HAND_OUT,
         }
     ),
     Role.COLLECTOR: frozenset({_P.LOGS_WRITE}),

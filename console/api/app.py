@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.responses import JSONResponse, Response
 
-from console.api import archive, disclosures, logs, reports, tickets
+from console.api import archive, disclosing, disclosures, logs, reports, tickets
 from console.api.models import Failure
 from console.web.status import status_of
 from errors import LiucunError
@@ -39,7 +39,7 @@ def create_api() -> FastAPI:
         openapi_url="/openapi.json",
         responses={status: {"model": Failure, "description": said} for status, said in _SAID.items()},
     )
-    for router in (tickets.router, reports.router, archive.router, logs.router, disclosures.router):
+    for router in (tickets.router, reports.router, archive.router, disclosing.router, logs.router, disclosures.router):
         api.include_router(router)
     api.add_exception_handler(LiucunError, _refused)
     api.add_exception_handler(RequestValidationError, _malformed)

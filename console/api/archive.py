@@ -113,9 +113,9 @@ def rules(request: Request, caller: RuleReader) -> dict[str, Any]:
 
 @router.get("/audits", tags=["audits"])
 def kept_audits(caller: AuditReader, limit: Annotated[int, Query(ge=1, le=100)] = 20) -> list[dict[str, Any]]:
-    """Audits run from the console, newest first; ``ok`` is null while one runs."""
+    """Audits run from the console, newest first; ``ok`` is null while one runs, ``findings`` is their number."""
     with caller.parts.catalogue.read() as connection:
-        return [_without_pictures(one) for one in audits.reports(connection, limit=limit)]
+        return [asdict(one) for one in audits.headings(connection, limit=limit)]
 
 
 @router.post("/audits", tags=["audits"], status_code=202)

@@ -29,6 +29,7 @@ class Opened:
 
     parts: Parts
     disclosure: Disclosure
+    key: str
 
 
 def by_key(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(SCHEME)]) -> Opened:
@@ -45,7 +46,8 @@ def by_key(request: Request, credentials: Annotated[HTTPAuthorizationCredentials
             "A key to a disclosure is missing.", cure="Send the header Authorization: Bearer lcd_…."
         )
     limiter.take(DISCLOSED, "disclosure", digest(credentials.credentials))
-    return Opened(parts, opened_by(parts, credentials.credentials, now=datetime.now(UTC)))
+    key = credentials.credentials
+    return Opened(parts, opened_by(parts, key, now=datetime.now(UTC)), key)
 
 
 Key = Annotated[Opened, Depends(by_key)]
@@ -75,7 +77,8 @@ def records(
 ) -> Response:
     """The records of a class, all of them or those of a part of the scope's time; each answer is recorded."""
     found = opened.disclosure
-    served = serve(opened.parts, found, record_class, since=since, until=until, form=form, now=datetime.now(UTC))
+    now = datetime.now(UTC)
+    served = serve(opened.parts, found, record_class, key=opened.key, since=since, until=until, form=form, now=now)
     return Response(
         served.data,
         media_type="text/csv; charset=utf-8" if form == "csv" else "application/json",

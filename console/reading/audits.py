@@ -40,10 +40,47 @@ class KeptReport:
     body: dict[str, Any]
 
 
-def reports(connection: sa.Connection, *, limit: int = 20) -> list[KeptReport]:
-    """Kept reports, newest first."""
-    rows = connection.execute(sa.select(table).order_by(table.c.at.desc()).limit(limit))
-    return [KeptReport(r.report_id, r.audit, r.at, r.actor, r.ok, json.loads(r.body)) for r in rows]
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """What a list shows of a report: ``checked`` and ``findings`` (their number) are empty until it is made."""
+
+    report_id: str
+    audit: str
+    at: str
+    actor: str
+    ok: bool | None
+    checked: dict[str, Any]
+    anchored: bool
+    findings: int
+
+
+_HEADING: Final = tuple(table.c[name] for name in ("report_id", "audit", "at", "actor", "ok", "heading"))
+
+
+def headings(connection: sa.Connection, *, limit: int = 20) -> list[Heading]:
+    """Kept reports as a list shows them, newest first."""
+    return [_heading(row) for row in connection.execute(sa.select(*_HEADING).order_by(table.c.at.desc()).limit(limit))]
+
+
+def newest(connection: sa.Connection, kind: str) -> Heading | None:
+    """The last report of a kind that was begun."""
+    asked = sa.select(*_HEADING).where(table.c.audit == kind).order_by(table.c.at.desc()).limit(1)
+    row = connection.execute(asked).one_or_none()
+    return None if row is None else _heading(row)
+
+
+def _heading(row: sa.Row[Any]) -> Heading:
+    said = json.loads(row.heading or "{}")
+    return Heading(
+        row.report_id,
+        row.audit,
+        row.at,
+        row.actor,
+        row.ok,
+        said.get("checked", {}),
+        said.get("anchored", False),
+        said.get("findings", 0),
+    )
 
 
 def report(connection: sa.Connection, report_id: str) -> KeptReport:
@@ -108,7 +145,12 @@ class AuditRunner:
             made.certification = self._parts.certification
             body = json.dumps(made.whole_json(), ensure_ascii=False, default=str)
             with self._parts.catalogue.write() as connection:
-                connection.execute(table.update().where(table.c.report_id == number).values(ok=made.ok, body=body))
+                heading = {"checked": made.checked, "anchored": made.anchored, "findings": len(made.findings)}
+                connection.execute(
+                    table.update()
+                    .where(table.c.report_id == number)
+                    .values(ok=made.ok, body=body, heading=json.dumps(heading, default=str))
+                )
                 old = sa.select(table.c.report_id).where(table.c.audit == kind).order_by(table.c.at.desc()).offset(KEPT)
                 gone = list(connection.execute(old.limit(1000)).scalars())
                 connection.execute(table.delete().where(table.c.report_id.in_(gone)))

@@ -11,6 +11,7 @@ import click
 
 from errors import StorageError, UsageError
 from liucun.cli import json_option, print_json, store_option
+from tickets.actors import Actor, Right
 
 if TYPE_CHECKING:
     from retention.disclosure.requests import Disclosure
@@ -28,6 +29,7 @@ def command() -> None:
         --class user_log --account u1 --field source_ip --since 2026-03-01 --until 2026-04-01
     liucun disclose approve D…        (two people, neither of them the requester)
     liucun disclose key D…            (the authority reads it over HTTP until it expires)
+    liucun disclose revoke D… KEY     (one key alone is taken back)
     liucun disclose export D… --to bundle.lcb --password-file password.txt
     """
 
@@ -66,6 +68,7 @@ def request(**options: Any) -> None:
     case = Case(options["authority"], options["number"], options["basis"], options["reason"])
     document = _read(options["file"])
     with open_store(options["store"]) as opened:
+        opened.acting.require(Right.REQUEST_DISCLOSURES)
         number = enter(
             opened,
             case,
@@ -89,6 +92,7 @@ def approve(store: Path, number: str, as_json: bool) -> None:
     from retention.disclosure.requests import approve as enter
 
     with open_store(store) as opened:
+        opened.acting.require(Right.APPROVE_DISCLOSURES)
         found = enter(opened, number, actor=opened.actor, now=datetime.now(UTC))
     _show(found, as_json)
 
@@ -99,11 +103,13 @@ def approve(store: Path, number: str, as_json: bool) -> None:
 @click.option("--reason", required=True, help="Why; kept sealed.")
 @json_option
 def refuse(store: Path, number: str, reason: str, as_json: bool) -> None:
-    """Refuse a disclosure, or stop an approved one 拒绝; one person is enough."""
+    """Refuse a disclosure, or stop an approved one 拒绝; one person is enough. A requester may withdraw their own."""
     from liucun.store import open_store
+    from retention.disclosure.requests import read
     from retention.disclosure.requests import refuse as enter
 
     with open_store(store) as opened:
+        _may_stop(opened.acting, read(opened, number))
         found = enter(opened, number, reason=reason, actor=opened.actor, now=datetime.now(UTC))
     _show(found, as_json)
 
@@ -117,6 +123,7 @@ def listing(store: Path, as_json: bool) -> None:
     from retention.disclosure.requests import list_disclosures
 
     with open_store(store) as opened:
+        opened.acting.require(Right.READ_DISCLOSURES)
         found = list_disclosures(opened)
     if as_json:
         print_json([item.as_json() for item in found])
@@ -139,16 +146,16 @@ def export(
     """Export an approved disclosure 导出: exactly its scope, with proofs, signed, sealed to its recipient."""
     from liucun.store import open_store
     from retention.crypto.sm2 import read_public
-    from retention.disclosure.bundle import digests_of, seal
+    from retention.disclosure.bundle import check_recipient, digests_of, seal
     from retention.disclosure.export import export as make
 
-    if (recipient is None) == (password_file is None):
-        raise UsageError("A bundle is for one recipient.", cure="Give --recipient or --password-file, one of both.")
     if target.exists():
         raise UsageError(f"{target} exists already.", cure="Name a file that does not exist yet.")
     public = read_public(_read(recipient).decode("utf-8", "replace"), where=str(recipient)) if recipient else None
     password = _read(password_file).decode("utf-8", "replace").strip() if password_file else None
+    check_recipient(public, password)
     with open_store(store) as opened:
+        opened.acting.require(Right.HAND_OUT)
         made = make(opened, opened.store.log, number, actor=opened.actor, now=datetime.now(UTC))
     sealed = seal(number, made.data, recipient=public, password=password)
     try:
@@ -175,22 +182,72 @@ def export(
 def key(store: Path, number: str, as_json: bool) -> None:
     """Make a key by which the authority reads an approved disclosure 接口密钥 over HTTP.
 
-    It is shown once, opens this disclosure's scope and nothing else, read only, and ends when the
-    disclosure expires or is refused. Every answer is recorded.
+    It is shown once, opens this disclosure's scope and nothing else, read only, and ends when it is
+    revoked or the disclosure expires or is refused. Every answer is recorded.
     """
     from liucun.store import open_store
     from retention.disclosure.requests import read
-    from retention.disclosure.serving import issue_key
+    from retention.disclosure.serving import issue_key, key_id_of
 
     with open_store(store) as opened:
+        opened.acting.require(Right.HAND_OUT)
         made = issue_key(opened, number, actor=opened.actor, now=datetime.now(UTC))
         found = read(opened, number)
     if as_json:
-        print_json({"disclosure_id": number, "key": made, "expires_at": found.expires_at})
+        print_json({"disclosure_id": number, "key": made, "key_id": key_id_of(made), "expires_at": found.expires_at})
         return
-    click.echo(f"Key to {number}, until {found.expires_at}; it is not shown again 只显示这一次:")
+    click.echo(f"Key {key_id_of(made)} to {number}, until {found.expires_at}; it is not shown again 只显示这一次:")
     click.echo(f"  {made}")
     click.echo("GET /v1/disclosure and /v1/disclosure/records/CLASS, Authorization: Bearer KEY")
+
+
+@command.command(short_help="The keys to a disclosure.")
+@store_option
+@click.argument("number", metavar="DISCLOSURE")
+@json_option
+def keys(store: Path, number: str, as_json: bool) -> None:
+    """List the keys to a disclosure 密钥列表: their numbers, never the keys."""
+    from dataclasses import asdict
+
+    from liucun.store import open_store
+    from retention.disclosure.requests import read
+    from retention.disclosure.serving import list_keys
+
+    with open_store(store) as opened:
+        opened.acting.require(Right.READ_DISCLOSURES)
+        read(opened, number)
+        found = list_keys(opened, number)
+    if as_json:
+        print_json([asdict(line) for line in found])
+        return
+    for line in found:
+        over = f"revoked {line.revoked_at} by {line.revoked_by} 已吊销" if line.revoked_at else "in force 有效"
+        click.echo(f"{line.key_id}  issued {line.issued_at} by {line.issued_by}; {over}")
+    click.echo(f"{len(found)} keys. 个密钥。")
+
+
+@command.command(short_help="Take back one key to a disclosure.")
+@store_option
+@click.argument("number", metavar="DISCLOSURE")
+@click.argument("key_id", metavar="KEY")
+@json_option
+def revoke(store: Path, number: str, key_id: str, as_json: bool) -> None:
+    """Take back one key by its number (see `liucun disclose keys`) 吊销; the disclosure and its other keys stay."""
+    from liucun.store import open_store
+    from retention.disclosure.serving import revoke_key
+
+    with open_store(store) as opened:
+        opened.acting.require(Right.HAND_OUT)
+        revoke_key(opened, number, key_id, actor=opened.actor, now=datetime.now(UTC))
+    if as_json:
+        print_json({"disclosure_id": number, "key": key_id, "revoked": True})
+        return
+    click.echo(f"The key {key_id} to {number} opens nothing any more 已吊销.")
+
+
+def _may_stop(acting: Actor, found: Disclosure) -> None:
+    if not (acting.name == found.requested_by and acting.may(Right.REQUEST_DISCLOSURES)):
+        acting.require(Right.APPROVE_DISCLOSURES)
 
 
 def _show(found: Disclosure, as_json: bool) -> None:

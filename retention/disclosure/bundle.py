@@ -26,7 +26,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from errors import KeyAccessError, StorageError
+from errors import KeyAccessError, StorageError, UsageError
 from retention.crypto import envelope, sm2
 from retention.crypto.suites import suite
 from retention.disclosure.errors import BundleRefusedError
@@ -47,6 +47,8 @@ FORMAT: Final = "liucun-disclosure"
 MAX_FILES: Final = 64
 MAX_BYTES: Final = 1 << 30
 """Bytes that the files of a bundle may have together when unpacked."""
+MIN_PASSWORD: Final = 12
+"""Characters of a password that a bundle is sealed under: it may lie on a disk for years."""
 SEALED: Final = b"LCDB\x01"
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
 _STAMP: Final = (1980, 1, 1, 0, 0, 0)
@@ -162,6 +164,20 @@ def extracted(data: bytes, folder: Path) -> None:
         ) from error
 
 
+def check_recipient(recipient: bytes | None, password: str | None) -> None:
+    """See whether a bundle can be sealed so, before it is made and recorded.
+
+    Raises:
+        UsageError: neither or both, or the password is too short.
+    """
+    if (recipient is None) == (password is None):
+        raise UsageError("A bundle is sealed for one recipient.", cure="Give a public key or a password, one of both.")
+    if password is not None and len(password) < MIN_PASSWORD:
+        raise UsageError(
+            f"The password has fewer than {MIN_PASSWORD} characters.", cure="Choose a longer one; it guards the data."
+        )
+
+
 def seal(
     disclosure_id: str,
     bundle: bytes,
@@ -170,7 +186,12 @@ def seal(
     password: str | None = None,
     cost: Cost = DEFAULT_COST,
 ) -> bytes:
-    """Seal a bundle to an SM2 public key or under a password (one of both)."""
+    """Seal a bundle to an SM2 public key or under a password (one of both).
+
+    Raises:
+        UsageError: see ``check_recipient``.
+    """
+    check_recipient(recipient, password)
     key = secrets.token_bytes(_KEY_BYTES)
     context = f"{FORMAT}:{disclosure_id}".encode()
     if recipient is not None:

@@ -10,11 +10,15 @@ class DisclosureScopeError(UsageError):
 
 
 class DisclosureUnknownError(UsageError):
-    """There is no such disclosure."""
+    """There is no such disclosure, or no such key of it."""
+
+    status = 404
 
 
 class DisclosureStateError(NotPermittedError):
     """The disclosure is not approved, or has expired."""
+
+    status = 409
 
 
 class DisclosureKeyError(NotPermittedError):

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from retention.catalogue import events
 from retention.catalogue.engine import Catalogue
+from retention.catalogue.tables import events as event_table
 from retention.catalogue.tables import timestamp
 from retention.crypto.bodies import BodyCipher
 from retention.crypto.suites import suite
@@ -23,6 +24,7 @@ from retention.second_person import check_second_person
 REQUESTED: Final = "requested"
 APPROVED: Final = "approved"
 REFUSED: Final = "refused"
+EXPIRED: Final = "expired"
 APPROVERS: Final = 2
 LONGEST: Final = timedelta(days=90)
 MAX_DOCUMENT: Final = 16 << 20
@@ -68,6 +70,10 @@ class Disclosure:
     document_sm3: str
     approvers: tuple[str, ...]
     exports: int
+
+    def standing(self, now: datetime) -> str:
+        """Its state as people see it: what has expired is over, whatever it was before."""
+        return EXPIRED if self.state != REFUSED and timestamp(now) >= self.expires_at else self.state
 
     def as_json(self) -> dict[str, Any]:
         """The request for people and programs."""
@@ -132,15 +138,18 @@ def approve(parts: Parts, disclosure_id: str, *, actor: str, now: datetime) -> D
 
     Raises:
         SecondPersonError: the requester, somebody who approved it before, or no account.
-        DisclosureStateError: it is refused or has expired.
+        DisclosureStateError: two approved it already, it is refused or has expired.
     """
-    found = read(parts, disclosure_id)
-    if found.state == REFUSED or timestamp(now) >= found.expires_at:
-        raise DisclosureStateError(f"The disclosure {disclosure_id} is over.", cure="Make a new request.")
-    check_second_person(actor, found.requested_by, *found.approvers, what=f"the disclosure {disclosure_id}")
     a, d = approvals.c, disclosures.c
     with parts.catalogue.write() as connection:
-        connection.execute(sa.select(d.state).where(d.disclosure_id == disclosure_id).with_for_update()).scalar_one()
+        # Locked and read in one transaction: what was refused a moment ago is not approved after all.
+        connection.execute(sa.select(d.state).where(d.disclosure_id == disclosure_id).with_for_update()).all()
+        found = _read(parts, connection, disclosure_id)
+        if found.standing(now) in (REFUSED, EXPIRED):
+            raise DisclosureStateError(f"The disclosure {disclosure_id} is over.", cure="Make a new request.")
+        check_second_person(actor, found.requested_by, *found.approvers, what=f"the disclosure {disclosure_id}")
+        if found.state != REQUESTED:
+            raise DisclosureStateError(f"The disclosure {disclosure_id} is approved already.", cure="Nothing is left.")
         connection.execute(approvals.insert().values(disclosure_id=disclosure_id, approver=actor, at=timestamp(now)))
         count = connection.execute(sa.select(sa.func.count()).where(a.disclosure_id == disclosure_id)).scalar_one()
         if count >= APPROVERS:
@@ -150,17 +159,37 @@ def approve(parts: Parts, disclosure_id: str, *, actor: str, now: datetime) -> D
 
 
 def refuse(parts: Parts, disclosure_id: str, *, reason: str, actor: str, now: datetime) -> Disclosure:
-    """Refuse a request, or stop one that was approved; one person is enough."""
+    """Refuse a request, or stop one that was approved; one person is enough.
+
+    Raises:
+        DisclosureStateError: it was refused before.
+    """
     if not reason.strip():
         raise DisclosureScopeError("A reason is missing.", cure="Say in a few words why.")
-    read(parts, disclosure_id)
-    sealed = parts.bodies.seal(reason.encode(), _context(disclosure_id, "refusal")).hex()
+    sealed = parts.bodies.seal(reason.encode("utf-8", "replace"), _context(disclosure_id, "refusal")).hex()
+    d = disclosures.c
     with parts.catalogue.write() as connection:
+        connection.execute(sa.select(d.state).where(d.disclosure_id == disclosure_id).with_for_update()).all()
+        if _read(parts, connection, disclosure_id).state == REFUSED:
+            raise DisclosureStateError(f"The disclosure {disclosure_id} is refused already.", cure="Nothing is left.")
         connection.execute(
             disclosures.update().where(disclosures.c.disclosure_id == disclosure_id).values(state=REFUSED)
         )
-        _event(connection, "disclosure.refused", actor, disclosure_id, {"reason": sealed}, now)
+        _event(connection, "disclosure.refused", actor, disclosure_id, {"reason_sealed": sealed}, now)
     return read(parts, disclosure_id)
+
+
+def refusal(parts: Parts, disclosure_id: str) -> str | None:
+    """Why a request was refused or stopped; None when it was not."""
+    e = event_table.c
+    asked = sa.select(e.body).where(e.kind == "disclosure.refused", e.subject == f"disclosure:{disclosure_id}")
+    with parts.catalogue.read() as connection:
+        body = connection.execute(asked.order_by(e.id.desc()).limit(1)).scalar_one_or_none()
+    if body is None:
+        return None
+    said = json.loads(body)
+    sealed = bytes.fromhex(said.get("reason_sealed") or said["reason"])
+    return parts.bodies.open(sealed, _context(disclosure_id, "refusal")).decode("utf-8", "replace")
 
 
 def read(parts: Parts, disclosure_id: str) -> Disclosure:
@@ -170,30 +199,43 @@ def read(parts: Parts, disclosure_id: str) -> Disclosure:
         DisclosureUnknownError: there is none of this number.
     """
     with parts.catalogue.read() as connection:
-        row = connection.execute(
-            sa.select(disclosures).where(disclosures.c.disclosure_id == disclosure_id)
-        ).one_or_none()
-        if row is None:
-            raise DisclosureUnknownError(
-                f"There is no disclosure {disclosure_id[:40]!r}.", cure="`liucun disclose list` shows all."
-            )
-        return _disclosure(parts, connection, row)
+        return _read(parts, connection, disclosure_id)
 
 
-def list_disclosures(parts: Parts) -> list[Disclosure]:
-    """Every request, newest first."""
+def list_disclosures(parts: Parts, *, limit: int | None = None, offset: int = 0) -> list[Disclosure]:
+    """Requests, newest first; all of them unless there is a limit."""
     with parts.catalogue.read() as connection:
-        rows = connection.execute(sa.select(disclosures).order_by(disclosures.c.requested_at.desc())).all()
+        rows = connection.execute(
+            sa.select(*_COLUMNS)
+            .order_by(disclosures.c.requested_at.desc(), disclosures.c.disclosure_id)
+            .limit(limit)
+            .offset(offset)
+        ).all()
         return [_disclosure(parts, connection, row) for row in rows]
 
 
-def document(parts: Parts, disclosure_id: str) -> bytes:
-    """The case document."""
+def count_disclosures(parts: Parts) -> int:
+    """How many requests there ever were."""
+    with parts.catalogue.read() as connection:
+        return int(connection.execute(sa.select(sa.func.count()).select_from(disclosures)).scalar_one())
+
+
+def document(parts: Parts, disclosure_id: str, *, actor: str, now: datetime) -> bytes:
+    """The case document; that somebody reads it is on record before it is handed out.
+
+    Raises:
+        DisclosureUnknownError: there is none of this number.
+    """
     with parts.catalogue.read() as connection:
         sealed = connection.execute(
             sa.select(disclosures.c.document).where(disclosures.c.disclosure_id == disclosure_id)
-        ).scalar_one()
-    return parts.bodies.open(bytes(sealed), _context(disclosure_id, "document"))
+        ).scalar_one_or_none()
+    if sealed is None:
+        raise _unknown(disclosure_id)
+    opened = parts.bodies.open(bytes(sealed), _context(disclosure_id, "document"))
+    with parts.catalogue.write() as connection:
+        _event(connection, "disclosure.document_read", actor, disclosure_id, {"bytes": len(opened)}, now)
+    return opened
 
 
 def exportable(found: Disclosure, now: datetime) -> None:
@@ -236,6 +278,23 @@ def record_export(
         body = {"number": last + 1, "rows": rows, "sha256": sha256, "sm3": sm3}
         _event(connection, "disclosure.exported", actor, disclosure_id, body, now)
     return int(last) + 1
+
+
+_COLUMNS: Final = [column for column in disclosures.columns if column.name != "document"]
+"""What a list needs; the case documents stay where they are."""
+
+
+def _read(parts: Parts, connection: sa.Connection, disclosure_id: str) -> Disclosure:
+    row = connection.execute(sa.select(*_COLUMNS).where(disclosures.c.disclosure_id == disclosure_id)).one_or_none()
+    if row is None:
+        raise _unknown(disclosure_id)
+    return _disclosure(parts, connection, row)
+
+
+def _unknown(disclosure_id: str) -> DisclosureUnknownError:
+    return DisclosureUnknownError(
+        f"There is no disclosure {disclosure_id[:40]!r}.", cure="`liucun disclose list` shows all."
+    )
 
 
 def _disclosure(parts: Parts, connection: sa.Connection, row: sa.Row[Any]) -> Disclosure:

@@ -1,7 +1,8 @@
 """Serves an approved disclosure by a key of its own: read only, within its scope, until it expires or is refused.
 
-A key opens one disclosure and nothing else. Only its digest is kept. Every answer is a recorded query of the scope,
-and an event of its own with rows and digest, before it is handed out.
+A key opens one disclosure and nothing else. Only its digest is kept; its number is the digest's beginning. A key can be
+taken back alone. Every answer is a recorded query of the scope, and an event of its own with key, rows and digest,
+before it is handed out.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import sqlalchemy as sa
 
 from retention.catalogue import events
 from retention.catalogue.tables import timestamp
-from retention.disclosure.errors import DisclosureKeyError, DisclosureScopeError
+from retention.disclosure.errors import DisclosureKeyError, DisclosureScopeError, DisclosureUnknownError
 from retention.disclosure.export import ZONE
 from retention.disclosure.export import Parts as ReadingParts
 from retention.disclosure.requests import Disclosure, Parts, exportable, read
@@ -25,6 +26,19 @@ from retention.query.render import renderer
 from retention.query.run import run_query
 
 PREFIX: Final = "lcd_"
+NUMBER: Final = 12
+"""Hex digits of a key's digest that name it."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyLine:
+    """A key as people see it; who has its number cannot use it."""
+
+    key_id: str
+    issued_by: str
+    issued_at: str
+    revoked_by: str | None
+    revoked_at: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +68,67 @@ def issue_key(parts: Parts, disclosure_id: str, *, actor: str, now: datetime) ->
     with parts.catalogue.write() as connection:
         connection.execute(keys.insert().values(**row))
         subject = f"disclosure:{disclosure_id}"
-        events.append(connection, kind="disclosure.key_issued", actor=actor, subject=subject, body={}, at=now)
+        body = {"key": key_id_of(key)}
+        events.append(connection, kind="disclosure.key_issued", actor=actor, subject=subject, body=body, at=now)
     return key
+
+
+def list_keys(parts: Parts, disclosure_id: str) -> list[KeyLine]:
+    """The keys to a disclosure, newest first."""
+    k = keys.c
+    with parts.catalogue.read() as connection:
+        rows = connection.execute(
+            sa.select(k.digest, k.issued_by, k.issued_at, k.revoked_by, k.revoked_at)
+            .where(k.disclosure_id == disclosure_id)
+            .order_by(k.issued_at.desc(), k.digest)
+        )
+        return [KeyLine(row[0][:NUMBER], *row[1:]) for row in rows]
+
+
+def revoke_key(parts: Parts, disclosure_id: str, key_id: str, *, actor: str, now: datetime) -> None:
+    """Take back one key; the disclosure and its other keys stay. One person is enough.
+
+    Raises:
+        DisclosureUnknownError: the disclosure has no key of this number in force.
+    """
+    k = keys.c
+    with parts.catalogue.write() as connection:
+        changed = connection.execute(
+            keys.update()
+            .where(
+                k.disclosure_id == disclosure_id,
+                sa.func.substr(k.digest, 1, NUMBER) == key_id,
+                k.revoked_at.is_(None),
+            )
+            .values(revoked_by=actor, revoked_at=timestamp(now))
+        )
+        if changed.rowcount != 1:
+            raise DisclosureUnknownError(
+                f"{disclosure_id[:40]} has no key {key_id[:40]!r} in force.",
+                cure="`liucun disclose keys` shows its keys.",
+            )
+        subject = f"disclosure:{disclosure_id}"
+        events.append(
+            connection, kind="disclosure.key_revoked", actor=actor, subject=subject, body={"key": key_id}, at=now
+        )
+
+
+def key_id_of(key: str) -> str:
+    """The number of a key."""
+    return _digest(key)[:NUMBER]
 
 
 def opened_by(parts: Parts, key: str, *, now: datetime) -> Disclosure:
     """The disclosure that a key opens now.
 
     Raises:
-        DisclosureKeyError: there is no such key, or its disclosure has expired or was refused. It does not say which.
+        DisclosureKeyError: there is no such key, it was taken back, or its disclosure has expired or was refused. It
+            does not say which.
     """
+    k = keys.c
     with parts.catalogue.read() as connection:
         number = connection.execute(
-            sa.select(keys.c.disclosure_id).where(keys.c.digest == _digest(key))
+            sa.select(k.disclosure_id).where(k.digest == _digest(key), k.revoked_at.is_(None))
         ).scalar_one_or_none()
     found = None if number is None else read(parts, number)
     if found is None or found.state != "approved" or timestamp(now) >= found.expires_at:
@@ -79,6 +141,7 @@ def serve(
     found: Disclosure,
     record_class: str,
     *,
+    key: str,
     since: datetime | None = None,
     until: datetime | None = None,
     form: Literal["csv", "json"] = "csv",
@@ -111,6 +174,7 @@ def serve(
         basis=found.case.basis,
     )
     body = {
+        "key": key_id_of(key),
         "class": record_class,
         "since": begin.isoformat(),
         "until": end.isoformat(),

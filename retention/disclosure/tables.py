@@ -51,8 +51,10 @@ keys = sa.Table(
     sa.Column("disclosure_id", sa.String(32), sa.ForeignKey("disclosures.disclosure_id"), nullable=False),
     sa.Column("issued_by", sa.String(128), nullable=False),
     sa.Column("issued_at", sa.String(32), nullable=False),
+    sa.Column("revoked_by", sa.String(128)),
+    sa.Column("revoked_at", sa.String(32)),
 )
-"""Digests of keys by which an authority reads an approved disclosure; they end with it."""
+"""Digests of keys by which an authority reads an approved disclosure; they end with it, or when taken back alone."""
 
 for _table in (disclosures, approvals, exports, keys):
     images.register("disclosure", _table, "disclosure_id")

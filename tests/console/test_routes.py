@@ -74,7 +74,7 @@ def test_no_call_answers_without_a_token_or_without_rights(console, method: str,
         assert wrong.status_code == (200 if path in PUBLIC_CALLS else 401), path
     if path in PUBLIC_CALLS | {"/me"}:
         return
-    if path.startswith("/disclosure"):
+    if path.split("/")[1] == "disclosure":
         return  # opened by keys to disclosures alone; tests/console/test_disclosure_api.py
     console.rights = getattr(console, "rights", None) or console.token("reviewer", permissions=["overview.read"])
     with console.api(None) as poor:

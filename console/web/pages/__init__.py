@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from console.web.pages import (
     accounts,
     audit,
+    disclosures,
     duties,
     identity,
     me,
@@ -32,6 +33,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     duties.router,
     rules.router,
     audit.router,
+    disclosures.router,
     me.router,
     accounts.router,
 )

@@ -30,9 +30,9 @@ def show(request: Request, visit: Reader) -> Response:
     """The audits and their last reports."""
     runner: audits.AuditRunner = request.app.state.audits
     with visit.parts.catalogue.read() as connection:
-        kept = audits.reports(connection)
+        kept = audits.headings(connection)
+        last = {kind: audits.newest(connection, kind) for kind in audits.KINDS}
     running = {kind: runner.progress.get(kind, ("", 0, 0)) for kind in audits.KINDS if runner.running(kind)}
-    last = {kind: next((one for one in kept if one.audit == kind), None) for kind in audits.KINDS}
     return page(visit, "audit.html", kept=kept, kinds=audits.KINDS, running=running, newest=last)
 
 

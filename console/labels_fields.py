@@ -1,0 +1,62 @@
+"""Names that people see for the columns of records."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from console.i18n import mark as _
+
+FIELDS: Final = {
+    "log_source": _("来源"),
+    "log_partition": _("来源分区"),
+    "log_offset": _("来源位置"),
+    "log_length": _("记录长度"),
+    "event_ingested": _("入库时间"),
+    "flags": _("解析备注"),
+    "event_time": _("发生时间"),
+    "event_id": _("事件编号"),
+    "event_action": _("操作"),
+    "event_outcome": _("结果"),
+    "user_id": _("账号"),
+    "user_name": _("用户名"),
+    "user_identity_ref": _("实名信息引用"),
+    "user_registration_ip": _("注册地址"),
+    "user_registration_time": _("注册时间"),
+    "source_ip": _("源 IP 地址"),
+    "source_port": _("源端口"),
+    "source_mac": _("源 MAC 地址"),
+    "destination_ip": _("目的 IP 地址"),
+    "destination_port": _("目的端口"),
+    "device_id": _("设备标识"),
+    "device_model_name": _("设备型号"),
+    "session_id": _("会话编号"),
+    "url_original": _("访问网址"),
+    "http_request_method": _("请求方法"),
+    "http_request_referrer": _("来源网址"),
+    "http_response_status_code": _("响应状态码"),
+    "http_response_body_bytes": _("响应字节数"),
+    "http_version": _("HTTP 版本"),
+    "user_agent_original": _("客户端标识"),
+    "host_name": _("主机"),
+    "process_name": _("进程"),
+    "process_pid": _("进程号"),
+    "log_syslog_priority": _("日志优先级"),
+    "message": _("日志正文"),
+    "order_id": _("订单号"),
+    "order_status": _("订单状态"),
+    "counterparty_id": _("交易对方"),
+    "item_id": _("商品编号"),
+    "quantity": _("数量"),
+    "unit_price": _("单价"),
+    "amount": _("金额"),
+    "currency": _("币种"),
+    "transaction_completed_at": _("交易完成时间"),
+    "content_id": _("内容编号"),
+    "content_type": _("内容类型"),
+    "text": _("正文"),
+    "extra": _("其他字段"),
+    "error_code": _("错误代码"),
+    "error_message": _("错误说明"),
+    "raw": _("原始字节"),
+}
+"""Every column of the record schema."""
