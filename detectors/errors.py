@@ -23,3 +23,7 @@ class HarmlessTextError(UsageError):
 
 class RuleListError(UsageError):
     """A list of words to import cannot be read, or is not in the form it was said to be."""
+
+
+class DictionaryError(SettingsError):
+    """The dictionary that decides word boundaries is missing or damaged."""

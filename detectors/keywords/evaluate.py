@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from detectors.keywords.boundaries import WINDOW, overlaps_word
+from detectors.keywords.boundaries import WINDOW, Window, overlap_words
 from detectors.keywords.patterns import Patterns, RulePlan
 from detectors.keywords.rules import Boundary
 from detectors.normalise.tables.fold import FoldTable
@@ -168,13 +168,14 @@ class Evaluation:
         boundary = plan.rule.boundary
         if boundary in (Boundary.NONE, Boundary.LATIN):
             return keep
-        for i, (start, end) in enumerate(zip(spans.start.tolist(), spans.end.tolist(), strict=True)):
-            if boundary is Boundary.WORD or end - start <= AUTO_LENGTH:
-                keep[i] = not self._overlapped(start, end)
+        size = spans.end - spans.start
+        asked = np.flatnonzero(size <= AUTO_LENGTH) if boundary is not Boundary.WORD else np.arange(len(size))
+        windows = [self._window(int(spans.start[i]), int(spans.end[i])) for i in asked.tolist()]
+        keep[asked] = ~np.array(overlap_words(windows), np.bool_)
         return keep
 
-    def _overlapped(self, start: int, end: int) -> bool:
-        """Segment the text around a span; noise inside the span is taken out, a sentence's end is not."""
+    def _window(self, start: int, end: int) -> Window:
+        """Return the text around a span; noise inside the span is taken out, a sentence's end is not."""
         row = int(self.row_of[start])
         low, high = int(self.rows[row]), int(self.rows[row + 1])
         first, last = low + int(self.seen.start[start]), low + int(self.seen.end[end - 1])
@@ -183,7 +184,7 @@ class Evaluation:
         right = self._plain(last, min(high, last + WINDOW))
         if len(middle) > end - start and not any(char in _SENTENCE for char in middle):
             middle = self.seen.tokens[start:end].tobytes().decode("utf-32-le")
-        return overlaps_word(left + middle + right, len(left), len(left) + len(middle))
+        return left + middle + right, len(left), len(left) + len(middle)
 
     def _plain(self, low: int, high: int) -> str:
         """Original code points with each letter folded and everything else as it is."""

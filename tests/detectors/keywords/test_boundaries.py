@@ -1,0 +1,87 @@
+"""Word boundaries: text is cut as jieba cuts it, by both engines; a hit across a word's border does not count."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from detectors.corpus.families import corpus
+from detectors.errors import DictionaryError
+from detectors.keywords import boundaries, dictionary
+from detectors.keywords.boundaries import cut, overlap_words
+from detectors.keywords.cutting import likeliest
+
+
+@pytest.fixture(scope="module")
+def jieba(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import jieba
+    jieba.dt.tmp_dir = str(tmp_path_factory.mktemp("jieba"))
+    jieba.setLogLevel(60)
+    return jieba
+
+
+def _texts() -> list[str]:
+    rng = Random(5)
+    texts = [one.text for one in rng.sample(list(corpus()), 1500)]
+    letters = "".join(texts)
+    odd = ["".join(rng.choices(letters + "aB9+#&._%-·~\u0301😀\ud800 ", k=rng.randint(0, 40))) for _ in range(300)]
+    return [*texts, *odd, "", "路口交通", "AT&T和T恤", "卡拉OK厅", "c++与C#"]
+
+
+def test_text_is_cut_as_jieba_cuts_it(jieba: Any) -> None:
+    for text in _texts():
+        if "\ud800" in text:
+            assert cut(text)[-1][1] == len(text)
+            continue
+        words = list(jieba.cut(text, HMM=False))
+
+        assert [text[low:high] for low, high in cut(text)] == words, text
+
+
+def test_both_engines_cut_alike() -> None:
+    known = dictionary.dictionary()
+    for text in _texts():
+        points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+        assert likeliest(points, known) == boundaries._likeliest(points, known)
+
+
+def test_a_word_that_overlaps_in_part_speaks_against_a_hit() -> None:
+    windows = [("路口交通安全", 1, 3), ("有口交服务", 1, 3), ("买迷奸药水", 1, 3), ("", 0, 0), ("路口交通安全", 1, 3)]
+    assert overlap_words(windows) == [True, False, False, False, True]
+
+
+def test_answers_do_not_depend_on_what_was_asked_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = Random(7)
+    windows = []
+    for text in _texts():
+        if len(text) > 4:
+            start = rng.randrange(len(text) - 3)
+            windows.append((text, start, start + rng.randint(1, 3)))
+    monkeypatch.setattr(boundaries, "_known", {})
+    together = overlap_words(windows)
+    monkeypatch.setattr(boundaries, "_known", {})
+    monkeypatch.setattr(boundaries, "KEPT", 3)
+    assert [overlap_words([window])[0] for window in windows] == together
+    assert len(boundaries._known) <= 3
+
+
+def test_a_missing_dictionary_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    class _Elsewhere:
+        def locate_file(self, name: str) -> Path:
+            return tmp_path / name
+
+    monkeypatch.setattr(dictionary, "distribution", lambda name: _Elsewhere())
+    dictionary.dictionary.cache_clear()
+    with pytest.raises(DictionaryError, match="cannot be read"):
+        dictionary.dictionary()
+    (tmp_path / "jieba").mkdir()
+    (tmp_path / "jieba" / "dict.txt").write_bytes(b"\xff\xfe broken\n")
+    with pytest.raises(DictionaryError, match="cannot be read"):
+        dictionary.dictionary()
