@@ -8,6 +8,7 @@ engine agree bit for bit.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -25,7 +26,7 @@ BLOCK: Final = 8
 """Columns are padded to a multiple of this: the compiled engine adds them as 64-bit words."""
 COMPILE_FROM: Final = 2048
 """Columns of fewer rows are scored by NumPy until compiled code is loaded: loading it costs more than they do."""
-_CHUNK: Final = 4 << 20
+_CHUNK: Final = 1 << 20
 
 
 @dataclass(slots=True)
@@ -67,7 +68,7 @@ class LinearModel:
 
     def margins(self, texts: pa.StringArray, *, compiled: bool | None = None) -> Floats:
         """Return margins (n × labels) of ``n`` texts; ``compiled`` forces or forbids the compiled engine."""
-        return self._margins(self._sums(texts, compiled, gated=False)[0])
+        return self._margins(self._sums(texts, compiled))
 
     def probabilities(self, texts: pa.StringArray, *, compiled: bool | None = None) -> Floats:
         """Return calibrated probabilities (n × labels, each row adds up to 1)."""
@@ -79,44 +80,45 @@ class LinearModel:
         The gate is the margin of ``none_label``: a row above it is taken as harmless after one cheap sum. Without a
         gate every row passes.
         """
-        sums, passed = self._sums(texts, compiled, gated=self.gate is not None)
-        if self.none_label is not None:
-            # A finding must have something to show: without one n-gram that speaks for a label there is none.
-            rows = np.flatnonzero(passed)
-            speaks = sums[rows, 1 : 1 + len(self.labels)] > 0
-            speaks[:, self.none_index] = False
-            passed[rows[~speaks.any(axis=1)]] = False
-        rows = np.flatnonzero(passed)
-        return rows, softmax(self._margins(sums[rows]), self.calibration)
+        found = [np.zeros(0, np.int64)]
+        likely = [np.zeros((0, len(self.labels)))]
+        for low, sums, passed in self._pieces(texts, compiled, gated=self.gate is not None):
+            if self.none_label is not None:
+                # A finding must have something to show: without one n-gram that speaks for a label there is none.
+                speaks = sums[:, 1 : 1 + len(self.labels)] > 0
+                speaks[:, self.none_index] = False
+                rows = np.flatnonzero(passed & speaks.any(axis=1))
+            else:
+                rows = np.flatnonzero(passed)
+            found.append(rows + low)
+            likely.append(softmax(self._margins(sums[rows]), self.calibration))
+        return np.concatenate(found), np.concatenate(likely)
 
     def _margins(self, sums: npt.NDArray[np.int64]) -> Floats:
         norm = np.sqrt(np.maximum(sums[:, :1], 1) * self.idf_step)
         return np.asarray(sums[:, 1 : 1 + len(self.labels)] * self.scale / norm + self.bias, np.float64)
 
-    def _sums(
+    def _sums(self, texts: pa.StringArray, compiled: bool | None) -> npt.NDArray[np.int64]:
+        """Return the integer sums (n × columns) of a column, null counting as empty."""
+        empty = np.zeros((0, self.weights.shape[1]), np.int64)
+        return np.concatenate([empty, *(sums for _, sums, _ in self._pieces(texts, compiled, gated=False))])
+
+    def _pieces(
         self, texts: pa.StringArray, compiled: bool | None, *, gated: bool
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-        """Return the integer sums (n × columns) of a column, null counting as empty, and which rows passed the gate."""
+    ) -> Iterator[tuple[int, npt.NDArray[np.int64], npt.NDArray[np.bool_]]]:
+        """Yield a column in pieces of ``_CHUNK`` bytes or one row: first row, sums, which rows passed the gate."""
         if texts.null_count:
             texts = texts.fill_null("")
         if compiled is None:
             compiled = len(texts) >= COMPILE_FROM or "detectors.model.kernels" in sys.modules
         engine = self._compiled if compiled else self._numpy
         _, offsets = string_buffers(texts)
-        parts = []
         low = 0
         while low < len(texts):
             high = int(np.searchsorted(offsets, int(offsets[low]) + _CHUNK, side="right")) - 1
             high = min(max(high, low + 1), len(texts))
-            parts.append(engine(texts.slice(low, high - low), gated))
+            yield low, *engine(texts.slice(low, high - low), gated)
             low = high
-        if len(parts) == 1:
-            return parts[0]
-        width = self.weights.shape[1]
-        return (
-            np.concatenate([np.zeros((0, width), np.int64), *(sums for sums, _ in parts)]),
-            np.concatenate([np.zeros(0, np.bool_), *(passed for _, passed in parts)]),
-        )
 
     def _compiled(self, texts: pa.StringArray, gated: bool) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         from detectors.model import kernels

@@ -97,8 +97,12 @@ class ViewTables:
             or (len(pairs) and int(pairs.max() >> np.uint64(32)) >= POINTS)
         ):
             raise ValueError("tables out of range")
+        # Memory that stays zero is never touched: most planes of Unicode fold to nothing.
+        sparse = np.zeros(POINTS, np.uint32)
+        last = int(np.flatnonzero(fold).max(initial=0)) + 1
+        sparse[:last] = fold[:last]
         return cls(
-            fold=fold.astype(np.uint32),
+            fold=sparse,
             pairs=pairs,
             joined=stored["joined"].astype(np.uint32),
             readings=stored["readings"].astype(np.uint16),
