@@ -65,9 +65,10 @@ test-services: $(STAMP)
 softhsm:
 	@bash deploy/softhsm.sh
 
-# Let every write, sync, rename, link and deletion of a run fail in turn (EVERY=K: every Kth).
+# Let every write, sync, rename, link and deletion of a run, and of a destruction, fail in turn (EVERY=K: every Kth).
 faults: $(STAMP)
 	$(BIN)/python -m tests.faults.sweep --every $(or $(EVERY),1)
+	$(BIN)/python -m tests.faults.purge_sweep --every $(or $(EVERY),1)
 
 # Fuzz what parses files, for SECONDS.
 fuzz: $(STAMP)

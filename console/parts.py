@@ -63,12 +63,18 @@ class Parts:
 
     def desk(self, account: Account) -> Desk:
         """The disposal queue with somebody at work."""
-        return Desk(self.catalogue, self.bodies, self.calendar(), actor_of(account), self.tickets)
+        return Desk(self.catalogue, self.bodies, self.calendar(), actor_of(account), self.tickets, archive=self.archive)
 
     def reports(self, account: Account) -> ReportBook:
         """The reports with somebody at work."""
         return ReportBook(
-            self.catalogue, self.bodies, self.calendar(), actor_of(account), self.tickets, company=self.company
+            self.catalogue,
+            self.bodies,
+            self.calendar(),
+            actor_of(account),
+            self.tickets,
+            company=self.company,
+            archive=self.archive,
         )
 
     def duties(self, account: Account) -> DutyBook:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from retention.crypto import envelope
@@ -75,12 +75,13 @@ class Header:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class PayloadKeys:
-    """What chunked-encryption derives for one payload, and the salt of the plaintext's digest."""
+    """What chunked-encryption derives for one payload, and the salts of the plaintext's digest and of its rows."""
 
     cipher: Cipher
     base_nonce: bytes
     commitment: bytes
     digest_salt: bytes
+    row_key: bytes
 
     def __repr__(self) -> str:
         return "<PayloadKeys>"
@@ -88,10 +89,11 @@ class PayloadKeys:
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A sealed segment: the whole object, and the salted digest of its plaintext."""
+    """A sealed segment: the whole object, the salted digest of its plaintext, and the key of its rows' salts."""
 
     data: bytearray
     plaintext_digest: bytes
+    row_key: bytes = field(repr=False)
 
 
 def seal(
@@ -127,7 +129,7 @@ def seal(
         if full:
             keys.cipher.seal_chunks(keys.base_nonce, 0, view[: full * CHUNK_BYTES], target[start:middle])
         keys.cipher.seal_chunks(keys.base_nonce, full, view[full * CHUNK_BYTES :], target[middle:])
-    return Sealed(out, suite.hash(keys.digest_salt, view))
+    return Sealed(out, suite.hash(keys.digest_salt, view), keys.row_key)
 
 
 def open_data_key(header: Header, period_key: Callable[[str], PeriodKey], segment: str) -> tuple[Suite, bytes]:
@@ -176,6 +178,7 @@ def payload_keys(suite: Suite, data_key: bytes, salt: bytes, bound: bytes, bindi
         material[nonce_at:commitment_at],
         material[commitment_at:],
         suite.hkdf_expand(data_key, b"liucun/plaintext-digest/v1\x00" + digest, 32),
+        suite.hkdf_expand(data_key, b"liucun/row-salts/v1\x00" + digest, 32),
     )
 
 

@@ -174,6 +174,11 @@ class ContainerReader(io.RawIOBase):
         """The salt of the plaintext's digest, known only to who can open the segment."""
         return self._keys.digest_salt
 
+    @property
+    def row_key(self) -> bytes:
+        """The key of the salts of the segment's rows (``row_proofs``), known only to who can open the segment."""
+        return self._keys.row_key
+
     def _chunks(self, first: int, stop: int) -> bytearray:
         """Plaintext of chunks [first, stop): kept ones at both ends are used, the rest is one object read."""
         out = bytearray(self._extent(first, stop))

@@ -16,6 +16,8 @@ from retention.crypto.suites import NAMES
 from retention.errors import ManifestError
 
 FORMAT_VERSION: Final = 1
+ROWS_VERSION: Final = 2
+"""Format version of manifests that have a root over the rows."""
 MANIFEST_LIMIT: Final = 8 << 20
 """Longest manifest in bytes."""
 
@@ -47,6 +49,7 @@ class SegmentManifest:
     ``plaintext_digest`` over a salt that only the segment's key yields and the plaintext.
     Times are UTC as ``2026-11-23T08:00:00.000000Z``, None without any event time.
     ``replaces`` names the segments whose rows this one took over (compaction).
+    ``rows_root``, which only format version 2 has, is the Merkle root over the rows (``row_proofs``).
     """
 
     format_version: int
@@ -66,11 +69,14 @@ class SegmentManifest:
     event_time_max: str | None
     places: tuple[SegmentPlace, ...]
     replaces: tuple[str, ...] = ()
+    rows_root: str | None = None
 
     def to_bytes(self) -> bytes:
         """Canonical JSON."""
         # orjson sorts the keys of dictionaries only.
         body = {name: getattr(self, name) for name in _MEMBERS}
+        if self.rows_root is None:
+            del body["rows_root"]
         body["places"] = [{name: getattr(place, name) for name in _PLACE_MEMBERS} for place in self.places]
         return orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
 
@@ -103,13 +109,17 @@ def check(manifest: SegmentManifest) -> None:
         ValueError: which, and why.
     """
     m = manifest
-    _require(m.format_version == FORMAT_VERSION, "its format version is unknown")
+    _require(m.format_version in (FORMAT_VERSION, ROWS_VERSION), "its format version is unknown")
+    _require(
+        (m.format_version == ROWS_VERSION) == (m.rows_root is not None),
+        "its root over the rows does not fit its version",
+    )
     _require(m.suite in NAMES, "its suite is unknown")
     for word in (m.segment_id, m.attempt, m.record_class, m.key_id, *m.replaces):
         _require(_WORD.fullmatch(word) is not None, "a name in it is not allowed")
     _require(_PERIOD.fullmatch(m.period) is not None, "its period is no month")
     _require(len(m.object_name) <= 512, "its object name is too long")
-    for digest in (m.ciphertext_digest, m.plaintext_digest):
+    for digest in (m.ciphertext_digest, m.plaintext_digest, *([] if m.rows_root is None else [m.rows_root])):
         _require(_DIGEST.fullmatch(digest) is not None, "a digest in it is malformed")
     for moment in (m.event_time_min, m.event_time_max):
         _require(moment is None or _TIME.fullmatch(moment) is not None, "a time in it is malformed")
@@ -147,6 +157,8 @@ def _typed(kind: type, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise TypeError("an object in it is none")
     wanted = {f.name: str(f.type) for f in fields(kind) if f.name not in {"places", "replaces"}}
+    if value.get("format_version") != ROWS_VERSION:
+        wanted.pop("rows_root", None)
     if set(value) != set(wanted):
         raise ValueError("its members are not those of a manifest")
     for name, type_name in wanted.items():

@@ -7,6 +7,7 @@ encryption, two native digests, one durable object. Reading decrypts only what i
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,9 +25,10 @@ from retention.container_reader import ContainerReader
 from retention.crypto.suites import Suite
 from retention.errors import SegmentMismatchError
 from retention.keys.periods import PeriodKeys
-from retention.manifest import FORMAT_VERSION, SegmentManifest, SegmentPlace, check
+from retention.manifest import FORMAT_VERSION, ROWS_VERSION, SegmentManifest, SegmentPlace, check
 from retention.objects.base import ObjectStore
-from retention.schema import RECORD_SCHEMA, SCHEMA_VERSION
+from retention.row_proofs import PROVED, RowProof, prove_rows, rows_root
+from retention.schema import RECORD_SCHEMA, SCHEMA_VERSION, as_current
 
 SUFFIX: Final = ".lcs"
 ROW_GROUP_ROWS: Final = 64 * 1024
@@ -107,8 +109,9 @@ def write_segment(
     )
     sealed = container.seal(archive.suite, key, binding, encode(table, by_account=by_account))
     first, last = _event_times(table)
+    proved = record_class in PROVED
     manifest = SegmentManifest(
-        format_version=FORMAT_VERSION,
+        format_version=ROWS_VERSION if proved else FORMAT_VERSION,
         segment_id=binding.segment_id,
         attempt=binding.attempt,
         object_name=f"segments/{record_class}/{period}/{binding.segment_id}-{binding.attempt}{SUFFIX}",
@@ -125,6 +128,7 @@ def write_segment(
         event_time_max=last,
         places=places,
         replaces=replaces,
+        rows_root=rows_root(archive.suite, sealed.row_key, table).hex() if proved else None,
     )
     check(manifest)
     archive.objects.put(manifest.object_name, sealed.data)
@@ -186,6 +190,25 @@ class SegmentFile:
             raise _mismatch(self.manifest, "digest of the plaintext")
         if self._rows() != self.manifest.rows:
             raise _mismatch(self.manifest, "number of rows")
+        if self.manifest.rows_root is not None:
+            root = rows_root(self.reader.suite, self.reader.row_key, self._table())
+            if root.hex() != self.manifest.rows_root:
+                raise _mismatch(self.manifest, "root over the rows")
+
+    def prove(self, rows: Sequence[int], fields: Iterable[str]) -> list[RowProof]:
+        """Proofs of single rows, by their number in the segment, that show only ``fields``.
+
+        Raises:
+            UsageError: the segment is of a class without row proofs.
+        """
+        if self.manifest.rows_root is None:
+            raise UsageError(
+                f"The segment {self.manifest.segment_id} has no row proofs.", cure="Its own proof vouches for it whole."
+            )
+        return prove_rows(self.reader.suite, self.reader.row_key, self._table(), rows, fields)
+
+    def _table(self) -> pa.Table:
+        return as_current(self.parquet().read(use_threads=False))
 
     def _rows(self) -> int:
         try:

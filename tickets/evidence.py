@@ -1,10 +1,9 @@
-"""Evidence 证据: what was found and where it lies, sealed with both digests before anything is done to the content."""
+"""Evidence 证据 as the queue lists it: files of duties sealed here, and what ``sealing`` has put into the archive."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,18 +11,19 @@ import sqlalchemy as sa
 
 from errors import IntegrityError, UsageError
 from retention.catalogue import events
-from retention.catalogue.tables import segment_places, segments, timestamp
+from retention.catalogue.tables import timestamp
 from tickets.bodies import Bodies
-from tickets.queue import ticket_detail
 from tickets.tables_work import files
 
 MAX_FILE: Final = 16 << 20
-FORMAT: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A sealed piece of evidence that is ready to be stored; ``version`` is the ticket's when it was gathered."""
+    """A sealed piece of evidence that is ready to be stored; ``version`` is the ticket's when it was gathered.
+
+    ``place`` is the partition and offset of its record in the archive; then ``sealed`` is empty.
+    """
 
     subject: str
     name: str
@@ -34,11 +34,15 @@ class Evidence:
     at: str
     version: int = 0
     user_id: str | None = None
+    place: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A stored piece of evidence; its digests are those of the content, hexadecimal."""
+    """A stored piece of evidence; its digests are those of the content, hexadecimal.
+
+    ``place`` is its record's in the archive, as ``PARTITION@OFFSET``; None of what is kept in the database.
+    """
 
     id: int
     subject: str
@@ -48,6 +52,7 @@ class StoredFile:
     sm3: str
     at: str
     actor: str
+    place: str | None = None
 
 
 def seal_file(bodies: Bodies, subject: str, name: str, content: bytes, **more: Any) -> Evidence:
@@ -66,35 +71,6 @@ def seal_file(bodies: Bodies, subject: str, name: str, content: bytes, **more: A
     return Evidence(subject, name, len(content), *digests, sealed, at, **more)
 
 
-def prepare_evidence(connection: sa.Connection, bodies: Bodies, ticket_id: str) -> Evidence:
-    """Gather and seal what there is about a ticket: text, hits, versions, its place in the archive and the segments."""
-    detail = ticket_detail(connection, bodies, ticket_id)
-    ticket = detail.ticket
-    package = {
-        "format": FORMAT,
-        "ticket": ticket_id,
-        "account": detail.user_id,
-        "details": detail.details,
-        "texts": list(detail.texts),
-        "findings": list(detail.findings),
-        "place": {"source": ticket.source, "partition": ticket.partition, "offset": ticket.offset},
-        "record_class": ticket.record_class,
-        "content_id": ticket.content_id,
-        "published_at": ticket.event_time,
-        "detected_at": ticket.detected_at,
-        "segments": _segments(connection, ticket.source, ticket.partition, ticket.offset),
-    }
-    content = json.dumps(package, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
-    return seal_file(
-        bodies,
-        f"ticket:{ticket_id}",
-        f"evidence-{ticket.version}.json",
-        content.encode("utf-8", "surrogatepass"),
-        version=ticket.version,
-        user_id=detail.user_id,
-    )
-
-
 def add_evidence(connection: sa.Connection, evidence: Evidence, actor: str) -> int:
     """Store sealed evidence; returns its number."""
     added = connection.execute(
@@ -107,6 +83,7 @@ def add_evidence(connection: sa.Connection, evidence: Evidence, actor: str) -> i
             at=evidence.at,
             actor=actor,
             body=evidence.sealed,
+            place=None if evidence.place is None else f"{evidence.place[0]}@{evidence.place[1]}",
         )
     ).inserted_primary_key
     assert added is not None
@@ -124,7 +101,7 @@ def add_evidence(connection: sa.Connection, evidence: Evidence, actor: str) -> i
 def list_evidence(connection: sa.Connection, subjects: Sequence[str]) -> list[StoredFile]:
     """What is stored of some subjects, oldest first."""
     f = files.c
-    columns = (f.id, f.subject, f.name, f.bytes, f.sha256, f.sm3, f.at, f.actor)
+    columns = (f.id, f.subject, f.name, f.bytes, f.sha256, f.sm3, f.at, f.actor, f.place)
     found: list[StoredFile] = []
     for begin in range(0, len(subjects), 500):
         chosen = sa.select(*columns).where(f.subject.in_(subjects[begin : begin + 500])).order_by(f.subject, f.id)
@@ -132,33 +109,31 @@ def list_evidence(connection: sa.Connection, subjects: Sequence[str]) -> list[St
     return found
 
 
-def open_evidence(connection: sa.Connection, bodies: Bodies, file_id: int) -> bytes:
-    """The content of a stored piece of evidence.
+def open_evidence(
+    connection: sa.Connection,
+    bodies: Bodies,
+    file_id: int,
+    *,
+    archived: Callable[[str, int], bytes] | None = None,
+) -> tuple[StoredFile, bytes]:
+    """A stored piece of evidence and its content; ``archived`` reads what lies in the archive, by its place.
 
     Raises:
-        UsageError: there is none of that number.
+        UsageError: there is none of that number, or it is not there any more.
         IntegrityError: what was stored is not what its digests say.
     """
     row = connection.execute(sa.select(files).where(files.c.id == file_id)).one_or_none()
-    if row is None:
+    if row is None or (row.place is not None and archived is None):
         raise UsageError(f"There is no evidence {file_id}.", cure="List what the ticket or duty has.")
-    content = bodies.open(row.body, _context(row.subject, row.name, row.at, row.sha256))
+    if row.place is None or archived is None:
+        content = bodies.open(row.body, _context(row.subject, row.name, row.at, row.sha256))
+    else:
+        partition, _, offset = row.place.rpartition("@")
+        content = archived(partition, int(offset))
     if (hashlib.sha256(content).hexdigest(), hashlib.new("sm3", content).hexdigest()) != (row.sha256, row.sm3):
         raise IntegrityError(f"The evidence {row.name} of {row.subject} was changed.", cure="Restore it from a backup.")
-    return content
-
-
-def _segments(connection: sa.Connection, source: str, partition: str, offset: int) -> list[dict[str, str]]:
-    """The segments that may hold a record, by its place, each with the digest of its manifest."""
-    p = segment_places.c
-    rows = connection.execute(
-        sa.select(segments.c.segment_id, segments.c.manifest)
-        .join(segment_places, p.segment_id == segments.c.segment_id)
-        .where(p.source == source, p.partition == partition, p.start <= offset, p.end > offset)
-        .order_by(segments.c.segment_id)
-        .limit(20)
-    )
-    return [{"segment": row.segment_id, "manifest_sha256": hashlib.sha256(row.manifest).hexdigest()} for row in rows]
+    stored = StoredFile(row.id, row.subject, row.name, row.bytes, row.sha256, row.sm3, row.at, row.actor, row.place)
+    return stored, content
 
 
 def _context(subject: str, name: str, at: str, sha256: str) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from retention.catalogue.tables import timestamp
 from tickets.bodies import Bodies
 from tickets.queue import Ticket
+from tickets.sealing import Content
 from tickets.tables_sending import outbox
 
 PLATFORM: Final = "platform"
@@ -55,10 +56,14 @@ def order_message(
     order_id: str,
     measure: str,
     ordered_at: str,
-    user_id: str | None,
+    contents: Sequence[Content],
     channel: str,
 ) -> None:
-    """Ask the platform for a measure: what the content is and whose, nothing of its text."""
+    """Ask the platform for a measure: what the content is and whose, nothing of its text.
+
+    ``contents``: that of the ticket, then that of what was merged into it.
+    """
+    own, *merged = contents
     body = {
         "type": "disposal.order",
         "order": order_id,
@@ -66,10 +71,14 @@ def order_message(
         "measure": measure,
         "content_id": ticket.content_id,
         "source": ticket.source,
-        "account": user_id,
+        "account": own.user_id,
         "category": ticket.category,
         "decision": ticket.decision,
         "ordered_at": ordered_at,
+        "merged": [
+            {"ticket": part.ticket_id, "content_id": part.content_id, "source": part.source, "account": part.user_id}
+            for part in merged
+        ],
     }
     key = order_id if channel == PLATFORM else f"{order_id}\x00{channel}"
     put(connection, bodies, channel=channel, subject=f"ticket:{ticket.ticket_id}", key=key, body=body)

@@ -110,9 +110,11 @@ files = sa.Table(
     sa.Column("at", sa.String(32), nullable=False),
     sa.Column("actor", sa.String(128), nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("place", sa.Text),
     sa.Index("ticket_files_by_subject", "subject", "id"),
 )
-"""Evidence of tickets (``ticket:…``) and duties (``duty:…``): sealed bodies with both digests of what was sealed."""
+"""Evidence of tickets (``ticket:…``) and duties (``duty:…``), with both digests of what was sealed: a sealed body, or
+(then empty) the place of its record in the archive, ``PARTITION@OFFSET``."""
 
 images.register("ticket", approvals, "ticket_id")
 images.register("file", files, "id")

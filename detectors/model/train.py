@@ -33,6 +33,7 @@ NONE_NAMES: Final = ("none", "0", "不违规", "正常", "无", "harmless", "nor
 _TOLERANCE: Final = 0.01
 """Of the fit: a tenth of what its own library stops at by default; finer changes no figure and takes thrice as long."""
 _SMOOTHING: Final = 3.0
+_COST_ROWS: Final = 16_000
 _FALLBACK_THRESHOLD: Final = 0.5
 LEAST_THRESHOLD: Final = 0.3
 MOST_THRESHOLD: Final = 0.995
@@ -43,16 +44,16 @@ _GATE_ROOM: Final = 0.2
 class TrainOptions:
     """How to train.
 
-    ``bits``: the table has 2**bits buckets. ``cost``: the machine's C. ``stretch``: how much the
-    naive-Bayes ratio stretches features. ``folds``: for calibration. ``min_df``: n-grams
+    ``bits``: the table has 2**bits buckets. ``cost``: the machine's C; None: by the number of rows (``cost_of``).
+    ``stretch``: how much the naive-Bayes ratio stretches features. ``folds``: for calibration. ``min_df``: n-grams
     in fewer texts are left out. ``false_alarm_rate``: the share of harmless texts that thresholds let each label take;
     ``shared_rate``, if given, the share that they let all take together.
     """
 
     bits: int = 20
     pinyin: bool = True
-    cost: float = 1.0
-    stretch: float = 0.3
+    cost: float | None = None
+    stretch: float = 1.0
     folds: int = 4
     min_df: int = 1
     false_alarm_rate: float = 0.002
@@ -154,6 +155,7 @@ class _Fitted:
 def _fit(counts: Any, truth: Ints, labels: int, options: TrainOptions) -> _Fitted:
     from sklearn.svm import LinearSVC
 
+    cost = cost_of(len(truth)) if options.cost is None else options.cost
     idf = fit_idf(counts, options.min_df)
     present = np.bincount(counts.indices, minlength=counts.shape[1]) >= options.min_df
     kept = np.flatnonzero(present)
@@ -168,11 +170,19 @@ def _fit(counts: Any, truth: Ints, labels: int, options: TrainOptions) -> _Fitte
         stretch = (1 + options.stretch * np.abs(_log_ratio(mine, total - mine))).astype(np.float32)
         scaled = features.copy()
         scaled.data *= stretch[features.indices]
-        machine = LinearSVC(C=options.cost, tol=_TOLERANCE, random_state=options.seed, max_iter=5000)
+        machine = LinearSVC(C=cost, tol=_TOLERANCE, random_state=options.seed, max_iter=5000)
         machine.fit(scaled, truth == label)
         weights[kept, label] = machine.coef_[0] * stretch * idf.value[kept]
         bias[label] = float(machine.intercept_[0])
     return _Fitted(idf, weights, bias)
+
+
+def cost_of(rows: int) -> float:
+    """Return the machine's C for so many training rows: 4 for a few thousand, 1 from sixteen thousand on.
+
+    Losses add up over rows, so small sets need more (``python -m benchmarks.model rivals`` and ``cold`` measure it).
+    """
+    return float(np.clip(_COST_ROWS / max(rows, 1), 1.0, 4.0))
 
 
 def _log_ratio(mine: Floats, rest: Floats) -> Floats:

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import click
 
+from errors import StorageError, UsageError
 from liucun.calendar_file import calendar_of
 from liucun.cli import print_json
 from liucun.store import open_store
+from tickets.archived import take_out
+from tickets.evidence import StoredFile
 from tickets.queue import Ticket
 from tickets.reports.filing import ReportBook
 from tickets.reports.templates import SHIPPED
@@ -23,7 +26,14 @@ from tickets.states import State
 def open_desk(store: Path) -> Iterator[Desk]:
     """The desk of a store, for who runs the command."""
     with open_store(store) as opened:
-        yield Desk(opened.catalogue, opened.bodies, calendar_of(store), opened.acting, opened.settings.tickets)
+        yield Desk(
+            opened.catalogue,
+            opened.bodies,
+            calendar_of(store),
+            opened.acting,
+            opened.settings.tickets,
+            archive=opened.archive,
+        )
 
 
 @contextmanager
@@ -38,8 +48,32 @@ def open_book(store: Path) -> Iterator[ReportBook]:
             opened.acting,
             opened.settings.tickets,
             company=company,
+            archive=opened.archive,
             templates=store / company.report_templates if company.report_templates else SHIPPED,
         )
+
+
+def write_evidence(desk: Desk, ticket: str, folder: Path, purpose: str) -> list[StoredFile]:
+    """Take a ticket's evidence out into files of a folder, whose names begin with its number; none is overwritten."""
+    if desk.archive is None:
+        raise UsageError("The desk has no archive.", cure="This is a fault of the program: report it.")
+    taken = take_out(desk.catalogue, desk.bodies, desk.archive, ticket, actor=desk.who.name, purpose=purpose)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for one in taken:
+            path = folder / f"{ticket}-{one.file.id}-{one.file.name}"
+            with path.open("xb") as file:
+                try:
+                    file.write(one.content)
+                    file.flush()
+                except OSError:
+                    path.unlink(missing_ok=True)
+                    raise
+    except OSError as error:
+        raise StorageError(
+            f"The evidence cannot be written to {folder}: {error.strerror}.", cure="Name an empty folder with room."
+        ) from error
+    return [one.file for one in taken]
 
 
 def show_step(store: Path, as_json: bool, step: Callable[[Desk], Ticket]) -> None:

@@ -10,9 +10,10 @@ import click
 
 from liucun.cli import json_option, print_json, store_option
 from liucun.commands import _ticket_reports, _ticket_work
-from liucun.commands._ticket_desk import open_desk, show_step
+from liucun.commands._ticket_desk import open_desk, show_step, write_evidence
 from liucun.times import read_time
-from tickets.queue import Filters, list_tickets, ticket_detail
+from tickets.evidence import list_evidence
+from tickets.queue import Filters, get_ticket, list_tickets, ticket_detail
 from tickets.states import Channel, Decision, Measure, Part, State
 
 
@@ -82,6 +83,31 @@ def show_command(store: Path, ticket: str, as_json: bool) -> None:
     from liucun.ticket_view import print_ticket
 
     print_ticket(detail, calendar)
+
+
+@command.command(name="evidence")
+@store_option
+@click.argument("ticket")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Write the packages into this folder.")
+@click.option("--purpose", default="", help="What they are taken out for; goes on record, sealed. Needed with --out.")
+@json_option
+def evidence_command(store: Path, ticket: str, out: Path | None, purpose: str, as_json: bool) -> None:
+    """List the sealed evidence 证据 of a ticket, or take it out, compared with the digests in the ticket's events."""
+    with open_desk(store) as desk:
+        if out is None:
+            with desk.catalogue.read() as connection:
+                get_ticket(connection, ticket)
+                files = list_evidence(connection, [f"ticket:{ticket}"])
+        else:
+            files = write_evidence(desk, ticket, out, purpose)
+    if as_json:
+        print_json([asdict(file) for file in files])
+        return
+    for file in files:
+        click.echo(f"{file.id}  {file.name}  {file.bytes:,} bytes  {file.at}  {file.actor}")
+        click.echo(f"    SM3 {file.sm3}  {file.place or ''}")
+    if not files:
+        click.echo("None: evidence is sealed when a ticket is disposed of. 尚无封存的证据。")
 
 
 @command.command(name="claim")

@@ -42,6 +42,7 @@ LOOKING: Final = {
     "content.read": "说明用途后查看内容 content read for a purpose",
     "report.exported": "导出报告 report exported",
     "duty.file_read": "下载义务证据 evidence of a duty read",
+    "evidence.read": "取出工单证据 evidence of a ticket taken out",
     "request.exported": "个人信息副本 copy for a person",
     "disclosure.exported": "向主管部门导出 bundle for an authority",
     "disclosure.served": "经接口向主管部门提供 served to an authority",

@@ -16,7 +16,6 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from errors import IntegrityError, KeyAccessError, LiucunError, StorageError
@@ -26,9 +25,9 @@ from retention.audits.subject import Progress, Subject, no_progress, within
 from retention.catalogue.tables import segments
 from retention.errors import ObjectMissingError
 from retention.manifest import SegmentManifest
+from retention.placing import COLUMNS, place_of_rows
 from retention.segments import Archive, open_segment
 
-_PLACE_COLUMNS: Final = ("log_source", "log_partition", "log_offset", "log_length")
 _AHEAD: Final = 4
 """Segments in work for each thread: enough to keep it busy, few enough for memory."""
 
@@ -115,7 +114,7 @@ def check_segment(archive: Archive, manifest: SegmentManifest) -> None:
     """
     segment = open_segment(archive, manifest)
     segment.verify()
-    table = segment.parquet().read(columns=list(_PLACE_COLUMNS))
+    table = segment.parquet().read(columns=list(COLUMNS))
     wrong = misplaced(table, manifest)
     if wrong:
         raise IntegrityError(
@@ -129,28 +128,19 @@ def misplaced(table: pa.Table, manifest: SegmentManifest) -> str | None:
     Every row lies whole inside one of the manifest's ranges, each range holds its count of rows, and no two rows of a
     partition share an offset.
     """
-    offsets = table.column("log_offset").to_numpy()
-    ends = offsets + table.column("log_length").to_numpy()
-    place_of = np.full(len(offsets), -1)
-    by_partition: dict[tuple[str, str], pa.Array] = {}
-    for number, place in enumerate(manifest.places):
-        key = (place.source, place.partition)
-        if key not in by_partition:
-            same = pc.and_(
-                pc.equal(table.column("log_source").cast(pa.string()), place.source),
-                pc.equal(table.column("log_partition").cast(pa.string()), place.partition),
-            )
-            by_partition[key] = same.to_numpy(zero_copy_only=False) if isinstance(same, pa.Array) else same.to_numpy()
-        inside = by_partition[key] & (offsets >= place.start) & (ends <= place.end)
-        held = int(inside.sum())
-        if held != place.rows:
+    places = place_of_rows(table, manifest.places)
+    held = np.bincount(places[places >= 0], minlength=len(manifest.places))
+    for place, count in zip(manifest.places, held.tolist(), strict=True):
+        if count != place.rows:
             where = f"{place.partition} [{place.start}, {place.end})"
-            return f"it holds {held} rows of {where}, its manifest says {place.rows}"
-        if len(np.unique(offsets[inside])) != held:
-            return f"two rows of {place.partition} share an offset"
-        place_of[inside] = number
-    if (place_of < 0).any():
-        return f"{int((place_of < 0).sum())} of its rows lie outside the ranges of its manifest"
+            return f"it holds {count} rows of {where}, its manifest says {place.rows}"
+    offsets = table.column("log_offset").to_numpy()
+    order = np.lexsort((offsets, places))
+    twice = (np.diff(places[order]) == 0) & (np.diff(offsets[order]) == 0) & (places[order][1:] >= 0)
+    if twice.any():
+        return f"two rows of {manifest.places[places[order][1:][twice][0]].partition} share an offset"
+    if (places < 0).any():
+        return f"{int((places < 0).sum())} of its rows lie outside the ranges of its manifest"
     return None
 
 

@@ -21,7 +21,7 @@ from retention.catalogue import events
 from retention.catalogue.commit import add_segments
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.tables import retired_segments, segment_places, segments, timestamp
-from retention.manifest import SegmentManifest, SegmentPlace
+from retention.manifest import MANIFEST_LIMIT, SegmentManifest, SegmentPlace
 from retention.rebuilding.restore import COMPACTED
 from retention.schema import as_current
 from retention.segments import Archive, open_segment, write_segment
@@ -30,6 +30,8 @@ TARGET_ROWS: Final = 1_000_000
 """Rows of a merged segment, about; one that has half of them is not merged again."""
 TARGET_BYTES: Final = 192 << 20
 """Stored bytes of a merged segment, about: what is merged lies in memory several times over."""
+TARGET_MANIFEST: Final = MANIFEST_LIMIT // 4
+"""Bytes that the manifests of what is merged may have together: the new one names all of their places."""
 ACTOR: Final = "system:compact"
 _SORT: Final = [("user_id", "ascending"), ("event_time", "ascending"), ("log_offset", "ascending")]
 
@@ -72,21 +74,28 @@ def plan(catalogue: Catalogue, *, target_rows: int = TARGET_ROWS, target_bytes: 
     with catalogue.read() as connection:
         rows = connection.execute(
             sa.select(g.manifest)
-            .where(g.rows * 2 < target_rows, g.bytes_stored * 2 < target_bytes)
+            .where(
+                g.rows * 2 < target_rows,
+                g.bytes_stored * 2 < target_bytes,
+                sa.func.length(g.manifest) * 2 < TARGET_MANIFEST,
+            )
             .order_by(g.record_class, g.period, g.committed_at, g.segment_id)
         ).scalars()
-        small = [SegmentManifest.from_bytes(manifest) for manifest in rows]
+        small = [(SegmentManifest.from_bytes(manifest), len(manifest)) for manifest in rows]
     groups: list[Group] = []
     open_: list[SegmentManifest] = []
-    for manifest in small:
+    described = 0
+    for manifest, length in small:
         if open_ and (
             (manifest.record_class, manifest.period) != (open_[0].record_class, open_[0].period)
             or sum(m.rows for m in open_) + manifest.rows > target_rows
             or sum(m.bytes_stored for m in open_) + manifest.bytes_stored > target_bytes
+            or described + length > TARGET_MANIFEST
         ):
             groups.append(_group(open_))
-            open_ = []
+            open_, described = [], 0
         open_.append(manifest)
+        described += length
     if open_:
         groups.append(_group(open_))
     return [group for group in groups if len(group.manifests) > 1]

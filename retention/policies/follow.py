@@ -228,15 +228,14 @@ def _close_with_tickets(catalogue: Catalogue, blind: Callable[[str, str], bytes]
         t = sa.table("tickets", *(sa.column(name) for name in ("ticket_id", "state", "closed_at", "triaged_at")))
         rows = connection.execute(sa.select(t).where(t.c.state.in_(_TERMINAL))).all()
         c = subjects.c
-        mine = connection.execute(
-            sa.select(c.blind).where(c.record_class == RecordClass.EVIDENCE.value, c.ended_at.is_(None))
-        )
-        open_ones = set(mine.scalars())
+        mine = connection.execute(sa.select(c.blind, c.ended_at).where(c.record_class == RecordClass.EVIDENCE.value))
+        known = {bytes(row.blind): row.ended_at or "" for row in mine}
     closed = []
     for row in rows:
         ended = row.closed_at or row.triaged_at
         found = blind(RecordClass.EVIDENCE.value, row.ticket_id)
-        if ended and found in open_ones:
+        # A ticket that was opened again and closed later keeps its evidence from then.
+        if ended and found in known and known[found] < ended:
             closed.append({"b_blind": found, "b_at": ended, "b_on": stored_date(ended).isoformat()})
     if closed:
         with catalogue.write() as connection:

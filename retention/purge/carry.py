@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 from retention.catalogue.tables import segments
 from retention.manifest import SegmentManifest, SegmentPlace
+from retention.placing import place_of_rows
 from retention.policies.follow import blinder, unnamed_subject
 from retention.policies.partly import PartState, partly_due, survivors
 from retention.policies.periods import shanghai_date
@@ -158,21 +159,13 @@ def _write(
 
 def _places(manifest: SegmentManifest, rows: pa.Table) -> dict[Place, int]:
     """How many of the rows lie in each of the segment's places."""
-    offsets = rows.column("log_offset").to_numpy()
-    owner = pc.binary_join_element_wise(
-        rows.column("log_source").cast(pa.string()), rows.column("log_partition").cast(pa.string()), "\x00"
-    )
-    found: dict[Place, int] = {}
-    by_owner: dict[str, np.ndarray] = {}
-    for place in manifest.places:
-        name = f"{place.source}\x00{place.partition}"
-        if name not in by_owner:
-            by_owner[name] = np.sort(offsets[pc.equal(owner, name).to_numpy()])
-        mine = by_owner[name]
-        count = int(np.searchsorted(mine, place.end) - np.searchsorted(mine, place.start))
-        if count:
-            found[place.source, place.partition, place.start, place.end] = count
-    return found
+    places = place_of_rows(rows, manifest.places)
+    numbers, counts = np.unique(places[places >= 0], return_counts=True)
+    found = [manifest.places[number] for number in numbers]
+    return {
+        (place.source, place.partition, place.start, place.end): int(count)
+        for place, count in zip(found, counts, strict=True)
+    }
 
 
 def _manifests(parts: Parts, names: tuple[str, ...]) -> list[SegmentManifest]:

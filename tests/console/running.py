@@ -90,7 +90,9 @@ class Running:
 
     def open_ticket(self, text: str = TEXT, **more) -> str:
         """A fresh ticket from a complaint."""
-        desk = Desk(self.parts.catalogue, self.parts.bodies, shipped_calendar(), Actor.of("system:test"))
+        parts = self.parts
+        actor = Actor.of("system:test")
+        desk = Desk(parts.catalogue, parts.bodies, shipped_calendar(), actor, archive=parts.archive)
         given = {"category": "gambling", "severity": 3, "user_id": "u00012345", **more}
         return desk.open_manual(ManualFinding(channel=Channel.COMPLAINT, text=text, **given)).ticket_id
 

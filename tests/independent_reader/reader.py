@@ -128,6 +128,7 @@ class Segment:
         )
         digest_salt = suite.expand(data_key, b"liucun/plaintext-digest/v1\x00" + suite.hash(bound), 32)
         self.plaintext_digest = suite.hash(digest_salt + self.plaintext).hex()
+        self.row_key = suite.expand(data_key, b"liucun/row-salts/v1\x00" + suite.hash(bound), 32)
         self.ciphertext_digest = suite.hash(data).hex()
         self.length = len(data)
 
@@ -143,7 +144,8 @@ class Segment:
         require([body[name] for name in labels] == self.labels, "5.3")
         for name in ("key_id", "ciphertext_digest", "plaintext_digest"):
             require(body[name] == getattr(self, name), "5.3")
-        require(body["bytes_stored"] == self.length and body["format_version"] == 1, "5.3")
+        require(body["bytes_stored"] == self.length, "5.3")
+        require(body["format_version"] == (2 if "rows_root" in body else 1), "5.2")
         require(sum(place["rows"] for place in body["places"]) == body["rows"], "5.1")
         return body
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
 from pathlib import Path
@@ -165,3 +166,25 @@ def test_an_imported_calendar_recounts_without_the_passphrase(
     if before < after["due_on"]:
         assert done["recounted"] == [number]
     assert after["calendar_version"] == "2026.2"
+
+
+def test_evidence_is_listed_and_taken_out_for_a_purpose(store: Path, tmp_path: Path) -> None:
+    number = opened()
+    assert ask("tickets", "evidence", number) == []
+    ask("tickets", "triage", number, "--confirm", "illegal", "--reason", "r")
+    ask("tickets", "dispose", number, "--measure", "delete")
+    (listed,) = ask("tickets", "evidence", number)
+    assert listed["place"] == f"ticket:{number}@0"
+    out = tmp_path / "out"
+    assert "purpose" in str(refused("tickets", "evidence", number, "--out", str(out)))
+    assert not out.exists()
+    (taken,) = ask("tickets", "evidence", number, "--out", str(out), "--purpose", "案件 1 号")
+    (file,) = out.iterdir()
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == taken["sha256"] == listed["sha256"]
+    assert json.loads(file.read_bytes())["texts"][0]["text"] == "有人在评论区发布赌博网站链接"
+    again = refused("tickets", "evidence", number, "--out", str(out), "--purpose", "again")
+    assert "cannot be written" in str(again)
+    assert "T-unknown" in str(refused("tickets", "evidence", "T-unknown"))
+    asked = ask("query", "SELECT actor FROM audit_events WHERE kind = 'evidence.read'", "--purpose", "t")
+    assert len(asked) == 2, "each time it was taken out"
+    assert "案件" not in (store / "catalogue.db").read_bytes().decode("latin-1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,9 @@ from liucun.store import TICKET_SCRIPTS
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.migrate import migrate
 from retention.crypto.suites import suite
+from retention.segments import Archive
 from retention.transparency.verify import LogVerdict, check_images
+from tests.retention.samples import archive as cheap_archive
 from tickets.calendar.reading import shipped_calendar
 from tickets.service import Desk
 
@@ -56,5 +59,10 @@ def changed_without_event(catalogue: Catalogue) -> list[str]:
 
 
 @pytest.fixture
-def desk(catalogue: Catalogue, bodies: PlainBodies) -> Desk:
-    return Desk(catalogue, bodies, shipped_calendar(), "os:alice")
+def archive(tmp_path: Path) -> Archive:
+    return cheap_archive(tmp_path)
+
+
+@pytest.fixture
+def desk(catalogue: Catalogue, bodies: PlainBodies, archive: Archive) -> Desk:
+    return Desk(catalogue, bodies, shipped_calendar(), "os:alice", archive=archive)

@@ -53,7 +53,7 @@ def test_evidence_is_kept_whole_and_the_receipt_closes(book: DutyBook, catalogue
     duty = book.add("assessment", "直播功能评估", start("2026-11-20"))
     stored = book.evidence(duty.duty_id, "评估报告.pdf", b"%PDF content")
     with catalogue.read() as connection:
-        assert open_evidence(connection, book.bodies, stored.id) == b"%PDF content"
+        assert open_evidence(connection, book.bodies, stored.id)[1] == b"%PDF content"
         assert get_duty(connection, book.bodies, duty.duty_id).files == (stored,)
     done = book.complete(duty.duty_id, "通管-7")
     assert (done.state, done.receipt, done.completed_by, done.overdue) == ("done", "通管-7", "wang", False)

@@ -18,6 +18,7 @@ from errors import LiucunError, NotPermittedError
 from liucun.store import TICKET_SCRIPTS
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.migrate import migrate
+from tests.retention.samples import archive as cheap_archive
 from tests.tickets.conftest import PlainBodies
 from tests.tickets.test_opening import CONTENT, HIT, take
 from tickets.actors import Actor, Right, Role
@@ -77,6 +78,7 @@ class Queue(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.catalogue = Catalogue.open(f"sqlite:///{Path(self.folder.name) / 'c.db'}")
         self.bodies = PlainBodies()
+        self.archive = cheap_archive(Path(self.folder.name))
         self.tokens: list[tuple[str, str]] = []
         self.seen: dict[str, Ticket] = {}
         self.last = ""
@@ -103,7 +105,7 @@ class Queue(RuleBasedStateMachine):
         self.folder.cleanup()
 
     def desk(self, who: Actor) -> Desk:
-        return Desk(self.catalogue, self.bodies, shipped_calendar(), who, self.settings)
+        return Desk(self.catalogue, self.bodies, shipped_calendar(), who, self.settings, archive=self.archive)
 
     def pick(self, number: int) -> str:
         return sorted(self.seen)[number % len(self.seen)]

@@ -18,6 +18,7 @@ import pytest
 
 from errors import SettingsError
 from retention.catalogue.engine import Catalogue
+from retention.segments import Archive
 from tests.services import servers
 from tests.tickets.conftest import PlainBodies
 from tests.tickets.receivers import Mailbox, Received, http_receiver, smtp_receiver
@@ -45,9 +46,9 @@ def platform(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.fixture
-def ordering(catalogue: Catalogue, bodies: PlainBodies, platform: Received) -> Desk:
+def ordering(catalogue: Catalogue, bodies: PlainBodies, archive: Archive, platform: Received) -> Desk:
     settings = TicketSettings(platform=PlatformSettings(url=f"http://127.0.0.1:{platform.port}/orders"))
-    return Desk(catalogue, bodies, shipped_calendar(), "os:alice", settings)
+    return Desk(catalogue, bodies, shipped_calendar(), "os:alice", settings, archive=archive)
 
 
 def disposed(desk: Desk) -> Ticket:

@@ -18,6 +18,7 @@ from errors import IntegrityError, NotPermittedError, SettingsError
 from retention.catalogue.engine import Catalogue
 from retention.errors import FontMissingError
 from retention.printing.fonts import choose
+from retention.segments import Archive
 from tests.tickets.conftest import PlainBodies
 from tests.tickets.test_opening import CONTENT, take
 from tickets.actors import Actor, Role
@@ -47,8 +48,8 @@ HOSTILE = '=HYPERLINK("x") \x00\x1b[31m #eval("1") $x$ <w:t>&amp; \u202e赌场 *
 
 
 @pytest.fixture
-def book(catalogue: Catalogue, bodies: PlainBodies) -> ReportBook:
-    return ReportBook(catalogue, bodies, shipped_calendar(), MING, company=COMPANY)
+def book(catalogue: Catalogue, bodies: PlainBodies, archive: Archive) -> ReportBook:
+    return ReportBook(catalogue, bodies, shipped_calendar(), MING, company=COMPANY, archive=archive)
 
 
 def by(book: ReportBook, who: Actor) -> ReportBook:

@@ -63,6 +63,12 @@ class ApprovingSteps(DisposalSteps):
             NotPermittedError: a time is moved later and the actor may not approve.
         """
         self._require(reason)
+        with self.catalogue.read() as connection:
+            asked = sa.select(approvals.c.ticket_id, approvals.c.kind).where(
+                approvals.c.approval_id == approval_id, approvals.c.outcome.is_(None)
+            )
+            row = connection.execute(asked).one_or_none()
+        sealed = self._seal_blocked(row.ticket_id) if row is not None and row.kind == "decision" else None
         with self.catalogue.write(row_locks=True) as connection:
             approval, ticket = self._waiting(connection, approval_id)
             self._settle(connection, approval, "approved")
@@ -70,7 +76,7 @@ class ApprovingSteps(DisposalSteps):
             said: dict[str, object] = {"approval": approval_id, "asked_by": approval.asked_by}
             if approval.kind == "decision":
                 decision = Decision(approval.value["decision"])
-                return self._confirmed(connection, ticket, decision, approval.asked_by, said)
+                return self._confirmed(connection, ticket, decision, approval.asked_by, said, sealed)
             moment = as_time(approval.value["effective_at"])
             return self._set_effective(connection, ticket, moment, "stated", {**said, "pending": None})
 

@@ -14,11 +14,13 @@ from errors import UsageError
 from retention.catalogue import events
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.tables import timestamp
+from retention.segments import Archive
 from tickets.actors import Actor
 from tickets.bodies import Bodies, note_context
 from tickets.calendar.working_days import WorkingCalendar
 from tickets.errors import SecondPersonError, TicketChangedError, TransitionError
 from tickets.queue import Ticket, get_ticket
+from tickets.sealing import SealedEvidence, seal_evidence
 from tickets.settings import TicketSettings
 from tickets.states import TRANSITIONS, State, part_of
 from tickets.tables import notes as note_table
@@ -33,7 +35,7 @@ class Steps:
     """A person at work on the queue of a store.
 
     ``actor`` is who acts: an ``Actor`` with roles, or a bare name, which carries rights only as ``os:…`` or
-    ``system:…``.
+    ``system:…``. Without ``archive``, where evidence is sealed, nothing can be disposed of.
     """
 
     catalogue: Catalogue
@@ -41,11 +43,32 @@ class Steps:
     calendar: WorkingCalendar
     actor: Actor | str
     settings: TicketSettings = field(default_factory=TicketSettings)
+    archive: Archive | None = field(default=None, kw_only=True)
 
     @property
     def who(self) -> Actor:
         """Who acts, with roles."""
         return Actor.of(self.actor)
+
+    def _seal(self, ticket_id: str) -> SealedEvidence:
+        """Seal the evidence of a ticket in the archive, before the transaction that rests on it.
+
+        Raises:
+            UsageError: this desk was opened without its archive.
+        """
+        if self.archive is None:
+            raise UsageError(
+                "Nothing can be disposed of without the archive: evidence is sealed there first.",
+                cure="This is a fault of the program: report it.",
+            )
+        return seal_evidence(self.catalogue, self.bodies, self.archive, ticket_id)
+
+    @staticmethod
+    def _same_version(ticket: Ticket, sealed: SealedEvidence) -> None:
+        if ticket.version != sealed.own.version:
+            raise TicketChangedError(
+                f"The ticket {ticket.ticket_id} changed while its evidence was sealed.", cure="Look at it, then repeat."
+            )
 
     @staticmethod
     def _ticket(connection: sa.Connection, ticket_id: str) -> Ticket:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
@@ -10,14 +10,15 @@ import sqlalchemy as sa
 from errors import UsageError
 from retention.catalogue.tables import timestamp
 from tickets.actors import Right
-from tickets.errors import TicketChangedError, TransitionError
-from tickets.evidence import Evidence, add_evidence, prepare_evidence
+from tickets.errors import TransitionError
+from tickets.evidence import list_evidence
 from tickets.messages import KAFKA, PLATFORM, order_message
-from tickets.queue import Ticket
-from tickets.states import Decision, Measure, Part, State, part_of
+from tickets.queue import Ticket, get_ticket
+from tickets.sealing import Content, commit_evidence, contents_of
+from tickets.states import TRANSITIONS, Decision, Measure, Part, State, part_of
 from tickets.steps.base import as_time, earliest
 from tickets.steps.dating import due_columns
-from tickets.steps.triage import TriageSteps
+from tickets.steps.triage import TriageSteps, digests_of
 from tickets.tables_sending import orders
 
 _DONE = (State.DISPOSED, State.REPORTED, State.ACKNOWLEDGED, State.CLOSED)
@@ -48,13 +49,13 @@ class DisposalSteps(TriageSteps):
         ordered = (ordered_at or effective_at or datetime.now(UTC)).astimezone(UTC)
         platform = self.settings.platform.takes_orders
         effective = effective_at.astimezone(UTC) if effective_at else None if platform else ordered
-        evidence = self._gather(ticket_id)
+        with self.catalogue.read() as connection:
+            self._may_dispose(get_ticket(connection, ticket_id))
+        sealed = self._seal(ticket_id)
         with self.catalogue.write(row_locks=True) as connection:
             ticket = self._ticket(connection, ticket_id)
-            if ticket.version != evidence.version:
-                raise TicketChangedError(
-                    f"The ticket {ticket_id} changed while its evidence was sealed.", cure="Look at it, then repeat."
-                )
+            self._may_dispose(ticket)
+            self._same_version(ticket, sealed)
             self._check_times(ticket, ordered, effective or ordered)
             values: dict[str, object] = {
                 "measure": measure.value,
@@ -64,18 +65,22 @@ class DisposalSteps(TriageSteps):
                 **due_columns(ticket.decision, ticket.own_due_at, effective or ordered, self.calendar, self.settings),
             }
             self._note(connection, ticket_id, reason)
-            said = {"evidence_sha256": evidence.sha256, "evidence_sm3": evidence.sm3}
+            said = digests_of(sealed)
             moved = self._move(connection, ticket, State.DISPOSED, "ticket.disposed", values, said)
-            add_evidence(connection, evidence, self.who.name)
+            commit_evidence(connection, sealed, self.who.name)
             if platform:
-                self._order(connection, moved, measure.value, ordered, evidence)
+                self._order(connection, moved, measure.value, ordered, sealed.contents)
             return moved
 
     def order(self, ticket_id: str, measure: Measure, reason: str) -> str:
         """Order a further measure of the platform and return its number; the clock, which runs, is not touched."""
         self.who.require(Right.TRIAGE)
         self._require(reason)
-        evidence = self._gather(ticket_id)
+        with self.catalogue.read() as connection:
+            contents = contents_of(connection, self.bodies, ticket_id)
+            lacking = not list_evidence(connection, [f"ticket:{ticket_id}"])
+        # Blocks that were confirmed before evidence of them was sealed.
+        sealed = self._seal(ticket_id) if lacking else None
         with self.catalogue.write(row_locks=True) as connection:
             ticket = self._ticket(connection, ticket_id)
             if ticket.state not in _DONE:
@@ -83,7 +88,9 @@ class DisposalSteps(TriageSteps):
                     f"The ticket {ticket_id} is {ticket.state}: dispose of it first.", cure="Use `dispose`."
                 )
             self._note(connection, ticket_id, reason)
-            return self._order(connection, ticket, measure.value, datetime.now(UTC), evidence)
+            if sealed is not None:
+                commit_evidence(connection, sealed, self.who.name)
+            return self._order(connection, ticket, measure.value, datetime.now(UTC), contents)
 
     def acknowledge_order(self, order_id: str, *, effective_at: datetime | None = None, reference: str = "") -> Ticket:
         """Record that the platform carried out an order: the ten days count from the first effective measure.
@@ -185,7 +192,7 @@ class DisposalSteps(TriageSteps):
         return self._change(connection, ticket, "ticket.effective", values, {**values, **before, **said})
 
     def _order(
-        self, connection: sa.Connection, ticket: Ticket, measure: str, ordered: datetime, evidence: Evidence
+        self, connection: sa.Connection, ticket: Ticket, measure: str, ordered: datetime, contents: Sequence[Content]
     ) -> str:
         order_id = self._new_id("D")
         connection.execute(
@@ -202,14 +209,23 @@ class DisposalSteps(TriageSteps):
         for channel, there in ((PLATFORM, platform.url), (KAFKA, platform.kafka)):
             if there:
                 at = timestamp(ordered)
-                order_message(connection, self.bodies, ticket, order_id, measure, at, evidence.user_id, channel)
+                order_message(connection, self.bodies, ticket, order_id, measure, at, contents, channel)
         said = {"order": order_id, "measure": measure}
         self._event(connection, "ticket.ordered", f"ticket:{ticket.ticket_id}", said)
         return order_id
 
-    def _gather(self, ticket_id: str) -> Evidence:
-        with self.catalogue.read() as connection:
-            return prepare_evidence(connection, self.bodies, ticket_id)
+    @staticmethod
+    def _may_dispose(ticket: Ticket) -> None:
+        """Refuse early, before anything is sealed, what the state machine would refuse."""
+        if ticket.state == State.MERGED:
+            raise TransitionError(
+                f"The ticket {ticket.ticket_id} is part of {ticket.merged_into}.", cure="Work on that one."
+            )
+        if State.DISPOSED not in TRANSITIONS[State(ticket.state)]:
+            raise TransitionError(
+                f"The ticket {ticket.ticket_id} is {ticket.state}: it cannot be disposed of.",
+                cure="Confirm it first; what was disposed of takes further measures by `order`.",
+            )
 
     @staticmethod
     def _open_order(connection: sa.Connection, order_id: str) -> sa.Row[tuple[object, ...]]:

@@ -11,6 +11,7 @@ from retention.catalogue.tables import timestamp
 from tickets.actors import Right
 from tickets.errors import TransitionError
 from tickets.queue import Ticket
+from tickets.sealing import contents_of
 from tickets.states import Decision, State
 from tickets.steps.approving import ApprovingSteps
 
@@ -104,7 +105,8 @@ class ReportingSteps(ApprovingSteps):
         """
         self.who.require(Right.APPROVE)
         self._require(reason)
-        evidence = self._gather(ticket_id)
+        with self.catalogue.read() as connection:
+            contents = contents_of(connection, self.bodies, ticket_id)
         with self.catalogue.write(row_locks=True) as connection:
             ticket = self._ticket(connection, ticket_id)
             said = self._second_person(ticket.triaged_by, "takes it back")
@@ -120,7 +122,7 @@ class ReportingSteps(ApprovingSteps):
             self._withdraw(connection, ticket)
             moved = self._move(connection, ticket, State.REVERSED, kind, values, said)
             if self.settings.platform.takes_orders:
-                self._order(connection, moved, "restore", datetime.now(UTC), evidence)
+                self._order(connection, moved, "restore", datetime.now(UTC), contents)
             return moved
 
     def _reported(

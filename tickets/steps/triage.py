@@ -13,10 +13,11 @@ from retention.catalogue.tables import timestamp
 from tickets.actors import Right
 from tickets.bodies import Bodies, ticket_context
 from tickets.categories import below, default_decision
-from tickets.errors import TransitionError
-from tickets.queue import Ticket
+from tickets.errors import TicketChangedError, TransitionError
+from tickets.queue import Ticket, get_ticket
 from tickets.recall import Reason, forget, remember
-from tickets.states import OPEN, TO_DISPOSE, Decision, Measure, State
+from tickets.sealing import SealedEvidence, commit_evidence
+from tickets.states import OPEN, TO_DISPOSE, TRANSITIONS, Decision, Measure, State
 from tickets.steps.base import Steps, as_time
 from tickets.steps.dating import due_columns, police_columns
 from tickets.tables import findings as finding_table
@@ -104,13 +105,14 @@ class TriageSteps(Steps):
         """
         self.who.require(Right.TRIAGE)
         self._require(reason)
+        sealed = self._seal_blocked(ticket_id, decision)
         with self.catalogue.write(row_locks=True) as connection:
             ticket = self._ticket(connection, ticket_id)
             self._note(connection, ticket_id, reason)
             default = default_decision(ticket.category, ticket.subtype, self.settings.defaults)
             if below(decision, default):
                 return self._ask_decision(connection, ticket, decision, default)
-            return self._confirmed(connection, ticket, decision, self.who.name, {})
+            return self._confirmed(connection, ticket, decision, self.who.name, {}, sealed)
 
     def note(self, ticket_id: str, text: str) -> None:
         """Write a note; it changes nothing else."""
@@ -192,9 +194,30 @@ class TriageSteps(Steps):
         )
         return approval
 
+    def _seal_blocked(self, ticket_id: str, decision: Decision | None = None) -> SealedEvidence | None:
+        """Evidence of what was blocked automatically, whose confirmation is its disposal; None of anything else.
+
+        ``decision``: nothing is sealed yet when it will wait for a second person.
+        """
+        with self.catalogue.read() as connection:
+            ticket = get_ticket(connection, ticket_id)
+        default = default_decision(ticket.category, ticket.subtype, self.settings.defaults)
+        waits = decision is not None and below(decision, default)
+        if ticket.blocked_at is None or waits or State.CONFIRMED not in TRANSITIONS[State(ticket.state)]:
+            return None
+        return self._seal(ticket_id)
+
     def _confirmed(
-        self, connection: sa.Connection, ticket: Ticket, decision: Decision, by: str, body: dict[str, object]
+        self,
+        connection: sa.Connection,
+        ticket: Ticket,
+        decision: Decision,
+        by: str,
+        body: dict[str, object],
+        sealed: SealedEvidence | None,
     ) -> Ticket:
+        if sealed is not None:
+            self._same_version(ticket, sealed)
         now = datetime.now(UTC)
         values = {
             **self._decided(connection, ticket),
@@ -205,6 +228,11 @@ class TriageSteps(Steps):
         confirmed = self._move(connection, ticket, State.CONFIRMED, "ticket.confirmed", values, body)
         if ticket.blocked_at is None:
             return confirmed
+        if sealed is None:
+            raise TicketChangedError(
+                f"The ticket {ticket.ticket_id} was blocked in the same moment.", cure="Look at it, then repeat."
+            )
+        commit_evidence(connection, sealed, self.who.name)
         blocked = as_time(ticket.blocked_at)
         disposal = {
             "measure": Measure.MASK.value,
@@ -213,7 +241,7 @@ class TriageSteps(Steps):
             "effect": "blocked",
             **due_columns(decision.value, ticket.own_due_at, blocked, self.calendar, self.settings),
         }
-        return self._move(connection, confirmed, State.DISPOSED, "ticket.disposed", disposal)
+        return self._move(connection, confirmed, State.DISPOSED, "ticket.disposed", disposal, digests_of(sealed))
 
     def _remember(self, connection: sa.Connection, reasons: Mapping[str, Sequence[Reason]]) -> None:
         if not self.settings.dismissal_days:
@@ -225,6 +253,12 @@ class TriageSteps(Steps):
             for reason in found
         }
         remember(connection, list(rows.values()))
+
+
+def digests_of(sealed: SealedEvidence) -> dict[str, object]:
+    """What the event of a disposal says of its evidence."""
+    own = sealed.own
+    return {"evidence_sha256": own.sha256, "evidence_sm3": own.sm3, "evidence_segment": sealed.manifest.segment_id}
 
 
 OPENED_BY_HAND = ("human:", "complaint:", "authority:", "engine:")

@@ -102,7 +102,7 @@ def download(visit: Worker, duty_id: str, file_id: int) -> Response:
         found = next((file for file in duty.files if file.id == file_id), None)
         if found is None:
             raise PageUnknownError("The duty has no such file.", cure="Use the links of the page.")
-        content = open_evidence(connection, parts.bodies, file_id)
+        _, content = open_evidence(connection, parts.bodies, file_id)
     with parts.catalogue.write() as connection:
         said = {"file": file_id}
         subject = f"duty:{duty_id}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Form, Request
@@ -12,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 
 from console import labels
 from console.access import accounts
-from console.access.reveal import reveal, revealed
+from console.access.reveal import reason_of, reveal, revealed
 from console.access.roles import Permission
 from console.errors import PageUnknownError
 from console.i18n import mark as _
@@ -23,8 +24,9 @@ from console.reading.texts import matched, shown_texts
 from console.web.render import Fields, page, say
 from console.web.steps import JUDGING, STEPS, Asked
 from console.web.visit import Gate, Visit
-from errors import LiucunError
+from errors import LiucunError, NotPermittedError
 from retention.catalogue.tables import timestamp
+from tickets.archived import take_out
 from tickets.categories import category_of, default_decision
 from tickets.clocks import SHANGHAI, TEN_WORKING_DAYS, deadline
 from tickets.errors import TicketChangedError
@@ -84,6 +86,39 @@ def record(visit: Recorder, ticket_id: str, reason: Text = "") -> Response:
     except LiucunError as error:
         return _page(visit, ticket_id, status=400, error=error, step="record", form={"reason": reason})
     return _page(visit, ticket_id, context=context)
+
+
+@router.get("/{ticket_id}/evidence/{file_id}")
+def evidence(visit: Recorder, ticket_id: str, file_id: int) -> Response:
+    """A sealed package as it was sealed, for who gave a reason to see the ticket unmasked; that it was taken out is an
+    event with that reason."""
+    assert visit.session is not None
+    parts = visit.parts
+    with parts.catalogue.read() as connection:
+        get_ticket(connection, ticket_id)
+        reason = reason_of(connection, parts.bodies, visit.session, f"ticket:{ticket_id}")
+    if reason is None or not visit.may(Permission.PERSONAL_REVEAL):
+        error = NotPermittedError(
+            "Evidence shows personal data.", cure="Give a reason to see the ticket unmasked first, then take it."
+        )
+        return _page(visit, ticket_id, status=403, error=error, step="reveal")
+    try:
+        taken = take_out(
+            parts.catalogue,
+            parts.bodies,
+            parts.archive,
+            ticket_id,
+            actor=visit.account.actor,
+            purpose=reason,
+            only=[file_id],
+        )
+    except LiucunError as error:
+        from console.web.status import status_of
+
+        return _page(visit, ticket_id, status=status_of(error), error=error)
+    name = f"{ticket_id}-{taken[0].file.name}"
+    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"}
+    return Response(taken[0].content, media_type="application/json", headers=headers)
 
 
 @router.post("/{ticket_id}/{step}")

@@ -1,0 +1,47 @@
+"""Which of a manifest's places each row of a segment lies in; sorted once, so that many small places cost little."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from retention.manifest import SegmentPlace
+
+COLUMNS = ("log_source", "log_partition", "log_offset", "log_length")
+"""The columns that ``place_of_rows`` reads."""
+
+
+def place_of_rows(table: pa.Table, places: Sequence[SegmentPlace]) -> np.ndarray:
+    """Of each row the number of the place that holds it whole, −1 where none does (int64, one a row).
+
+    Places of one partition do not overlap; of places that do, a row is in one only.
+    """
+    found = np.full(table.num_rows, -1, dtype=np.int64)
+    if not table.num_rows:
+        return found
+    offsets = table.column("log_offset").to_numpy()
+    ends = offsets + table.column("log_length").to_numpy()
+    owners = pc.binary_join_element_wise(
+        table.column("log_source").cast(pa.string()), table.column("log_partition").cast(pa.string()), "\x00"
+    )
+    encoded = owners.combine_chunks().dictionary_encode()
+    codes = encoded.indices.to_numpy()
+    by_owner: dict[str, list[int]] = {}
+    for number, place in enumerate(places):
+        by_owner.setdefault(f"{place.source}\x00{place.partition}", []).append(number)
+    order = np.argsort(codes, kind="stable")
+    borders = np.searchsorted(codes[order], np.arange(len(encoded.dictionary) + 1))
+    for code, owner in enumerate(encoded.dictionary.to_pylist()):
+        numbers = np.array(sorted(by_owner.get(owner, ()), key=lambda n: places[n].start), dtype=np.int64)
+        if not len(numbers):
+            continue
+        starts = np.array([places[n].start for n in numbers], dtype=np.int64)
+        stops = np.array([places[n].end for n in numbers], dtype=np.int64)
+        rows = order[borders[code] : borders[code + 1]]
+        at = np.searchsorted(starts, offsets[rows], side="right") - 1
+        inside = (at >= 0) & (ends[rows] <= stops[at])
+        found[rows[inside]] = numbers[at[inside]]
+    return found
