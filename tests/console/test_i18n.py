@@ -50,8 +50,11 @@ def test_every_word_of_the_queue_has_a_name() -> None:
 
 
 ROOMS = ("console", "tickets", "retention", "liucun", "pipelines")
-NO_EVENTS = {"source.address", "source.ip", "source.mac", "source.port", "log.level", "log.logger", "log.offset"}
-"""Fields of records and of program logs that read like events."""
+NO_EVENTS = {
+    *("source.address", "source.ip", "source.mac", "source.port"),
+    *("log.level", "log.logger", "log.offset", "evidence.sealed"),
+}
+"""Fields and actions of records, and fields of program logs, that read like events."""
 FILES = re.compile(r"\.(html|json|toml|txt|csv|py|npz|pem|log|db)$")
 COLUMNS = re.compile(r"\.[a-z]+_id$")
 PLATFORM = re.compile(r"(order|refund|user)\.")
