@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +14,7 @@ from errors import LiucunError
 from liucun.calendar_file import calendar_of
 from liucun.times import SHANGHAI
 from retention.catalogue.tables import batches, log_pending
+from retention.search.lag import unindexed
 from tickets.calendar.working_days import WorkingCalendar
 from tickets.states import OPEN
 from tickets.tables import tickets
@@ -29,15 +30,10 @@ FAR: Final = 10
 """Working days from which on a deadline is ``more`` than far."""
 
 
-def store_figures(opened: OpenStore, unindexed: Callable[[], float | None] | None = None) -> Found:
-    """All figures of the store; without an answer of the catalogue only that there was none.
-
-    ``unindexed`` says how old the oldest segment is that a search index has not (None: there is no index, or none).
-    """
+def store_figures(opened: OpenStore) -> Found:
+    """All figures of the store; without an answer of the catalogue only that there was none."""
     try:
         found = list(_figures(opened))
-        if unindexed is not None and (age := unindexed()) is not None:
-            found.append(("liucun_oldest_unindexed_seconds", (), age))
     except LiucunError as error:
         LOG.error("the store's figures cannot be read: %s", error)  # noqa: TRY400 - the words say it all
         yield "liucun_store_readable", (), 0
@@ -61,6 +57,10 @@ def _figures(opened: OpenStore) -> Found:
         last = connection.execute(sa.select(b.source, sa.func.max(b.committed_at)).group_by(b.source)).all()
         pending = connection.execute(sa.select(sa.func.count()).select_from(log_pending)).scalar_one()
         messages = connection.execute(sa.select(outbox.c.state, sa.func.count()).group_by(outbox.c.state)).all()
+        searched = opened.settings.search
+        behind_search = unindexed(connection, searched).seconds(now) if searched.on else None
+    if behind_search is not None:
+        yield "liucun_oldest_unindexed_seconds", (), behind_search
     counts = Counter(dict.fromkeys(("overdue", *(str(n) for n in range(FAR + 1)), "more", "none"), 0))
     for day, count in due:
         counts[days_left(day, today, calendar)] += int(count)
