@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from detectors.base import FINDING_SCHEMA
@@ -57,17 +59,19 @@ class ModelDetector:
             return _empty()
         found = texts.take(pa.array(rows)).fill_null("")
         spans = strongest_spans(model, found, label)
-        names = [model.labels[k] for k in label]
-        sampled = [s < self.queue.get(category_of(name), 0.0) for s, name in zip(score.tolist(), names, strict=True)]
-        severity = [SEVERITY.get(category_of(name), 2) for name in names]
         n = len(rows)
+        categories = [category_of(name) for name in model.labels]
+        limits = np.array([self.queue.get(category, 0.0) for category in categories])
+        sampled = score < limits[label]
+        severity = np.array([SEVERITY.get(category, 2) for category in categories], np.int8)[label]
+        rules = [f"model:{name}{end}" for name in model.labels for end in ("", ":sampling")]
         return pa.record_batch(
             [
                 pa.array(rows.astype(np.int32)),
-                pa.array([f"model:{m}:sampling" if s else f"model:{m}" for m, s in zip(names, sampled, strict=True)]),
-                pa.array([category_of(name) for name in names]),
-                pa.array([name.partition("/")[2] or None for name in names], pa.string()),
-                pa.array([1 if s else own for own, s in zip(severity, sampled, strict=True)], pa.int8()),
+                _named(rules, 2 * label + sampled),
+                _named(categories, label),
+                _named([name.partition("/")[2] or None for name in model.labels], label),
+                pa.array(np.where(sampled, np.int8(1), severity)),
                 pa.array([start for start, _ in spans], pa.int32()),
                 pa.array([end for _, end in spans], pa.int32()),
                 pa.array([t[start:end] for t, (start, end) in zip(found.to_pylist(), spans, strict=True)], pa.string()),
@@ -76,6 +80,10 @@ class ModelDetector:
             ],
             schema=FINDING_SCHEMA,
         )
+
+
+def _named(names: Sequence[str | None], numbers: npt.NDArray[np.int64]) -> pa.Array:
+    return pa.array(names, pa.string()).take(pa.array(numbers))
 
 
 def _empty() -> pa.RecordBatch:

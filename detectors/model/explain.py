@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from detectors.model.hashing import occurrences
 from detectors.model.linear import LinearModel
@@ -48,20 +49,40 @@ def strongest_spans(model: LinearModel, texts: pa.StringArray, labels: npt.NDArr
     Each n-gram's share is spread over the characters it stands for; the stretch is the one with the largest sum above
     a fifth of the strongest character. A text without any evidence is returned whole.
     """
-    weight, start, end, _, row = _shares(model, texts, labels)
-    lengths = np.array([len(t) for t in texts.to_pylist()], np.int64)
+    lengths = pc.utf8_length(texts).to_numpy(zero_copy_only=False).astype(np.int64)
     borders = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths + 1, out=borders[1:])
-    spread = weight / np.maximum(end - start, 1)
-    size = int(borders[-1]) + 1
-    change = np.bincount(borders[row] + start, spread, size) - np.bincount(borders[row] + end, spread, size)
     if "detectors.model.kernels" in sys.modules:
-        from detectors.model.kernels import compiled_stretches
+        from detectors.model.span_kernels import compiled_stretches
 
-        spans = compiled_stretches(change, borders, _FADE)
+        spans = compiled_stretches(_compiled_changes(model, texts, labels, borders), borders, _FADE)
     else:
+        weight, start, end, _, row = _shares(model, texts, labels)
+        spread = weight / np.maximum(end - start, 1)
+        size = int(borders[-1]) + 1
+        change = np.bincount(borders[row] + start, spread, size) - np.bincount(borders[row] + end, spread, size)
         spans = stretches(change, borders, _FADE)
-    return [(int(first), int(last)) for first, last in spans]
+    return [(first, last) for first, last in spans.tolist()]
+
+
+def _compiled_changes(
+    model: LinearModel, texts: pa.StringArray, labels: npt.NDArray[np.int64], borders: npt.NDArray[np.int64]
+) -> Floats:
+    """Return by how much the evidence rises or falls at each character, as ``_shares`` has it, summed alike."""
+    from detectors.model.span_kernels import add_idf, add_shares
+
+    views = model.views(texts)
+    idf = np.zeros(len(texts))
+    for number, view in enumerate(views):
+        add_idf(view.tokens, view.rows, number == 1, model.weights, idf)
+    norm = np.sqrt(np.maximum(idf, 1) * model.idf_step)
+    rise, fall = np.zeros(int(borders[-1]) + 1), np.zeros(int(borders[-1]) + 1)
+    for number, view in enumerate(views):
+        add_shares(
+            view.tokens, view.start, view.end, view.rows, number == 1, model.weights, labels, model.scale, norm,
+            borders, rise, fall,
+        )  # fmt: skip
+    return np.asarray(rise - fall, np.float64)
 
 
 def stretches(change: Any, borders: Any, fade: Any) -> Any:

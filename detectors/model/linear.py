@@ -54,6 +54,7 @@ class LinearModel:
     info: dict[str, Any] = field(default_factory=dict)
     version: str = ""
     _words: npt.NDArray[np.uint64] | None = field(default=None, repr=False)
+    _near: npt.NDArray[np.uint32] | None = field(default=None, repr=False)
     _gate: npt.NDArray[np.uint16] | None = field(default=None, repr=False)
 
     @property
@@ -82,16 +83,16 @@ class LinearModel:
         """
         found = [np.zeros(0, np.int64)]
         likely = [np.zeros((0, len(self.labels)))]
-        for low, sums, passed in self._pieces(texts, compiled, gated=self.gate is not None):
+        for passed, all_sums in self._pieces(texts, compiled, gated=self.gate is not None):
+            rows, sums = passed, all_sums
             if self.none_label is not None:
                 # A finding must have something to show: without one n-gram that speaks for a label there is none.
                 speaks = sums[:, 1 : 1 + len(self.labels)] > 0
                 speaks[:, self.none_index] = False
-                rows = np.flatnonzero(passed & speaks.any(axis=1))
-            else:
-                rows = np.flatnonzero(passed)
-            found.append(rows + low)
-            likely.append(softmax(self._margins(sums[rows]), self.calibration))
+                which = speaks.any(axis=1)
+                rows, sums = rows[which], sums[which]
+            found.append(rows)
+            likely.append(softmax(self._margins(sums), self.calibration))
         return np.concatenate(found), np.concatenate(likely)
 
     def _margins(self, sums: npt.NDArray[np.int64]) -> Floats:
@@ -101,12 +102,12 @@ class LinearModel:
     def _sums(self, texts: pa.StringArray, compiled: bool | None) -> npt.NDArray[np.int64]:
         """Return the integer sums (n × columns) of a column, null counting as empty."""
         empty = np.zeros((0, self.weights.shape[1]), np.int64)
-        return np.concatenate([empty, *(sums for _, sums, _ in self._pieces(texts, compiled, gated=False))])
+        return np.concatenate([empty, *(sums for _, sums in self._pieces(texts, compiled, gated=False))])
 
     def _pieces(
         self, texts: pa.StringArray, compiled: bool | None, *, gated: bool
-    ) -> Iterator[tuple[int, npt.NDArray[np.int64], npt.NDArray[np.bool_]]]:
-        """Yield a column in pieces of ``_CHUNK`` bytes or one row: first row, sums, which rows passed the gate."""
+    ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+        """Yield a column in pieces of ``_CHUNK`` bytes or one row: the rows that passed the gate, and their sums."""
         if texts.null_count:
             texts = texts.fill_null("")
         if compiled is None:
@@ -117,37 +118,42 @@ class LinearModel:
         while low < len(texts):
             high = int(np.searchsorted(offsets, int(offsets[low]) + _CHUNK, side="right")) - 1
             high = min(max(high, low + 1), len(texts))
-            yield low, *engine(texts.slice(low, high - low), gated)
+            rows, sums = engine(texts.slice(low, high - low), gated)
+            yield rows + low, sums
             low = high
 
-    def _compiled(self, texts: pa.StringArray, gated: bool) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    def _compiled(self, texts: pa.StringArray, gated: bool) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         from detectors.model import kernels
 
         none = self.none_index
-        if self._words is None:
-            self._words = kernels.packed_words(self.weights)
+        if self._words is None or self._near is None:
+            self._near = kernels.near_points(self.tables)
             self._gate = kernels.packed_gate(self.weights, 1 + none) if self.gate is not None else None
-        if not gated or self.gate is None:
-            return kernels.column_sums(*string_buffers(texts), self.tables, self.pinyin, self._words)
-        limits = (self.idf_step, float(self.scale[none]), float(self.bias[none]), self.gate)
-        return kernels.column_sums(*string_buffers(texts), self.tables, self.pinyin, self._words, self._gate, limits)
+            self._words = kernels.packed_words(self.weights)
+        gate, limits = None, (1.0, 1.0, 0.0, 0.0)
+        if gated and self.gate is not None:
+            gate, limits = self._gate, (self.idf_step, float(self.scale[none]), float(self.bias[none]), self.gate)
+        data, offsets = string_buffers(texts)
+        return kernels.column_sums(
+            data, offsets, self.tables, self.pinyin, self._words, self._near, gate=gate, limits=limits
+        )
 
-    def _numpy(self, texts: pa.StringArray, gated: bool) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    def _numpy(self, texts: pa.StringArray, gated: bool) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         sums = np.zeros((len(texts), self.weights.shape[1]), np.int64)
         for which, view in enumerate(self.views(texts)):
             for size in LENGTHS[which]:
                 found = occurrences(view, which, self.bits, (size,))
                 count = np.bincount(found.row, minlength=len(texts))
-                rows = np.flatnonzero(count)
-                if len(rows):
+                held = np.flatnonzero(count)
+                if len(held):
                     borders = np.zeros(len(texts) + 1, np.int64)
                     np.cumsum(count, out=borders[1:])
                     gathered = self.weights[found.bucket]
-                    sums[rows] += np.add.reduceat(gathered, borders[rows], axis=0, dtype=np.int64)
-        passed = np.ones(len(texts), np.bool_)
+                    sums[held] += np.add.reduceat(gathered, borders[held], axis=0, dtype=np.int64)
+        rows = np.arange(len(texts))
         if gated and self.gate is not None:
-            passed = self._margins(sums)[:, self.none_index] <= self.gate
-        return sums, passed
+            rows = np.flatnonzero(self._margins(sums)[:, self.none_index] <= self.gate)
+        return rows, sums[rows]
 
 
 def softmax(margins: Floats, calibration: Floats) -> Floats:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detectors.model import kernels  # noqa: F401 - so that the compiled path is taken
+from detectors.model.explain import strongest_spans
 from detectors.model.hashing import occurrences
 from detectors.model.linear import LinearModel
 from detectors.model.tables import ViewTables, pack, standard_tables
@@ -176,3 +180,15 @@ def test_tables_out_of_range_are_refused(broken: str) -> None:
             ViewTables.of_arrays(bad)
     with pytest.raises(ValueError, match="range"):
         ViewTables.of_arrays({**arrays, "fold": arrays["fold"] - 5})
+
+
+def test_both_engines_show_the_same_spans(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = model_of(10, labels=12)
+    rng = np.random.default_rng(3)
+    letters = list("加微信女马子好氵原vxweinzhag1２ \u200b🐔💰①，")
+    texts = pa.array(["".join(rng.choice(letters, rng.integers(0, 60))) for _ in range(300)], pa.string())
+    labels = rng.integers(0, 12, len(texts))
+    compiled = strongest_spans(model, texts, labels)
+    monkeypatch.delitem(sys.modules, "detectors.model.kernels")
+    assert strongest_spans(model, texts, labels) == compiled
+    assert all(0 <= start <= end <= len(text) for (start, end), text in zip(compiled, texts.to_pylist(), strict=True))
