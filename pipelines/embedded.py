@@ -21,6 +21,7 @@ from pipelines.rules_in_force import JobRules, let_go
 from pipelines.sources.spec import SourceSpec
 from pipelines.stores import register, release
 from retention.store import Store
+from tickets.telling import AS_SHIPPED, Opening
 
 _QUIET = ("apache_beam", "apache_beam.runners.worker", "apache_beam.runners.portability")
 
@@ -28,7 +29,13 @@ _QUIET = ("apache_beam", "apache_beam.runners.worker", "apache_beam.runners.port
 class EmbeddedRunner:
     """Runs rounds of batches through the graph in this process. Use it in a ``with`` statement."""
 
-    def __init__(self, store: Store, specs: Mapping[str, SourceSpec], rules: JobRules | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        specs: Mapping[str, SourceSpec],
+        rules: JobRules | None = None,
+        opening: Opening = AS_SHIPPED,
+    ) -> None:
         register_coders()
         for name in _QUIET:
             logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -37,7 +44,7 @@ class EmbeddedRunner:
         self._rules = rules
         self._options = PipelineOptions(flags=[])
         pipeline = beam.Pipeline(runner=FnApiRunner(), options=self._options)
-        results = archive_stream(pipeline | ReadRound(self._job), self._ref, specs, self._job, rules)
+        results = archive_stream(pipeline | ReadRound(self._job), self._ref, specs, self._job, rules, opening)
         _ = results | ReportRound(self._job)
         self._graph: Any = pipeline.to_runner_api(default_environment=EmbeddedPythonEnvironment.default())
 

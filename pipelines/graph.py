@@ -20,14 +20,20 @@ from pipelines.stages.detect import Detect
 from pipelines.stages.failing import Failing
 from pipelines.stages.seal import Seal
 from pipelines.stores import StoreRef
+from tickets.telling import AS_SHIPPED, Opening
 
 
 def archive_stream(
-    batches: Any, ref: StoreRef, specs: Mapping[str, SourceSpec], job: str, rules: JobRules | None = None
+    batches: Any,
+    ref: StoreRef,
+    specs: Mapping[str, SourceSpec],
+    job: str,
+    rules: JobRules | None = None,
+    opening: Opening = AS_SHIPPED,
 ) -> Any:
     """Apply the stages to a PCollection of ``RawBatch``; returns one of ``BatchResult``."""
     register_coders()
-    return batches | Decode(specs, job) | Detect(ref, specs, job, rules) | Seal(ref, specs, job, rules)
+    return batches | Decode(specs, job) | Detect(ref, specs, job, rules) | Seal(ref, specs, job, rules, opening)
 
 
 class ReadRound(beam.PTransform):

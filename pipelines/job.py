@@ -22,6 +22,7 @@ from pipelines.summary import RunSummary
 from retention.catalogue.retrying import retried
 from retention.intake.settings import CollectorSettings
 from retention.store import Store
+from tickets.telling import AS_SHIPPED, Opening
 
 POLL_SECONDS = 0.5
 """How often a following run looks for more."""
@@ -34,6 +35,7 @@ class JobOptions:
     """``batch_bytes`` of source bytes a batch, ``round_bytes`` a round of the embedded run.
 
     ``rules``: the keyword rules, read again whenever they change, and the model beside them; None for what ships.
+    ``opening``: the target of disposal, and where findings are told.
     ``observe`` is told what became of every batch. ``collector``: where the intake journal of sources of kind
     ``collector`` lies.
     """
@@ -43,6 +45,7 @@ class JobOptions:
     batch_bytes: int = 8 << 20
     round_bytes: int = 32 << 20
     rules: JobRules | None = None
+    opening: Opening = AS_SHIPPED
     observe: Callable[[BatchResult], None] | None = None
     collector: CollectorSettings = field(default_factory=CollectorSettings)
 
@@ -85,7 +88,7 @@ class Job:
         """
         # An archive whose history was changed takes nothing in: its cursors may be wrong too.
         self._store.log.keep()
-        with EmbeddedRunner(self._store, self._specs, self.options.rules) as runner:
+        with EmbeddedRunner(self._store, self._specs, self.options.rules, self.options.opening) as runner:
             while not self._over():
                 batches = self._plan()
                 if batches:

@@ -17,6 +17,8 @@ from tickets.tables_sending import outbox
 
 PLATFORM: Final = "platform"
 KAFKA: Final = "kafka"
+FINDINGS: Final = "findings"
+FINDINGS_KAFKA: Final = "findings-kafka"
 MAIL: Final = "mail"
 ROBOT: Final = "robot:"
 
@@ -80,5 +82,10 @@ def order_message(
             for part in merged
         ],
     }
-    key = order_id if channel == PLATFORM else f"{order_id}\x00{channel}"
+    key = order_key(order_id, channel)
     put(connection, bodies, channel=channel, subject=f"ticket:{ticket.ticket_id}", key=key, body=body)
+
+
+def order_key(order_id: str, channel: str) -> str:
+    """The key of an order's message on a channel."""
+    return order_id if channel == PLATFORM else f"{order_id}\x00{channel}"

@@ -18,13 +18,13 @@ import sqlalchemy as sa
 
 from retention.catalogue.tables import timestamp
 from tickets.bodies import Bodies, text_context, ticket_context
-from tickets.clocks import DISPOSAL
 from tickets.opening_rows import OpeningRows
 from tickets.recall import remembered
 from tickets.similar import Sketch, Sketcher
 from tickets.states import EXTENDABLE, Channel, Part, State
 from tickets.tables import texts as text_table
 from tickets.tables import tickets as ticket_table
+from tickets.telling import AS_SHIPPED, Opening, said_of, tell
 from tickets.weights import weight_of
 
 _LOOK_UP = 500
@@ -82,6 +82,7 @@ class _Content:
     sketch: Sketch | None
     texts: tuple[tuple[str, str, int, str], ...]
     """(blinded text, field, offset, text) of every text with a hit."""
+    user_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,8 @@ class PreparedFindings:
     contents: tuple[_Content, ...]
     bodies: Bodies
     now: str
+    channels: tuple[str, ...] = ()
+    """The ways by which the platform is told of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +105,10 @@ class OpenedCounts:
 
 
 def prepare(
-    bodies: Bodies, contents: Iterable[ContentFinding], *, now: datetime, disposal_minutes: int = DISPOSAL.amount
+    bodies: Bodies, contents: Iterable[ContentFinding], *, now: datetime, opening: Opening = AS_SHIPPED
 ) -> PreparedFindings:
-    """Group findings by content, seal the texts and blind what is looked up.
-
-    ``disposal_minutes`` is the target from detection to disposal.
-    """
-    at = _Moment(timestamp(now), timestamp(now + timedelta(minutes=disposal_minutes)))
+    """Group findings by content, seal the texts and blind what is looked up."""
+    at = _Moment(timestamp(now), timestamp(now + timedelta(minutes=opening.disposal_minutes)))
     grouped: dict[str, list[ContentFinding]] = {}
     for content in contents:
         grouped.setdefault(_key(bodies, content), []).append(content)
@@ -117,7 +117,7 @@ def prepare(
         _prepared(bodies, sketch, key, group, at)
         for sketch, (key, group) in zip(sketches, grouped.items(), strict=True)
     )
-    return PreparedFindings(tuple(ready), bodies, at.now)
+    return PreparedFindings(tuple(ready), bodies, at.now, opening.channels)
 
 
 def open_or_extend(connection: sa.Connection, prepared: PreparedFindings) -> OpenedCounts:
@@ -130,6 +130,7 @@ def open_or_extend(connection: sa.Connection, prepared: PreparedFindings) -> Ope
     forgiven = remembered(connection, (content.reasons for content in prepared.contents), prepared.now)
     batch = OpeningRows()
     again: dict[str, tuple[str, _Content]] = {}
+    told: list[dict[str, Any]] = []
     for content in prepared.contents:
         existing = newest.get(content.key)
         known = next((forgiven[reason] for reason in content.reasons if reason in forgiven), None)
@@ -138,8 +139,10 @@ def open_or_extend(connection: sa.Connection, prepared: PreparedFindings) -> Ope
             ticket_id = existing.ticket_id
             batch.extended.append(_extension(existing, content))
             again[ticket_id] = (existing.text_blind, content)
-            if existing.state == State.DISMISSED and harmless is None:
+            state = existing.state
+            if state == State.DISMISSED and harmless is None:
                 batch.reopened.append(ticket_id)
+                state = State.DETECTED.value
         else:
             row = _opening(existing, content, prepared)
             ticket_id = str(row["ticket_id"])
@@ -149,9 +152,14 @@ def open_or_extend(connection: sa.Connection, prepared: PreparedFindings) -> Ope
             batch.opened.append(row)
             if content.sketch is not None:
                 batch.sketches.append((ticket_id, content.sketch))
+            state = str(row["state"])
+        if prepared.channels:
+            said = said_of(content.row, content.user_id, content.findings)
+            told.append({"ticket": ticket_id, "state": state, **said})
         batch.findings += [{**finding, "ticket_id": ticket_id} for finding in content.findings]
     batch.texts = _later_texts(connection, prepared, again)
     batch.write(connection)
+    tell(connection, prepared.bodies, prepared.channels, told)
     return OpenedCounts(len(batch.opened), len(batch.extended))
 
 
@@ -260,7 +268,7 @@ def _prepared(
         (blind, hit.rule, hit.version) for blind, content in zip(blinds, group, strict=True) for hit in content.findings
     )
     sealed = bodies.seal(body, ticket_context(_number(key, 1)))
-    return _Content(key, row, body, sealed, rows, reasons, sketch, texts)
+    return _Content(key, row, body, sealed, rows, reasons, sketch, texts, first.user_id)
 
 
 def channel_of(rule: str) -> Channel:

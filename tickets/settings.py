@@ -34,8 +34,8 @@ class CompanySettings(_Section):
     """A file of report templates, relative to the store's folder; empty for the shipped ones."""
 
 
-class OrderTopic(_Section):
-    """``[tickets.platform.kafka]``: a topic that disposal orders go to; the platform answers by the HTTP API."""
+class PlatformTopic(_Section):
+    """``[tickets.platform.kafka]``, ``[tickets.platform.findings.kafka]``: a topic that the platform reads."""
 
     brokers: tuple[str, ...] = Field(min_length=1)
     topic: str = Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")
@@ -46,6 +46,21 @@ class OrderTopic(_Section):
     ca_file: str = ""
 
 
+def _http(url: str) -> str:
+    if url and not url.startswith(("https://", "http://")):
+        raise ValueError("must begin with https:// or http://")
+    return url
+
+
+class FindingsSettings(_Section):
+    """``[tickets.platform.findings]``: where findings are told as they are made, signed as orders are."""
+
+    url: str = Field(default="", max_length=2000)
+    kafka: PlatformTopic | None = None
+
+    _is_http = field_validator("url")(_http)
+
+
 class PlatformSettings(_Section):
     """``[tickets.platform]``: where disposal orders go. The secret is read from an environment variable."""
 
@@ -53,19 +68,16 @@ class PlatformSettings(_Section):
     secret_variable: str = Field(default="LIUCUN_PLATFORM_SECRET", pattern=r"^[A-Z_][A-Z0-9_]*$")
     algorithm: Literal["hmac-sm3", "hmac-sha256"] = "hmac-sm3"
     timeout_seconds: float = Field(default=10.0, gt=0, le=120)
-    kafka: OrderTopic | None = None
+    kafka: PlatformTopic | None = None
+    """A topic for orders; the platform then says by the HTTP API what it carried out."""
+    findings: FindingsSettings = FindingsSettings()
+
+    _is_http = field_validator("url")(_http)
 
     @property
     def takes_orders(self) -> bool:
         """Whether there is a way to the platform at all."""
         return bool(self.url) or self.kafka is not None
-
-    @field_validator("url")
-    @classmethod
-    def _is_http(cls, url: str) -> str:
-        if url and not url.startswith(("https://", "http://")):
-            raise ValueError("must begin with https:// or http://")
-        return url
 
 
 class MailSettings(_Section):

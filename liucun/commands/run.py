@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pipelines.rules_in_force import JobRules
     from pipelines.runners.flink import FlinkJob
     from pipelines.summary import RunSummary
+    from tickets.telling import Opening
 
 
 @click.command(name="run", short_help="Take in logs: archive, detect, open tickets.")
@@ -139,6 +140,7 @@ def _embedded_job(
         batch_bytes=opened.settings.run.batch_megabytes << 20,
         round_bytes=opened.settings.run.round_megabytes << 20,
         rules=_rules(opened),
+        opening=_opening(opened),
         collector=opened.settings.collector,
         observe=meters.batch,
     )
@@ -164,6 +166,7 @@ def _flink_job(
         max_seconds=max_seconds,
         batch_bytes=opened.settings.run.batch_megabytes << 20,
         rules=_rules(opened),
+        opening=_opening(opened),
         say=lambda what: click.echo(f"liucun: {what}", err=True),
     )
 
@@ -175,6 +178,13 @@ def _rules(opened: OpenStore) -> JobRules:
     return JobRules.load(
         layers_of(opened.root, opened.settings.detect), opened.catalogue, models=(opened.root / MODELS).absolute()
     )
+
+
+def _opening(opened: OpenStore) -> Opening:
+    """How its tickets are opened."""
+    from tickets.telling import Opening
+
+    return Opening.of(opened.settings.tickets)
 
 
 def _specs(

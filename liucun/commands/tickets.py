@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from liucun.cli import json_option, print_json, store_option
-from liucun.commands import _ticket_reports, _ticket_work
+from liucun.commands import _ticket_messages, _ticket_reports, _ticket_work
 from liucun.commands._ticket_desk import open_desk, show_step, write_evidence
 from liucun.times import read_time
 from tickets.evidence import list_evidence
@@ -226,7 +226,7 @@ def note_command(store: Path, ticket: str, text: str) -> None:
     click.echo(f"{ticket}: noted 已备注")
 
 
-for _more in (_ticket_work.COMMANDS, _ticket_reports.COMMANDS):
+for _more in (_ticket_work.COMMANDS, _ticket_reports.COMMANDS, [_ticket_messages.messages_command]):
     for _command in _more:
         command.add_command(_command)
 

@@ -30,6 +30,7 @@ from pipelines.sources.spec import SourceSpec
 from pipelines.stores import StoreRef
 from pipelines.summary import RunSummary
 from retention.store import Store
+from tickets.telling import AS_SHIPPED, Opening
 
 POLL_SECONDS: Final = 0.5
 REPORT_SECONDS: Final = 2.0
@@ -62,6 +63,7 @@ class FlinkJob:
         max_seconds: float | None,
         batch_bytes: int,
         rules: JobRules | None,
+        opening: Opening = AS_SHIPPED,
         say: Callable[[str], None] = lambda _what: None,
     ) -> None:
         files = [spec.name for spec in specs if spec.kind != "kafka"]
@@ -84,6 +86,7 @@ class FlinkJob:
         self._max_seconds = max_seconds
         self._batch_bytes = batch_bytes
         self._rules = rules
+        self._opening = opening
         self._stop = threading.Event()
         self._cluster = Cluster(flink.master)
         self._lag = KafkaLag(specs, store.catalogue)
@@ -144,7 +147,7 @@ class FlinkJob:
         lanes = self._flink.lanes or self._flink.parallelism
         pipeline = beam.Pipeline(options=self._options(name))
         batches = pipeline | ReadLanes(ref, self._specs, job, lanes, self._flink.parallelism, self._batch_bytes)
-        archive_stream(batches, ref, self._specs, job, self._rules)
+        archive_stream(batches, ref, self._specs, job, self._rules, self._opening)
         try:
             pipeline.run()
         except Exception as error:

@@ -27,9 +27,12 @@ from retention.schema import RecordClass
 from retention.segments import write_segment
 from retention.store import Store
 from tickets.opening import OpenedCounts, open_or_extend, prepare
+from tickets.telling import AS_SHIPPED, Opening
 
 
-def seal_batch(store: Store, specs: Specs, batch: DetectedBatch, rules: JobRules | None = None) -> BatchResult:
+def seal_batch(
+    store: Store, specs: Specs, batch: DetectedBatch, rules: JobRules | None = None, opening: Opening = AS_SHIPPED
+) -> BatchResult:
     """Archive a batch, move the source's cursor over it and open its tickets: all of it or nothing.
 
     A batch that another collector committed is dropped; of one that straddles the cursor what lies past it is decoded,
@@ -43,7 +46,7 @@ def seal_batch(store: Store, specs: Specs, batch: DetectedBatch, rules: JobRules
     decoded = batch.decoded
     place = decoded.place
     manifests = tuple(_write(store, decoded))
-    tickets = prepare(store.bodies, batch.contents, now=datetime.now(UTC))
+    tickets = prepare(store.bodies, batch.contents, now=datetime.now(UTC), opening=opening)
 
     def commit_findings(connection: sa.Connection) -> OpenedCounts:
         record_holes(connection, batch.raw)
@@ -68,7 +71,7 @@ def seal_batch(store: Store, specs: Specs, batch: DetectedBatch, rules: JobRules
     if commit.outcome is Outcome.STRADDLES:
         tail = batch.raw.tail(commit.cursor)
         redone = decode_batch(specs, tail)
-        return seal_batch(store, specs, detected(tail, redone, rules, store.catalogue), rules)
+        return seal_batch(store, specs, detected(tail, redone, rules, store.catalogue), rules, opening)
     if commit.outcome is Outcome.DUPLICATE or opened is None:
         return BatchResult(place, committed=False)
     return BatchResult(
@@ -123,24 +126,28 @@ def _counts(column: pa.Array) -> dict[str, int]:
 class Seal(beam.PTransform):
     """``DetectedBatch`` → ``BatchResult``."""
 
-    def __init__(self, ref: StoreRef, specs: Specs, job: str, rules: JobRules | None = None) -> None:
+    def __init__(
+        self, ref: StoreRef, specs: Specs, job: str, rules: JobRules | None = None, opening: Opening = AS_SHIPPED
+    ) -> None:
         super().__init__("Seal")
         self.ref = ref
         self.specs = dict(specs)
         self.job = job
         self.rules = rules
+        self.opening = opening
 
     def expand(self, batches: Any) -> Any:
-        sealing = _Seal(self.ref, self.specs, self.job, self.rules)
+        sealing = _Seal(self.ref, self.specs, self.job, self.rules, self.opening)
         return batches | "Commit" >> beam.ParDo(sealing).with_output_types(BatchResult)
 
 
 class _Seal(Failing):
-    def __init__(self, ref: StoreRef, specs: Specs, job: str, rules: JobRules | None) -> None:
+    def __init__(self, ref: StoreRef, specs: Specs, job: str, rules: JobRules | None, opening: Opening) -> None:
         super().__init__(job)
         self.ref = ref
         self.specs = specs
         self.rules = rules
+        self.opening = opening
 
     def work(self, element: DetectedBatch) -> Iterator[BatchResult]:
-        yield seal_batch(store_of(self.ref), self.specs, element, self.rules)
+        yield seal_batch(store_of(self.ref), self.specs, element, self.rules, self.opening)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from errors import LiucunError
 from liucun.cli import main_group
+from tests.tickets.receivers import http_receiver
 
 COMPANY = '\n[company]\nname = "留存科技"\nlicence_number = "粤B2-1"\nlicence_expires_on = 2027-01-21\n'
 
@@ -188,3 +190,38 @@ def test_evidence_is_listed_and_taken_out_for_a_purpose(store: Path, tmp_path: P
     asked = ask("query", "SELECT actor FROM audit_events WHERE kind = 'evidence.read'", "--purpose", "t")
     assert len(asked) == 2, "each time it was taken out"
     assert "案件" not in (store / "catalogue.db").read_bytes().decode("latin-1")
+
+
+def test_a_run_tells_findings_and_keeps_the_target_of_the_settings(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIUCUN_PLATFORM_SECRET", "s3cret")
+    with (store / "liucun.toml").open("a", encoding="utf-8") as file:
+        file.write('[tickets]\ndisposal_minutes = 45\n[tickets.platform.findings]\nurl = "ftp://nowhere"\n')
+    assert "http" in str(refused("tickets", "list"))
+    with http_receiver() as platform:
+        text = (store / "liucun.toml").read_text(encoding="utf-8")
+        url = f"http://127.0.0.1:{platform.port}/findings"
+        (store / "liucun.toml").write_text(text.replace("ftp://nowhere", url), encoding="utf-8")
+        lines = [json.dumps({"content_id": f"c{n}", "text": "网上赌场开户送彩金,加微信"}) for n in range(3)]
+        (tmp_path / "posts.ndjson").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        done = ask("run", "--source", f"content:ndjson:{tmp_path}/posts.ndjson", "--published")
+        assert done["tickets_opened"] == 3
+        ticket = ask("tickets", "list")[0]
+        moments = [datetime.fromisoformat(ticket[name]) for name in ("detected_at", "dispose_by")]
+        assert moments[1] - moments[0] == timedelta(minutes=45)
+        (waiting,) = ask("tickets", "messages", "--state", "waiting")
+        assert waiting["channel"] == "findings"
+        platform.answer(404)
+        run("worker", "--once")
+        (failed,) = ask("tickets", "messages", "--state", "failed")
+        assert "404" in failed["error"]
+        assert "no failed message 99" in str(refused("tickets", "messages", "--again", "99"))
+        assert ask("tickets", "messages", "--all-again")[0]["state"] == "waiting"
+        platform.answers.clear()
+        platform.answer(204)
+        run("worker", "--once")
+        assert [m["state"] for m in ask("tickets", "messages")] == ["sent"]
+    found = json.loads(platform.requests[-1][2])["findings"]
+    assert sorted(f["content_id"] for f in found) == ["c0", "c1", "c2"]
+    assert "赌场" not in platform.requests[-1][2].decode()

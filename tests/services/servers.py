@@ -45,6 +45,21 @@ def need(server: str, *names: str) -> tuple[str, ...]:
     return tuple(known[name] for name in names)
 
 
+@contextmanager
+def topic(prefix: str) -> Iterator[tuple[str, str]]:
+    """A new topic: (address of the broker, its name)."""
+    from confluent_kafka.admin import AdminClient, NewTopic
+
+    address = need("kafka", "LIUCUN_TEST_KAFKA")[0]
+    name = f"{prefix}-{secrets.token_hex(4)}"
+    admin = AdminClient({"bootstrap.servers": address, "log_level": 0})
+    admin.create_topics([NewTopic(name, 1, 1)])[name].result(30)
+    try:
+        yield address, name
+    finally:
+        admin.delete_topics([name])[name].result(30)
+
+
 def script_env() -> dict[str, str]:
     """The environment of a server's script."""
     return {**os.environ, "LIUCUN_SERVICES": str(folder())}

@@ -7,7 +7,6 @@ import email
 import hashlib
 import hmac
 import json
-import secrets
 import socket
 import time
 from dataclasses import replace
@@ -15,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import sqlalchemy as sa
 
 from errors import SettingsError
 from retention.catalogue.engine import Catalogue
@@ -29,11 +29,12 @@ from tickets.delivery.signing import sign, verify
 from tickets.errors import DeliveryError, DeliveryRefusedError, SignatureError
 from tickets.messages import put
 from tickets.notices import notify
-from tickets.outbox import deliver, list_outbox, send_again
+from tickets.outbox import MAX_ATTEMPTS, deliver, list_outbox, send_again
 from tickets.queue import Ticket, get_ticket, list_tickets, ticket_detail
 from tickets.service import Desk
-from tickets.settings import MailSettings, OrderTopic, PlatformSettings, RobotSettings, TicketSettings
+from tickets.settings import MailSettings, PlatformSettings, PlatformTopic, RobotSettings, TicketSettings
 from tickets.states import Decision, Measure, Part, State
+from tickets.tables_sending import orders, outbox
 
 SECRET = "s3cret-shared"
 
@@ -125,6 +126,47 @@ def test_a_refused_order_brings_the_ticket_back(ordering: Desk, platform: Receiv
     platform.answers.clear()
     platform.answer(200, {"acknowledged": True})
     assert step(ordering).sent == 1
+    after = again(ordering, ticket.ticket_id)
+    assert (after.effect, after.part) == ("acknowledged", Part.REPORT)
+
+
+def orders_of(desk: Desk) -> list[str]:
+    with desk.catalogue.read() as connection:
+        return list(connection.execute(sa.select(orders.c.state)).scalars())
+
+
+NO_TOPIC = PlatformTopic(brokers=("127.0.0.1:9",), topic="orders", security="tls", ca_file="/nowhere/ca.pem")
+"""A topic that takes nothing, for good: its client cannot even be made."""
+
+
+def test_an_order_that_only_a_topic_carries_is_refused_with_it(ordering: Desk) -> None:
+    desk = replace(ordering, settings=TicketSettings(platform=PlatformSettings(kafka=NO_TOPIC)))
+    ticket = disposed(desk)
+    assert step(desk).failed == 1
+    assert orders_of(desk) == ["refused"]
+    assert again(desk, ticket.ticket_id).part == Part.DISPOSE
+
+
+@pytest.mark.parametrize(("answer", "state"), [(202, "waiting"), (503, "waiting"), (400, "refused")])
+def test_an_order_is_refused_when_no_way_is_left(ordering: Desk, platform: Received, answer: int, state: str) -> None:
+    settings = ordering.settings.platform.model_copy(update={"kafka": NO_TOPIC})
+    desk = replace(ordering, settings=TicketSettings(platform=settings))
+    disposed(desk)
+    platform.answer(answer)
+    step(desk)
+    assert orders_of(desk) == [state]
+
+
+def test_an_order_that_was_tried_for_a_day_is_refused(ordering: Desk, platform: Received) -> None:
+    disposed(ordering)
+    platform.answer(503)
+    now = datetime.now(UTC)
+    with ordering.catalogue.write() as connection:
+        connection.execute(outbox.update().values(attempts=MAX_ATTEMPTS - 2))
+    assert step(ordering, now=now).again == 1
+    assert orders_of(ordering) == ["waiting"]
+    assert step(ordering, now=now + timedelta(hours=1)).failed == 1
+    assert orders_of(ordering) == ["refused"]
 
 
 @pytest.mark.parametrize(
@@ -167,7 +209,7 @@ def test_nobody_there_and_no_secret_are_tried_again(ordering: Desk, monkeypatch:
 
 
 def test_a_topic_without_a_broker_is_tried_again(ordering: Desk) -> None:
-    topic = OrderTopic(brokers=("127.0.0.1:9",), topic="orders")
+    topic = PlatformTopic(brokers=("127.0.0.1:9",), topic="orders")
     settings = TicketSettings(platform=PlatformSettings(kafka=topic, timeout_seconds=1))
     desk = replace(ordering, settings=settings)
     ticket = disposed(desk)
@@ -181,22 +223,33 @@ def test_a_topic_without_a_broker_is_tried_again(ordering: Desk) -> None:
 def test_an_order_on_a_topic_is_signed(ordering: Desk) -> None:
     from confluent_kafka import Consumer
 
-    address = servers.need("kafka", "LIUCUN_TEST_KAFKA")[0]
-    topic = OrderTopic(brokers=(address,), topic=f"orders-{secrets.token_hex(4)}")
-    desk = replace(ordering, settings=TicketSettings(platform=PlatformSettings(kafka=topic)))
-    ticket = disposed(desk)
-    assert step(desk).sent == 1
-    consumer = Consumer({"bootstrap.servers": address, "group.id": "t", "auto.offset.reset": "earliest"})
-    try:
-        consumer.subscribe([topic.topic])
-        found = consumer.poll(30)
-    finally:
-        consumer.close()
+    with servers.topic("orders") as (address, name):
+        topic = PlatformTopic(brokers=(address,), topic=name)
+        desk = replace(ordering, settings=TicketSettings(platform=PlatformSettings(kafka=topic)))
+        ticket = disposed(desk)
+        assert step(desk).sent == 1
+        consumer = Consumer({"bootstrap.servers": address, "group.id": "t", "auto.offset.reset": "earliest"})
+        try:
+            consumer.subscribe([name])
+            found = consumer.poll(30)
+        finally:
+            consumer.close()
     assert found is not None
     assert found.key().decode() == ticket.ticket_id
     headers = {name: value.decode() for name, value in found.headers()}
     assert verify(SECRET, headers, found.value(), now=time.time())
     assert json.loads(found.value())["measure"] == "delete"
+
+
+@pytest.mark.services
+def test_a_topic_that_is_not_there_is_named(ordering: Desk) -> None:
+    topic = PlatformTopic(brokers=servers.need("kafka", "LIUCUN_TEST_KAFKA"), topic="nobody-made-this")
+    settings = TicketSettings(platform=PlatformSettings(kafka=topic, timeout_seconds=2))
+    desk = replace(ordering, settings=settings)
+    disposed(desk)
+    assert step(desk).again == 1
+    with desk.catalogue.read() as connection:
+        assert "nobody-made-this" in str(list_outbox(connection)[0].error)
 
 
 def test_a_message_in_a_dead_worker_s_hand_comes_back(ordering: Desk, platform: Received) -> None:

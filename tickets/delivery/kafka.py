@@ -1,61 +1,107 @@
-"""Disposal orders to a Kafka topic: written once each by an idempotent producer, acknowledged by every replica."""
+"""Orders and findings to Kafka topics: by an idempotent producer, acknowledged by every replica."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from confluent_kafka import KafkaException, Producer
 
 from tickets.delivery.signing import signed_headers
 from tickets.errors import DeliveryError, DeliveryRefusedError
-from tickets.settings import OrderTopic, PlatformSettings, secret
+from tickets.settings import PlatformSettings, PlatformTopic, secret
 
 _PROTOCOLS: Final = {"plaintext": "PLAINTEXT", "tls": "SSL", "sasl_plaintext": "SASL_PLAINTEXT", "sasl_tls": "SASL_SSL"}
 
 
-def send_to_topic(settings: PlatformSettings, key: str, message: Mapping[str, Any]) -> None:
-    """Write an order; the record's key is the ticket's number, its headers are those of the webhook.
+class Topics:
+    """Producers, kept while messages are delivered: to connect costs more than to write."""
 
-    The same idempotency key may come twice: whoever reads carries it out once. The order stays open until the platform
-    acknowledges it.
+    def __init__(self, settings: PlatformSettings) -> None:
+        self._settings = settings
+        self._producers: dict[PlatformTopic, Producer] = {}
 
-    Raises:
-        DeliveryError: no broker took it in time.
-        DeliveryRefusedError: the topic is not set up any more, or does not take the message.
-        SettingsError: a secret is not set.
-    """
-    if settings.kafka is None:
-        raise DeliveryRefusedError("No topic is set up any more.", cure="Set [tickets.platform.kafka].")
-    body = json.dumps(message, ensure_ascii=False, sort_keys=True).encode("utf-8", "replace")
-    shared = secret(settings.secret_variable, "The platform's topic")
-    headers = signed_headers(shared, settings.algorithm, int(time.time()), key, body)
-    failures: list[Any] = []
-    try:
-        producer = Producer(_config(settings.kafka, settings.timeout_seconds))
-        producer.produce(
-            settings.kafka.topic,
-            value=body,
-            key=str(message["ticket"]),
-            headers={name: value.encode() for name, value in headers.items()},
-            on_delivery=lambda error, _: failures.append(error) if error is not None else None,
-        )
-        left = producer.flush(settings.timeout_seconds + 1)
-    except KafkaException as error:
-        raise DeliveryRefusedError(f"The topic does not take orders: {error}.", cure="Check its settings.") from error
-    if failures and not failures[0].retriable() and failures[0].name() != "_MSG_TIMED_OUT":
-        raise DeliveryRefusedError(f"The topic does not take orders: {failures[0].str()}.", cure="Check its rights.")
-    if failures or left:
+    def send(self, topic: PlatformTopic, messages: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+        """Write messages of (idempotency key, body); a record's key is its ticket, its headers are the webhook's.
+
+        The same idempotency key may come twice: whoever reads takes it once. Of several messages some may have been
+        written when others failed.
+
+        Raises:
+            DeliveryError: no broker took them in time.
+            DeliveryRefusedError: the topic does not take them.
+            SettingsError: a secret is not set.
+        """
+        shared = secret(self._settings.secret_variable, "The platform's topic")
+        timeout = self._settings.timeout_seconds
+        failures: list[Any] = []
+        try:
+            producer = self._producer(topic, timeout)
+            for key, message in messages:
+                body = json.dumps(message, ensure_ascii=False, sort_keys=True).encode("utf-8", "replace")
+                headers = signed_headers(shared, self._settings.algorithm, int(time.time()), key, body)
+                producer.produce(
+                    topic.topic,
+                    value=body,
+                    key=str(message["ticket"]),
+                    headers={name: value.encode() for name, value in headers.items()},
+                    on_delivery=lambda error, _: failures.append(error) if error is not None else None,
+                )
+            left = producer.flush(timeout + 1)
+        except BufferError as error:
+            self._drop(topic)
+            raise DeliveryError("The topic takes no more at once.", cure="It is tried again.") from error
+        except KafkaException as error:
+            self._drop(topic)
+            raise DeliveryRefusedError(f"The topic takes no messages: {error}.", cure="Check its settings.") from error
+        if not failures and not left:
+            return
+        missing = _is_missing(producer, topic.topic)
+        # What is still in the producer's hand must not be written by it later.
+        self._drop(topic)
+        if missing:
+            raise DeliveryError(f"There is no topic {topic.topic!r}.", cure="Create it; the message is tried again.")
+        final = next((e for e in failures if not e.retriable() and e.name() not in _LATER), None)
+        if final is not None:
+            raise DeliveryRefusedError(f"The topic takes no messages: {final.str()}.", cure="Check its rights.")
         why = failures[0].str() if failures else "no answer"
-        raise DeliveryError(f"No Kafka broker took the order: {why}.", cure="It is tried again.")
+        raise DeliveryError(f"No Kafka broker took the message: {why}.", cure="It is tried again.")
+
+    def _producer(self, topic: PlatformTopic, timeout: float) -> Producer:
+        if topic not in self._producers:
+            self._producers[topic] = Producer(_config(topic, timeout))
+        return self._producers[topic]
+
+    def _drop(self, topic: PlatformTopic) -> None:
+        producer = self._producers.pop(topic, None)
+        if producer is not None:
+            producer.purge()
+            producer.flush(1)
+
+    def close(self) -> None:
+        """Let go of the brokers."""
+        for topic in list(self._producers):
+            self._drop(topic)
 
 
-def _config(topic: OrderTopic, timeout: float) -> dict[str, Any]:
+_LATER: Final = frozenset({"_MSG_TIMED_OUT", "_PURGE_QUEUE", "_PURGE_INFLIGHT"})
+
+
+def _is_missing(producer: Producer, name: str) -> bool:
+    """Whether the brokers answer, and know no such topic."""
+    try:
+        found = producer.list_topics(name, timeout=2).topics[name].error
+    except (KafkaException, KeyError):
+        return False
+    return found is not None and found.name() == "UNKNOWN_TOPIC_OR_PART"
+
+
+def _config(topic: PlatformTopic, timeout: float) -> dict[str, Any]:
     config: dict[str, Any] = {
         "bootstrap.servers": ",".join(topic.brokers),
-        "client.id": "liucun-orders",
+        "client.id": "liucun-platform",
         "security.protocol": _PROTOCOLS[topic.security],
         "enable.idempotence": True,
         "acks": "all",

@@ -1,4 +1,4 @@
-"""The platform's webhook: one signed POST for each disposal order; the answer may acknowledge it at once."""
+"""The platform's webhooks: a signed POST for each message; the answer may acknowledge a disposal order at once."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class PlatformAnswer:
     reference: str
 
 
-def send_order(settings: PlatformSettings, key: str, message: Mapping[str, Any]) -> PlatformAnswer:
-    """Send an order. The same ``key`` may come twice: the platform must carry it out once.
+def send_to_platform(settings: PlatformSettings, url: str, key: str, message: Mapping[str, Any]) -> PlatformAnswer:
+    """Send an order, or findings, to ``url``. The same ``key`` may come twice: the platform must take it once.
 
     An answer 2xx takes it; a JSON body ``{"acknowledged": true, "effective_at": ISO time, "reference": …}`` says that
     it is carried out, anything else that this will be said later.
@@ -45,9 +45,7 @@ def send_order(settings: PlatformSettings, key: str, message: Mapping[str, Any])
     try:
         with (
             httpx.Client(timeout=settings.timeout_seconds, follow_redirects=False, trust_env=False) as client,
-            client.stream(
-                "POST", settings.url, content=body, headers={**headers, "Content-Type": "application/json"}
-            ) as answer,
+            client.stream("POST", url, content=body, headers={**headers, "Content-Type": "application/json"}) as answer,
         ):
             content = _read(answer)
     except httpx.InvalidURL as error:
@@ -63,7 +61,7 @@ def send_order(settings: PlatformSettings, key: str, message: Mapping[str, Any])
         raise DeliveryError(f"The platform answered {answer.status_code}.", cure="It is tried again.")
     if not answer.is_success:
         raise DeliveryRefusedError(
-            f"The platform refused the order with {answer.status_code}.", cure="Look at the platform's log."
+            f"The platform refused the message with {answer.status_code}.", cure="Look at the platform's log."
         )
     return _answer(content)
 

@@ -21,6 +21,7 @@ from tickets.states import Channel
 from tickets.steps.base import earliest
 from tickets.steps.joining import JoiningSteps
 from tickets.tables import tickets as table
+from tickets.telling import Opening
 from tickets.weights import MAX_SEVERITY
 
 BY_HAND = frozenset({Channel.HUMAN, Channel.COMPLAINT, Channel.AUTHORITY, Channel.ENGINE})
@@ -70,7 +71,7 @@ class OpeningSteps(JoiningSteps):
         finding = _clean(finding)
         self._check(finding, now)
         content = self._content(finding, now)
-        prepared = prepare(self.bodies, [content], now=now, disposal_minutes=self.settings.disposal_minutes)
+        prepared = prepare(self.bodies, [content], now=now, opening=Opening.of(self.settings))
         with self.catalogue.write() as connection:
             open_or_extend(connection, prepared)
             number = connection.execute(
