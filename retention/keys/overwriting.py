@@ -6,9 +6,10 @@ logs are other copies, which must not outlive their 30 days (docs/storage.md).
 
 from __future__ import annotations
 
-from errors import BusyError, StorageError
+from errors import BusyError
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.failures import translated
+from retention.catalogue.journal import cut_journal
 from retention.keys.tables import metadata
 
 
@@ -33,12 +34,7 @@ def _rewrite_tables(database: Catalogue) -> None:
 
 
 def _cut_journal(database: Catalogue) -> None:
-    with database.engine.connect() as connection:
-        driver = connection.connection.driver_connection
-        if driver is None:
-            raise StorageError("The store of period keys lost its connection.", cure="Run the command again.")
-        busy = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-    if busy:
+    if not cut_journal(database):
         raise BusyError(
             "The keys are changed, but a reader keeps their journal open, which may still hold old pages.",
             cure="Stop other Liucun processes and run the same command again.",

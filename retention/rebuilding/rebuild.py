@@ -10,9 +10,10 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from errors import IntegrityError, LiucunError, StorageError, UsageError
+from errors import BusyError, IntegrityError, LiucunError, StorageError, UsageError
 from retention.catalogue import events, images
 from retention.catalogue.engine import Catalogue
+from retention.catalogue.journal import cut_journal
 from retention.catalogue.tables import events as event_table
 from retention.catalogue.tables import log_pending, segments
 from retention.keys.opening import Secret
@@ -81,7 +82,8 @@ def rebuild_catalogue(
             aside = f"{target.name}{ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%S}" if target.exists() else None
             rebuilt = _fill(store, actor, progress, aside=aside)
             store.log.keep()
-            _empty_journal(store.catalogue)
+            if not cut_journal(store.catalogue):
+                raise BusyError("The new catalogue is being read by somebody.", cure="Try again.")
         finally:
             store.close()
         _swap(building, target, aside)
@@ -164,13 +166,6 @@ def _refuse_used(catalogue: Catalogue) -> None:
             "The database that [archive] catalogue names is not empty.",
             cure="Make a fresh database, name it in liucun.toml, and try again; keep the old one.",
         )
-
-
-def _empty_journal(catalogue: Catalogue) -> None:
-    with catalogue.engine.connect() as connection:
-        driver = connection.connection.driver_connection
-        assert driver is not None
-        driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _swap(building: Path, target: Path, aside: str | None) -> None:

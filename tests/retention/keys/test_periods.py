@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from errors import UsageError
+from errors import StorageError, UsageError
+from retention.catalogue.journal import cut_journal
 from retention.errors import KeyDestroyedError, KeyRefusedError, KeyUnknownError
 from retention.keys import periods
 from retention.keys.keyring import KeyRing
@@ -183,3 +186,24 @@ def test_no_secret_is_shown(url: str, ring: KeyRing) -> None:
         assert key.key.hex() not in shown
         assert repr(key.key) not in shown
     keys.close()
+
+
+class _Refusing:
+    """A database whose journal cannot be moved."""
+
+    def __init__(self, says: str) -> None:
+        self.says = says
+        self.engine = self.connection = self.driver_connection = self
+
+    def connect(self):
+        return nullcontext(self)
+
+    def execute(self, _statement: str):
+        raise sqlite3.OperationalError(self.says)
+
+
+def test_a_full_disk_while_the_journal_is_emptied_is_told_in_our_words() -> None:
+    with pytest.raises(StorageError, match="disk is full") as told:
+        cut_journal(_Refusing("database or disk is full"))  # type: ignore[arg-type]
+    assert "run the same command again" in told.value.cure
+    assert not cut_journal(_Refusing("database table is locked"))  # type: ignore[arg-type]
