@@ -94,6 +94,16 @@ CHANNELS: Final = {
     "engine": _("图像、视频或音频识别"),
 }
 
+CONTENT_TYPES: Final = {
+    "text": _("文字"),
+    "image": _("图片"),
+    "audio": _("音频"),
+    "video": _("视频"),
+    "live": _("直播"),
+    "link": _("链接"),
+    "file": _("文件"),
+}
+
 RECIPIENTS: Final = {"telecom": _("电信主管部门"), "police": _("公安机关")}
 
 REPORT_STATES: Final = {

@@ -24,7 +24,7 @@ from tickets.calendar.working_days import WorkingCalendar
 from tickets.duties import DutyBook
 from tickets.reports.filing import ReportBook
 from tickets.service import Desk
-from tickets.settings import CompanySettings, TicketSettings
+from tickets.settings import CompanySettings, ReviewSettings, TicketSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ class Parts:
     settings: ConsoleSettings = field(default_factory=ConsoleSettings)
     sources: tuple[str, ...] = ()
     tickets: TicketSettings = field(default_factory=TicketSettings)
+    review: ReviewSettings = field(default_factory=ReviewSettings)
     company: CompanySettings = field(default_factory=CompanySettings)
     layers: Layers | None = None
     """Where the rules come from that jobs run."""

@@ -26,7 +26,7 @@ DEFAULT_STORE = "./liucun-store"
 _SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Take in 采集", ("init", "run", "sample", "detect", "worker", "serve")),
     ("Ask and prove 查询与证明", ("query", "audit", "verify", "disclose", "requests")),
-    ("Dispose and report 处置与上报", ("tickets", "due", "calendar", "duties")),
+    ("Dispose and report 处置与上报", ("tickets", "review", "due", "calendar", "duties")),
     (
         "Keep and destroy 留存与销毁",
         ("retention", "hold", "purge", "restrict", "compact", "backup", "restore", "catalogue", "keys"),

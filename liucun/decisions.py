@@ -1,4 +1,5 @@
-"""What reviewers decided, as labelled texts to train on: confirmed tickets by category, dismissed ones as harmless.
+"""What reviewers decided, as labelled texts to train on: confirmed tickets by category, dismissed ones and samples of
+passed texts as harmless.
 
 Tickets of restricted accounts are left out and counted: their processing stopped (个人信息保护法 art. 47).
 """
@@ -22,6 +23,7 @@ from retention.catalogue import events
 from retention.catalogue.tables import timestamp
 from retention.persons.tables import restrictions
 from tickets.bodies import ticket_context
+from tickets.samples.labels import harmless_texts
 from tickets.states import State
 from tickets.tables import findings, tickets
 
@@ -33,12 +35,13 @@ _GOOD: Final = (State.DISMISSED, State.REVERSED)
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """``labelled`` has one row a distinct text, its group the piece of content; the rest counts tickets."""
+    """``labelled`` has one row a distinct text, its group the piece of content; the rest counts tickets and samples."""
 
     labelled: Labelled
     confirmed: int
     dismissed: int
     restricted: int
+    sampled: int = 0
 
 
 def reviewed(store: OpenStore) -> Decisions:
@@ -63,13 +66,14 @@ def reviewed(store: OpenStore) -> Decisions:
         ).all()
     left_out = [row for row in rows if row.account_blind in hidden]
     kept = [row for row in rows if row.account_blind not in hidden]
-    if not kept:
+    sampled = harmless_texts(store, actor=store.actor)
+    if not kept and not sampled:
         raise TrainingDataError(
             "No ticket of this store was confirmed or dismissed yet.",
             cure="Decide some with `liucun tickets triage`, or train from a file: --data CSV.",
         )
     good = {state.value for state in _GOOD}
-    texts: dict[str, tuple[str, str]] = {}
+    texts: dict[str, tuple[str, str]] = {text: (HARMLESS, sample) for text, sample in sampled if text.strip()}
     for row in kept:
         body = json.loads(store.bodies.open(row.body, ticket_context(row.ticket_id)))
         label = HARMLESS if row.state in good else row.category
@@ -84,14 +88,19 @@ def reviewed(store: OpenStore) -> Decisions:
             kind="model.decisions_read",
             actor=store.actor,
             subject="models",
-            body={"confirmed": len(kept) - dismissed, "dismissed": dismissed, "restricted_left_out": len(left_out)},
+            body={
+                "confirmed": len(kept) - dismissed,
+                "dismissed": dismissed,
+                "sampled": len(sampled),
+                "restricted_left_out": len(left_out),
+            },
         )
     labelled = Labelled(
         pa.array(list(texts), pa.string()),
         [label for label, _ in texts.values()],
         np.array([group for _, group in texts.values()], dtype=np.str_),
     )
-    return Decisions(labelled, len(kept) - dismissed, dismissed, len(left_out))
+    return Decisions(labelled, len(kept) - dismissed, dismissed, len(left_out), len(sampled))
 
 
 def past_findings(store: OpenStore, days: int) -> Reviewed:

@@ -18,7 +18,7 @@ from retention.keys.settings import KeySettings
 from retention.policies.settings import RetentionSettings
 from retention.search.settings import SearchSettings
 from retention.store import ArchiveSettings, CustodianSettings, StoreSettings
-from tickets.settings import CompanySettings, TicketSettings
+from tickets.settings import CompanySettings, ReviewSettings, TicketSettings
 
 FILE_NAME = "liucun.toml"
 MAX_BYTES = 1 << 20
@@ -63,6 +63,7 @@ class Settings(BaseModel):
     flink: FlinkSettings = FlinkSettings()
     detect: DetectSettings = DetectSettings()
     tickets: TicketSettings = TicketSettings()
+    review: ReviewSettings = ReviewSettings()
     company: CompanySettings = CompanySettings()
     console: ConsoleSettings = ConsoleSettings()
     collector: CollectorSettings = CollectorSettings()

@@ -74,6 +74,7 @@ def steps() -> list[Step]:
         Step("log", MINUTE, _log),
         Step("retention", HOUR, _retention),
         Step("compact", 6 * HOUR, _compact),
+        Step("review", HOUR, _review),
     ]
 
 
@@ -144,6 +145,13 @@ def _retention(opened: OpenStore) -> dict[str, Any]:
         witnessed=witnessed_at(opened.store.log),
     )
     return done.as_json()
+
+
+def _review(opened: OpenStore) -> dict[str, Any]:
+    """The random sample of each day that is over is put before the reviewers."""
+    from liucun.reviewing import draw_due
+
+    return draw_due(opened)
 
 
 def _compact(opened: OpenStore) -> dict[str, Any]:

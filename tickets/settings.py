@@ -104,6 +104,17 @@ class RobotSettings(_Section):
     only_escalations: bool = False
 
 
+class ReviewSettings(_Section):
+    """``[review]``: the random sample of what the detectors passed, drawn every day for people to look at 人工抽检."""
+
+    size: int = Field(default=50, ge=0, le=10_000)
+    """Texts a day; 0 turns it off."""
+    lag_hours: int = Field(default=6, ge=0, le=72)
+    """Hours after a day's end at which it is drawn: what comes later is not in the sample."""
+    catch_up_days: int = Field(default=14, ge=1, le=400)
+    """How many past days are drawn when the worker did not run."""
+
+
 class TicketSettings(_Section):
     """``[tickets]``: targets in minutes, how long things are remembered, where orders and warnings go."""
 

@@ -21,9 +21,12 @@ from retention.audits.report import AuditReport, read_report
 from retention.catalogue import events
 from retention.catalogue.tables import timestamp
 from retention.printing.web import write_page
+from tickets.samples.audit import AUDIT as SAMPLES
+from tickets.samples.audit import audit_samples
+from tickets.samples.draw import frames_of
 
 LOG: Final = logging.getLogger("liucun.console")
-KINDS: Final = ARCHIVE
+KINDS: Final = (*ARCHIVE, SAMPLES)
 KEPT: Final = 50
 """Reports kept of each kind; the oldest goes first. The event of each audit stays."""
 
@@ -175,10 +178,14 @@ class AuditRunner:
             self.progress[kind] = (what, done, total)
 
         parts = self._parts
+        verdict = None if parts.log is None else verified_log(parts.log, progress=show)
+        if kind == SAMPLES:
+            declared = ((one.name, one.record_class, one.published) for one in parts.monitoring().sources)
+            return audit_samples(parts.catalogue, frames=frames_of(declared), size=parts.review.size, verdict=verdict)
         return make_audit(
             kind,
             parts,
-            verdict=None if parts.log is None else verified_log(parts.log, progress=show),
+            verdict=verdict,
             settings=parts.retention,
             monitoring=parts.monitoring() if kind == "coverage" else None,
             sample=sample,

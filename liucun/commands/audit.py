@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from liucun.store import OpenStore
     from retention.audits.report import AuditReport
 
-ARCHIVE_AUDITS = ("coverage", "integrity", "retention", "keys", "access")
+ALL_AUDITS = ("coverage", "integrity", "retention", "keys", "access", "samples")
 SHOWN = 50
 """Findings that the terminal shows; the files and --json hold all."""
 
@@ -116,6 +116,17 @@ def access(**options: Any) -> None:
     _run(("access",), options)
 
 
+@command.command(short_help="What the detectors passed, looked at by people: the miss rate.")
+@_options
+def samples(**options: Any) -> None:
+    """Human samples 人工抽检: the miss rate of what the detectors passed, with its interval, by week and type.
+
+    Names days without a sample, samples that wait too long, and what was missed; --since and --until by the day
+    of publication.
+    """
+    _run(("samples",), options)
+
+
 @command.command(name="all", short_help="All audits in one report.")
 @_SAMPLE
 @_options
@@ -128,7 +139,7 @@ def everything(**options: Any) -> None:
 
     Figures, calendars of 400 days, findings, and the clause of the licence that each answers.
     """
-    _run((*ARCHIVE_AUDITS,), options)
+    _run(ALL_AUDITS, options)
 
 
 def _run(names: Sequence[str], options: dict[str, Any]) -> None:
@@ -136,10 +147,12 @@ def _run(names: Sequence[str], options: dict[str, Any]) -> None:
     from liucun.audit_report import duties_of, write_report
     from liucun.key_statements import certification_of
     from liucun.monitoring import monitoring_of
+    from liucun.reviewing import frames
     from liucun.store import open_store
     from retention.audits.document import Context
     from retention.audits.making import make_audit, verified_log
     from retention.audits.report import Span, combined
+    from tickets.samples.audit import AUDIT, audit_samples
 
     span = Span(_moment(options["since"], "--since"), _moment(options["until"], "--until"))
     targets = [path for path in (options["report"], options["html"]) if path is not None]
@@ -151,7 +164,15 @@ def _run(names: Sequence[str], options: dict[str, Any]) -> None:
             verdict = verified_log(opened.store.log, progress=show)
             monitoring = monitoring_of(opened.root, settings) if "coverage" in names else None
             reports = [
-                make_audit(
+                audit_samples(
+                    opened.catalogue,
+                    frames=frames(settings),
+                    size=settings.review.size,
+                    span=span,
+                    verdict=verdict,
+                )
+                if name == AUDIT
+                else make_audit(
                     name,
                     opened,
                     verdict=verdict,

@@ -94,7 +94,8 @@ def train_command(
     The figures shown are of rows that the measured model had not seen: with --install an eighth of
     the rows, always the same ones, is held out and compared with the model in use; a worse one is refused
     (exit 1). Without it, a fifth is held out for measuring and the written model is trained on all rows.
-    Decided tickets have their category as label, dismissed ones "none"; restricted accounts' are left out.
+    Decided tickets have their category as label, dismissed ones and samples found harmless "none"; restricted
+    accounts' are left out.
     """
     from detectors.model.evaluate import evaluate
     from detectors.model.files import save
@@ -167,7 +168,8 @@ def _decided(store: Path, shown: dict[str, object]) -> Labelled:
     with open_store(store) as opened:
         found = reviewed(opened)
     shown["decisions"] = {
-        "confirmed": found.confirmed, "dismissed": found.dismissed, "restricted_left_out": found.restricted
+        "confirmed": found.confirmed, "dismissed": found.dismissed, "sampled": found.sampled,
+        "restricted_left_out": found.restricted,
     }  # fmt: skip
     return found.labelled
 

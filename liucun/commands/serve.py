@@ -94,6 +94,7 @@ def parts_of(opened: OpenStore) -> Parts:
         settings=opened.settings.console,
         sources=tuple(source.name for source in opened.settings.source),
         tickets=opened.settings.tickets,
+        review=opened.settings.review,
         company=opened.settings.company,
         layers=layers_of(opened.root, opened.settings.detect),
         log=opened.store.log,

@@ -39,8 +39,9 @@ def command(store: Path, once: bool, max_seconds: float | None, metrics: str | N
     """Do all timed work under one lease 定时任务.
 
     Alarms and warnings of the clocks, messages to the platform and to people, the transparency log
-    and its custodian, approved purges, compaction, the search index. Of several workers of a store one works, the
-    others wait to take over. A step that fails is said and tried again; it stops no other.
+    and its custodian, approved purges, compaction, samples for human review, the search index. Of several
+    workers of a store one works, the others wait to take over. A step that fails is said and tried again;
+    it stops no other.
     """
     from errors import BusyError
     from liucun.index_following import IndexThread

@@ -128,6 +128,25 @@ def columns(labels: Sequence[str], values: Sequence[int]) -> str:
     return _svg(left + width + 40, height + 32, parts)
 
 
+def intervals(rows: Sequence[tuple[str, float, float, float]]) -> str:
+    """Estimates in [0, 1] with their intervals, one a row: (label, low, estimate, high)."""
+    top = max([high for _, _, _, high in rows] + [1e-6])
+    left, width, row = 100, 420, 22
+    parts: list[str] = []
+    for n, (name, low, middle, high) in enumerate(rows):
+        y = 8 + n * row + 8
+        begin, at, end = (left + value / top * width for value in (low, middle, high))
+        parts += [
+            _label(left - 8, y + 4, name, end=True),
+            f'<path d="M{begin:.1f} {y}H{end:.1f}M{begin:.1f} {y - 4}V{y + 4}M{end:.1f} {y - 4}V{y + 4}" '
+            f'stroke="{SHADES[2]}" stroke-width="1.6"/>',
+            f'<circle cx="{at:.1f}" cy="{y}" r="3.4" fill="{SHADES[3]}">'
+            f"<title>{escape(f'{name} {middle:.2%} ({low:.2%} – {high:.2%})')}</title></circle>",
+            _label(left + width + 12, y + 4, f"{middle:.2%} ({low:.2%} – {high:.2%})"),
+        ]
+    return _svg(left + width + 160, 8 + len(rows) * row + 8, parts)
+
+
 def _cell(x: float, y: float, fill: str, title: str, *, stroke: str | None = None) -> str:
     edge = f' stroke="{stroke}" stroke-width="0.8"' if stroke else ""
     said = f"<title>{escape(title)}</title>" if title else ""

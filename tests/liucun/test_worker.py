@@ -23,7 +23,7 @@ from retention.catalogue.lease import DURATION, Lease
 from retention.catalogue.migrate import migrate
 
 SECRET = "a passphrase of tests"
-NAMES = ["clocks", "outbox", "log", "retention", "compact"]
+NAMES = ["clocks", "outbox", "log", "retention", "compact", "review"]
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_once_does_every_step(store: Path) -> None:
     assert done.exit_code == 0, done.output
     said = [json.loads(line) for line in done.output.splitlines() if line.startswith("{")]
     assert [line["step"] for line in said] == NAMES
-    assert [line["error"] for line in said] == [None] * 5
+    assert [line["error"] for line in said] == [None] * len(NAMES)
     assert said[3]["figures"]["followed"] == 3
     assert said[4]["figures"]["merged"] == 3
     audit = CliRunner().invoke(main_group, ["audit", "all", "--json", "--store", str(store)])

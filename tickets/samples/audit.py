@@ -1,0 +1,130 @@
+"""The audit of human review 人工抽检审计: was a sample drawn every day, was it reviewed, and what was missed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+
+import sqlalchemy as sa
+
+from retention.audits.history import add_history
+from retention.audits.kinds import NAMES
+from retention.audits.pictures import intervals
+from retention.audits.report import AuditReport, Severity, Span, Table
+from retention.catalogue.engine import Catalogue
+from retention.policies.periods import shanghai_date
+from retention.printing.blocks import Picture
+from retention.transparency.verify import LogVerdict
+from tickets.samples.draw import Frame
+from tickets.samples.rates import Rate
+from tickets.samples.standing import standing
+from tickets.samples.tables import WAITING
+from tickets.samples.tables import samples as table
+
+AUDIT = "samples"
+LATE_DAYS = 7
+"""A sample that waits longer is named."""
+SHOWN_DAYS = 31
+SHOWN_WEEKS = 26
+_HEADER = ("放行 Passed", "抽样 Drawn", "复核 Reviewed", "漏检 Missed", "漏检率与 95% 区间 Miss rate, interval")
+_WIDTHS = (2.4, 1.6, 1.2, 1.4, 1.2, 3.6)
+
+
+def audit_samples(
+    catalogue: Catalogue,
+    *,
+    frames: Iterable[Frame],
+    size: int,
+    span: Span | None = None,
+    verdict: LogVerdict | None = None,
+    now: datetime | None = None,
+) -> AuditReport:
+    """Judge the samples of days of publication in a span.
+
+    Args:
+        frames: what is declared public now.
+        size: texts a day by the settings, 0 where sampling is off.
+        verdict: what was found of the transparency log.
+    """
+    moment = now or datetime.now(UTC)
+    chosen = span or Span()
+    report = AuditReport(AUDIT, moment, chosen)
+    with catalogue.read() as connection:
+        found = standing(
+            connection,
+            since=shanghai_date(chosen.since) if chosen.since else None,
+            until=shanghai_date(chosen.until) if chosen.until else None,
+        )
+        late = (shanghai_date(moment) - timedelta(days=LATE_DAYS)).isoformat()
+        waits = connection.execute(
+            sa.select(table.c.day, sa.func.count())
+            .where(table.c.state == WAITING, table.c.day < late)
+            .group_by(table.c.day)
+            .order_by(table.c.day)
+        ).all()
+    total = found.total
+    report.checked.update(
+        days_sampled=len(found.by_day),
+        passed_texts=total.passed,
+        drawn=total.drawn,
+        reviewed=total.reviewed,
+        missed=total.missed,
+        waiting=found.waiting,
+    )
+    if total.rate is not None and total.low is not None and total.high is not None:
+        report.checked.update(miss_rate=f"{total.rate:.3%}", interval=f"{total.low:.3%} – {total.high:.3%}")
+    if not found.by_day:
+        why = (
+            "no source declares text published to the public"
+            if not tuple(frames)
+            else "[review] size is 0"
+            if not size
+            else "no day was drawn yet: `liucun worker` draws every day"
+        )
+        report.add("not_sampled", "review", f"People look at no sample: {why}.", Severity.NOTICE)
+    for day in found.undrawn:
+        report.add("not_sampled", f"day:{day}", "No sample of this day was drawn.")
+    for day, count in waits:
+        report.add("not_reviewed", f"day:{day}", f"{count} samples have waited over {LATE_DAYS} days.", Severity.NOTICE)
+    for ticket in found.tickets:
+        report.add("missed", f"ticket:{ticket}", "A person found it, the detectors had passed it.", Severity.NOTICE)
+    _tables(report, found.by_week, found.by_day, found.by_type)
+    if verdict is not None:
+        add_history(report, verdict, whole=False)
+    return report
+
+
+def _tables(
+    report: AuditReport, weeks: Mapping[str, Rate], days: Mapping[str, Rate], types: Mapping[str, Rate]
+) -> None:
+    shown = dict(list(weeks.items())[-SHOWN_WEEKS:])
+    measured = {week: rate for week, rate in shown.items() if rate.rate is not None}
+    if measured:
+        report.pictures.append(
+            Picture(
+                intervals(
+                    [(week, rate.low or 0.0, rate.rate or 0.0, rate.high or 0.0) for week, rate in measured.items()]
+                ),
+                "每周漏检率及其 95% 置信区间 miss rate of each week (Monday) with its 95 % interval",
+            )
+        )
+    for name, title, first, rates in (
+        ("miss_rate_by_week", "每周漏检率 Miss rate by week", "周一 Monday", shown),
+        ("miss_rate_by_type", "各内容类型漏检率 Miss rate by type of content", "类型 Type", types),
+        ("miss_rate_by_day", "每日漏检率 Miss rate by day", "日 Day", dict(list(days.items())[-SHOWN_DAYS:])),
+    ):
+        rows = tuple(
+            (
+                f"{NAMES[key]} {key}" if key in NAMES else key,
+                f"{rate.passed:,}",
+                f"{rate.drawn:,}",
+                f"{rate.reviewed:,}",
+                f"{rate.missed:,}",
+                rate.words(),
+            )
+            for key, rate in rates.items()
+        )
+        if rows:
+            report.tables.append(
+                Table(name, title, (first, *_HEADER), rows, widths=_WIDTHS, numbers=frozenset({1, 2, 3, 4}))
+            )
