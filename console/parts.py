@@ -17,6 +17,7 @@ from retention.keys.periods import PeriodKeys
 from retention.keys.provider import UNCERTIFIED, ProviderDescription
 from retention.objects.base import ObjectStore
 from retention.policies.settings import RetentionSettings
+from retention.search.settings import SearchSettings
 from retention.segments import Archive
 from retention.transparency.keeping import LogKeeper
 from tickets.actors import Actor
@@ -53,6 +54,8 @@ class Parts:
     retention: RetentionSettings = field(default_factory=RetentionSettings)
     monitoring: Callable[[], Monitoring] = Monitoring
     """What detects and what is declared now, for the coverage audit."""
+    search: SearchSettings = field(default_factory=SearchSettings)
+    """The index that may find records before the archive is read."""
     suite: str = ""
     certification: str = UNCERTIFIED
     """What is certified of the store's cryptography, in words."""

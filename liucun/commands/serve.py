@@ -101,6 +101,7 @@ def parts_of(opened: OpenStore) -> Parts:
         intake=_intake(opened),
         retention=opened.settings.retention,
         monitoring=lambda: monitoring_of(opened.root, opened.settings),
+        search=opened.settings.search,
         suite=opened.settings.archive.suite,
         certification=certification_of(opened.store),
     )

@@ -19,6 +19,7 @@ from console.web.pages import (
     reports,
     review,
     rules,
+    search,
     sign_in,
     ticket,
 )
@@ -36,6 +37,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     rules.router,
     audit.router,
     disclosures.router,
+    search.router,
     me.router,
     accounts.router,
 )
