@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from retention.container import (
@@ -26,6 +26,8 @@ from retention.objects.base import ObjectStore
 _KEPT_CHUNKS: Final = 8
 _TAIL_CHUNKS: Final = 4
 _WINDOW_CHUNKS: Final = 256
+LOCAL_GAP_BYTES: Final = 48 << 10
+"""Bytes that are rather read and thrown away than reached by another read; a store far away says more."""
 
 
 class ContainerReader(io.RawIOBase):
@@ -66,6 +68,7 @@ class ContainerReader(io.RawIOBase):
         self._position = 0
         self._kept: OrderedDict[int, bytes] = OrderedDict()
         self._lock = threading.RLock()
+        self._gap = int(getattr(objects, "gap_bytes", LOCAL_GAP_BYTES)) // SEALED_CHUNK_BYTES
 
         stored = objects.size(name)
         if size is not None and stored != size:
@@ -156,6 +159,34 @@ class ContainerReader(io.RawIOBase):
         offset = start - first * CHUNK_BYTES
         return memoryview(whole)[offset : offset + end - start].toreadonly()
 
+    def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
+        """Many ranges (start, length) at once: each chunk is opened once, and neighbours are fetched together.
+
+        Raises:
+            ChunkRefusedError: a chunk does not authenticate; nothing of the read is handed out.
+            ValueError: a range is not within the plaintext.
+        """
+        if any(start < 0 or length < 0 or start + length > self.size for start, length in ranges):
+            raise ValueError("a range outside of the plaintext")
+        wanted = sorted(
+            {
+                number
+                for start, length in ranges
+                if length
+                for number in range(start // CHUNK_BYTES, (start + length - 1) // CHUNK_BYTES + 1)
+            }
+        )
+        with self._lock:
+            held = {number: memoryview(self._kept[number]) for number in wanted if number in self._kept}
+            fetched: list[int] = []
+            for number in [*(n for n in wanted if n not in held), None]:
+                if fetched and (number is None or number - fetched[-1] > 1 + self._gap):
+                    self._fetch(fetched, held)
+                    fetched = []
+                if number is not None:
+                    fetched.append(number)
+        return [_joined(held, start, length) for start, length in ranges]
+
     def windows(self) -> Iterator[tuple[memoryview, memoryview]]:
         """The whole object, sealed and opened, piece by piece: (sealed bytes, their plaintext).
 
@@ -178,6 +209,24 @@ class ContainerReader(io.RawIOBase):
     def row_key(self) -> bytes:
         """The key of the salts of the segment's rows (``row_proofs``), known only to who can open the segment."""
         return self._keys.row_key
+
+    def _fetch(self, numbers: Sequence[int], held: dict[int, memoryview]) -> None:
+        """Open chunks that lie near each other, in one read of the object."""
+        first, stop = numbers[0], numbers[-1] + 1
+        sealed = memoryview(self._sealed(first, stop))
+        begin = 0
+        while begin < len(numbers):
+            end = begin + 1
+            while end < len(numbers) and numbers[end] == numbers[end - 1] + 1:
+                end += 1
+            low, high = numbers[begin], numbers[end - 1] + 1
+            opened = memoryview(bytearray(self._extent(low, high)))
+            piece = sealed[(low - first) * SEALED_CHUNK_BYTES : (high - first) * SEALED_CHUNK_BYTES]
+            self._open(low, high, piece, opened)
+            for number in range(low, high):
+                at = (number - low) * CHUNK_BYTES
+                held[number] = opened[at : at + CHUNK_BYTES]
+            begin = end
 
     def _chunks(self, first: int, stop: int) -> bytearray:
         """Plaintext of chunks [first, stop): kept ones at both ends are used, the rest is one object read."""
@@ -210,7 +259,7 @@ class ContainerReader(io.RawIOBase):
         """Plaintext bytes of chunks [first, stop)."""
         return min(stop * CHUNK_BYTES, self.size) - first * CHUNK_BYTES
 
-    def _open(self, first: int, stop: int, sealed: bytes, out: memoryview) -> None:
+    def _open(self, first: int, stop: int, sealed: bytes | memoryview, out: memoryview) -> None:
         try:
             self._keys.cipher.open_chunks(self._keys.base_nonce, first, sealed, out)
         except TagError as error:
@@ -251,3 +300,16 @@ class ContainerReader(io.RawIOBase):
         self._kept.move_to_end(number)
         if len(self._kept) > _KEPT_CHUNKS:
             self._kept.popitem(last=False)
+
+
+def _joined(held: Mapping[int, memoryview], start: int, length: int) -> memoryview:
+    """Bytes [start, start + length) out of opened chunks."""
+    if not length:
+        return memoryview(b"")
+    first, last = start // CHUNK_BYTES, (start + length - 1) // CHUNK_BYTES
+    if first == last:
+        at = start - first * CHUNK_BYTES
+        return held[first][at : at + length]
+    whole = b"".join(held[number] for number in range(first, last + 1))
+    at = start - first * CHUNK_BYTES
+    return memoryview(whole)[at : at + length]

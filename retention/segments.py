@@ -25,6 +25,9 @@ from retention.container_reader import ContainerReader
 from retention.crypto.suites import Suite
 from retention.errors import SegmentMismatchError
 from retention.keys.periods import PeriodKeys
+from retention.lookups.blind import BlindKey
+from retention.lookups.pages import BLOCK_ROWS
+from retention.lookups.section import section_of, with_section
 from retention.manifest import FORMAT_VERSION, ROWS_VERSION, SegmentManifest, SegmentPlace, check
 from retention.objects.base import ObjectStore
 from retention.row_proofs import PROVED, RowProof, prove_rows, rows_root
@@ -57,6 +60,8 @@ _DICTIONARY: Final = [
 """Columns of few values; elsewhere a dictionary costs time and saves nothing (measured)."""
 _STATISTICS: Final = ["event_time", "log_offset"]
 """Columns whose bounds let a query pass over a row group."""
+_LARGEST_PAGE: Final = 1 << 30
+"""Pages end at blocks, whatever their bytes."""
 _ENCODING: Final = {"log_offset": "DELTA_BINARY_PACKED", "event_time": "DELTA_BINARY_PACKED"}
 """Columns that rise."""
 
@@ -79,6 +84,7 @@ def write_segment(
     places: tuple[SegmentPlace, ...],
     replaces: tuple[str, ...] = (),
     by_account: bool = False,
+    look_ups: bool = False,
     sealed_under: tuple[str, str] | None = None,
 ) -> SegmentManifest:
     """Seal records into a new object, durable when this returns; nothing is entered into the catalogue.
@@ -91,6 +97,8 @@ def write_segment(
         places: the ranges that the rows come from; their rows add up to the batch's.
         replaces: ids of the segments whose rows these are (compaction).
         by_account: the rows are sorted by account and time, and look-ups by account shall use that.
+        look_ups: the segment gets postings, by which a look-up reads only the blocks it needs. What is soon to be
+            merged goes without: they would cost more than they save.
         sealed_under: class and month of the period key, where it is not that of the records (what outlives its month).
 
     Raises:
@@ -107,7 +115,8 @@ def write_segment(
         period=period,
         schema_version=SCHEMA_VERSION,
     )
-    sealed = container.seal(archive.suite, key, binding, encode(table, by_account=by_account))
+    blind = BlindKey(archive.suite, key) if look_ups else None
+    sealed = container.seal(archive.suite, key, binding, encode(table, by_account=by_account, blind=blind))
     first, last = _event_times(table)
     proved = record_class in PROVED
     manifest = SegmentManifest(
@@ -218,10 +227,15 @@ class SegmentFile:
             raise _mismatch(self.manifest, "content, which is no Parquet file,") from error
 
 
-def encode(table: pa.Table, *, by_account: bool = False) -> pa.Buffer:
+def encode(table: pa.Table, *, by_account: bool = False, blind: BlindKey | None = None) -> pa.Buffer:
     """The plaintext of a segment: Parquet, zstd level 1, dictionaries and statistics only where they pay.
 
-    ``by_account``: the rows are sorted by account and time, so the account's bounds say which pages hold it.
+    Every column begins a page at each block of ``BLOCK_ROWS`` rows, so that a look-up can read a block alone.
+
+    Args:
+        table: the records.
+        by_account: the rows are sorted by account and time, so the account's bounds say which pages hold it.
+        blind: key of the postings; without one there are none.
     """
     sink = pa.BufferOutputStream()
     pq.write_table(
@@ -233,10 +247,17 @@ def encode(table: pa.Table, *, by_account: bool = False) -> pa.Buffer:
         write_statistics=[*_STATISTICS, "user_id"] if by_account else _STATISTICS,
         write_page_index=by_account,
         row_group_size=ROW_GROUP_ROWS,
-        write_batch_size=ROW_GROUP_ROWS,
+        write_batch_size=BLOCK_ROWS,
+        max_rows_per_page=BLOCK_ROWS,
+        data_page_size=_LARGEST_PAGE,
         column_encoding=None if by_account else _ENCODING,
     )
-    return sink.getvalue()
+    plain = sink.getvalue()
+    if blind is None:
+        return plain
+    filled = [name for name in table.column_names if table.column(name).null_count < table.num_rows]
+    section = section_of(plain, table, filled, blind, ROW_GROUP_ROWS)
+    return plain if section is None else with_section(plain, section)
 
 
 def _check_batch(table: pa.Table, places: tuple[SegmentPlace, ...]) -> None:

@@ -1,7 +1,7 @@
 """Integrity: every segment is, bit for bit, what was sealed, and its rows stand where its manifest says.
 
 Each object is read whole, its ciphertext and plaintext digests compared, every chunk authenticated, the Parquet
-inside read, and the offsets of its rows counted place by place.
+inside read, the offsets of its rows counted place by place, and its postings made anew and compared.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from retention.audits.report import AuditReport, Finding, Span
 from retention.audits.subject import Progress, Subject, no_progress, within
 from retention.catalogue.tables import segments
 from retention.errors import ObjectMissingError
+from retention.lookups.check import check_look_ups
 from retention.manifest import SegmentManifest
 from retention.placing import COLUMNS, place_of_rows
 from retention.segments import Archive, open_segment
@@ -106,7 +107,7 @@ def _verify(subject: Subject, segment_id: str) -> _Result:
 
 
 def check_segment(archive: Archive, manifest: SegmentManifest) -> None:
-    """Verify a segment and the places of its rows.
+    """Verify a segment, the places of its rows, and that look-ups find them.
 
     Raises:
         IntegrityError: naming what does not hold.
@@ -120,6 +121,7 @@ def check_segment(archive: Archive, manifest: SegmentManifest) -> None:
         raise IntegrityError(
             f"The segment {manifest.object_name}: {wrong}.", cure="Restore the object from a backup, or the catalogue."
         )
+    check_look_ups(segment.reader, archive.period_keys.get(manifest.key_id))
 
 
 def misplaced(table: pa.Table, manifest: SegmentManifest) -> str | None:

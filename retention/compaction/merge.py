@@ -158,6 +158,7 @@ def _merge(archive: Archive, group: Group) -> SegmentManifest:
         places=places,
         replaces=tuple(manifest.segment_id for manifest in group.manifests),
         by_account=True,
+        look_ups=True,
     )
     wrong = misplaced(table.select(["log_source", "log_partition", "log_offset", "log_length"]), merged)
     if wrong:

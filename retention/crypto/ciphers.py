@@ -72,6 +72,9 @@ HasherMaker = Callable[[], Hasher]
 CipherMaker = Callable[[bytes], Cipher]
 """Makes a cipher from a key."""
 
+BlockMaker = Callable[[bytes], Callable[[bytes], bytes]]
+"""Makes, from a key, what encrypts blocks of 16 bytes each by itself."""
+
 
 def nonce_at(base: bytes, number: int) -> bytes:
     """The nonce of chunk ``number``."""

@@ -40,6 +40,16 @@ def sha256_hasher() -> Hasher:
     return hashlib.sha256()
 
 
+def sm4_blocks(key: bytes) -> Callable[[bytes], bytes]:
+    """SM4 over blocks of 16 bytes, each by itself."""
+    return Cipher(algorithms.SM4(key), modes.ECB()).encryptor().update  # the inside of CMAC
+
+
+def aes_blocks(key: bytes) -> Callable[[bytes], bytes]:
+    """AES over blocks of 16 bytes, each by itself."""
+    return Cipher(algorithms.AES(key), modes.ECB()).encryptor().update  # the inside of CMAC
+
+
 class _OneByOne:
     """Runs of chunks as a loop over two primitives."""
 

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from errors import SettingsError
 from retention.crypto import libgcrypt, openssl, selftest
-from retention.crypto.ciphers import Buffer, CipherMaker, HasherMaker, TagError
+from retention.crypto.ciphers import BlockMaker, Buffer, CipherMaker, HasherMaker, TagError
 from retention.errors import AuthenticationError, CryptoUnavailableError
 
 SM4_VARIABLE: Final = "LIUCUN_SM4"
@@ -40,6 +40,8 @@ class Suite:
     implementation: str
     cipher: CipherMaker = field(repr=False, compare=False)
     hasher: HasherMaker = field(repr=False, compare=False)
+    blocks: BlockMaker = field(repr=False, compare=False)
+    """The bare block cipher under a key, for keyed hashes of many values at once."""
     _algorithm: Callable[[], hashes.HashAlgorithm] = field(repr=False, compare=False)
     certification: str = "uncertified"
 
@@ -127,7 +129,7 @@ def _sm_by_openssl(implementation: str) -> Suite:
 
 
 def _sm_suite(implementation: str, cipher: CipherMaker, hasher: HasherMaker) -> Suite:
-    return Suite(DEFAULT, "AEAD_SM4_GCM", 16, "SM3", implementation, cipher, hasher, hashes.SM3)
+    return Suite(DEFAULT, "AEAD_SM4_GCM", 16, "SM3", implementation, cipher, hasher, openssl.sm4_blocks, hashes.SM3)
 
 
 @cache
@@ -141,5 +143,6 @@ def _aes() -> Suite:
         openssl.version(),
         openssl.Aes256Gcm,
         openssl.sha256_hasher,
+        openssl.aes_blocks,
         hashes.SHA256,
     )

@@ -36,6 +36,11 @@ class S3Objects:
         SettingsError: URL or settings are malformed, or the profile is unknown.
     """
 
+    gap_bytes = 256 << 10
+    """What lies between two parts that are wanted is rather read than left out by a second request."""
+    look_ups_at_once = 16
+    """Look-ups mostly wait for answers."""
+
     def __init__(self, url: str, settings: S3Settings) -> None:
         self.url = url
         self.settings = settings

@@ -153,6 +153,7 @@ def _write(
         period=period,
         places=tuple(SegmentPlace(*place, rows) for place, rows in sorted(totals.items())),
         replaces=tuple(dict.fromkeys(manifest.segment_id for manifest, _ in members)),
+        look_ups=True,
         sealed_under=key,
     )
 

@@ -81,7 +81,10 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A recorded answer. ``digest`` is the archive's hash over ``data``, in hex."""
+    """A recorded answer. ``digest`` is the archive's hash over ``data``, in hex.
+
+    ``blocks_read``: blocks of rows read of the segments that were looked up by their postings; None: none was.
+    """
 
     query_id: str
     data: bytes
@@ -90,6 +93,7 @@ class Answer:
     segments_read: int
     seconds: float
     digest: str
+    blocks_read: int | None = None
 
 
 @dataclass(slots=True)
@@ -163,6 +167,7 @@ def run_query(
         segments_read=len(reading.opened),
         seconds=time.monotonic() - started,
         digest=parts.archive.suite.hash(rendered.data).hex(),
+        blocks_read=sum(reading.blocks.values()) if reading.blocks else None,
     )
     body = {
         "rows": answer.rows,

@@ -2,16 +2,18 @@
 
 DuckDB hands the columns and filters of a scan to ``scanner``. Segments whose times
 contradict the filter are left out by their catalogue row alone; the others are opened
-when their turn comes, and read chunk by chunk.
+when their turn comes, and read chunk by chunk. Where the filter names an account, an order,
+an address or a device, the segments' postings say which blocks to read instead.
 """
 
 from __future__ import annotations
 
 import io
+import itertools
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -23,19 +25,21 @@ import sqlalchemy as sa
 from errors import LiucunError
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.tables import segments as segment_table
+from retention.lookups.narrow import LookUp
 from retention.manifest import SegmentManifest
 from retention.persons.restriction import PERSON_COLUMNS
+from retention.query.asked import asked_of
 from retention.query.errors import bare
+from retention.query.looking_up import LOCAL_THREADS, as_records, look_up_rows
+from retention.query.proving import possible
 from retention.schema import RECORD_SCHEMA
-from retention.segments import Archive, open_segment
+from retention.segments import Archive, SegmentFile, open_segment
 
 FRAGMENT_READAHEAD: Final = 2
 """Segments that a scan reads at a time; more costs memory and wins nothing on few cores."""
 BATCH_READAHEAD: Final = 4
 DRAIN_SECONDS: Final = 10.0
 _GROUP: Final = 64
-_POSITION: Final = "position"
-"""A column that no record has, to tell the fragments of a proof apart."""
 _TIME_TYPE: Final = RECORD_SCHEMA.field("event_time").type
 
 
@@ -63,6 +67,8 @@ class Reading:
     """Accounts whose records this query does not see; None: it may see everything."""
     by_class: dict[str, list[SegmentRow]] = field(default_factory=dict)
     opened: set[str] = field(default_factory=set)
+    blocks: dict[str, int] = field(default_factory=dict)
+    """How many blocks of rows were read of the segments that were looked up by their postings."""
     failure: LiucunError | None = None
     _stopped: bool = False
     _alive: int = 0
@@ -77,13 +83,13 @@ class Reading:
             for row in rows:
                 self.by_class.setdefault(row.record_class, []).append(SegmentRow(*row))
 
-    def open(self, segment_id: str) -> io.RawIOBase:
-        """The plaintext of a segment as a file."""
+    def open(self, segment_id: str) -> SegmentFile:
+        """A segment of the snapshot."""
         with self.catalogue.read() as connection:
             data = connection.execute(
                 sa.select(segment_table.c.manifest).where(segment_table.c.segment_id == segment_id)
             ).scalar_one()
-        opened = open_segment(self.archive, SegmentManifest.from_bytes(data)).reader
+        opened = open_segment(self.archive, SegmentManifest.from_bytes(data))
         with self._lock:
             self.opened.add(segment_id)
         return opened
@@ -141,7 +147,7 @@ class _Plaintext:
 
     def _opened(self) -> io.RawIOBase:
         if self._file is None:
-            self._file = self._reading.open(self._segment_id)
+            self._file = self._reading.open(self._segment_id).reader
         return self._file
 
 
@@ -200,17 +206,53 @@ class ClassDataset(ds.FileSystemDataset):  # type: ignore[misc]  # pyarrow is un
     def scanner(self, **options: Any) -> ds.Scanner:
         """A scan of the segments that ``filter`` does not rule out (called by DuckDB)."""
         chosen = surviving(self.reading.by_class.get(self.record_class, []), options.get("filter"))
-        parquet = ds.ParquetFileFormat()
-        fragments = [
-            parquet.make_fragment(pa.PythonFile(SealedFile(self.reading, row.segment_id), mode="r")) for row in chosen
-        ]
+        asked = asked_of(options.get("filter"))
         if self.reading.restricted is not None and len(self.reading.restricted):
             options["filter"] = _seen(self.reading.restricted, options.get("filter"))
         options.setdefault("fragment_readahead", FRAGMENT_READAHEAD)
         options.setdefault("batch_readahead", BATCH_READAHEAD)
         # Arrow's threaded scan can deadlock on a file's error: its scheduler's lock against Python's.
         options["use_threads"] = False
-        return ds.FileSystemDataset(fragments, RECORD_SCHEMA, parquet).scanner(**options)
+        if asked:
+            return self._looked_up(chosen, LookUp(asked, _read_by(options))).scanner(**options)
+        return self._scanned(chosen).scanner(**options)
+
+    def _scanned(self, chosen: Sequence[SegmentRow]) -> ds.Dataset:
+        """Segments to be read as they are."""
+        parquet = ds.ParquetFileFormat()
+        fragments = [
+            parquet.make_fragment(pa.PythonFile(SealedFile(self.reading, row.segment_id), mode="r")) for row in chosen
+        ]
+        return ds.FileSystemDataset(fragments, RECORD_SCHEMA, parquet)
+
+    def _looked_up(self, chosen: Sequence[SegmentRow], look_up: LookUp) -> ds.Dataset:
+        """The rows that segments' postings lead to, and the segments without them, in the order of the segments."""
+        reading = self.reading
+        archive = reading.archive
+        found = reading.guard(
+            lambda: look_up_rows(
+                [row.segment_id for row in chosen],
+                reading.open,
+                archive.period_keys.get,
+                look_up,
+                threads=int(getattr(archive.objects, "look_ups_at_once", LOCAL_THREADS)),
+            )
+        )
+        reading.blocks.update(found.blocks)
+        parts: list[ds.Dataset] = []
+        for known, rows in itertools.groupby(chosen, key=lambda row: row.segment_id in found.tables):
+            if known:
+                table = as_records([found.tables[row.segment_id] for row in rows], look_up.columns)
+                parts.append(ds.dataset(table))
+            else:
+                parts.append(self._scanned(list(rows)))
+        if not parts:
+            return ds.dataset(RECORD_SCHEMA.empty_table())
+        if len(parts) == 1:
+            return parts[0]
+        # A union's parts have one schema: columns that this scan reads are in all of them.
+        schema = next((part.schema for part in parts if isinstance(part, ds.InMemoryDataset)), RECORD_SCHEMA)
+        return ds.UnionDataset(schema, [part.replace_schema(schema) for part in parts])
 
 
 class TableDataset(ds.FileSystemDataset):  # type: ignore[misc]  # pyarrow is untyped
@@ -228,6 +270,14 @@ class TableDataset(ds.FileSystemDataset):  # type: ignore[misc]  # pyarrow is un
     def scanner(self, **options: Any) -> ds.Scanner:
         """A scan of the table (called by DuckDB)."""
         return ds.dataset(self.load()).scanner(**options)
+
+
+def _read_by(options: Mapping[str, Any]) -> frozenset[str] | None:
+    """Names of the columns that a scan reads, or more; None: all."""
+    if options.get("columns") is None:
+        return None
+    printed = str(options.get("filter"))
+    return frozenset(options["columns"]) | {name for name in RECORD_SCHEMA.names if name in printed}
 
 
 def _seen(restricted: pa.Array, condition: ds.Expression | None) -> ds.Expression:
@@ -248,9 +298,9 @@ def surviving(rows: Sequence[SegmentRow], condition: ds.Expression | None) -> li
         return list(rows)
     ordered = sorted(rows, key=lambda row: row.event_time_min or "")
     groups = [ordered[begin : begin + _GROUP] for begin in range(0, len(ordered), _GROUP)]
-    alive = _possible([_span(group) for group in groups], condition)
+    alive = possible([_span(group) for group in groups], condition)
     members = [row for number in alive for row in groups[number]]
-    return [members[number] for number in _possible([_span([row]) for row in members], condition)]
+    return [members[number] for number in possible([_span([row]) for row in members], condition)]
 
 
 def _span(rows: Sequence[SegmentRow]) -> ds.Expression:
@@ -262,17 +312,3 @@ def _span(rows: Sequence[SegmentRow]) -> ds.Expression:
         return column.is_null()
     low, high = (pa.scalar(datetime.fromisoformat(text), _TIME_TYPE) for text in (min(firsts), max(lasts)))
     return ((column >= low) | column.is_null()) & ((column <= high) | column.is_null())
-
-
-def _possible(guarantees: Sequence[ds.Expression], condition: ds.Expression) -> list[int]:
-    """Positions of the guarantees that do not contradict the condition."""
-    nothing, parquet = pa.BufferReader(b""), ds.ParquetFileFormat()
-    tagged = [
-        parquet.make_fragment(nothing, partition_expression=(ds.field(_POSITION) == number) & guarantee)
-        for number, guarantee in enumerate(guarantees)
-    ]
-    dataset = ds.FileSystemDataset(tagged, RECORD_SCHEMA.append(pa.field(_POSITION, pa.int32())), parquet)
-    return sorted(
-        ds.get_partition_keys(fragment.partition_expression)[_POSITION]
-        for fragment in dataset.get_fragments(filter=condition)
-    )
