@@ -29,6 +29,8 @@ PATTERN_WITHIN: Final = 64
 """Characters on each side of a word in which a rule's pattern is looked for."""
 MAX_HITS: Final = 16
 """Hits kept of one rule in one text."""
+FIRST_ROUND: Final = 4 * MAX_HITS
+"""Hits of one rule in one text whose boundaries are judged before it is asked whether more are needed."""
 AUTO_LENGTH: Final = 3
 """Longest Chinese word whose boundaries are checked by themselves."""
 _SENTENCE: Final = frozenset("。，、！？；：.,!?;:\n\r…")
@@ -126,11 +128,33 @@ class Evaluation:
             if len(spans.start):
                 spans, kept = self._joined(spans, found[group], plan.rule.within)
                 words = words.take(kept)
-        if len(spans.start):
-            spans = spans.take(self._bounded(plan, words))
-        if plan.rule.pattern and len(spans.start):
-            spans = self._matched(plan, spans)
-        return self._first(spans)
+        if not len(spans.start):
+            return spans
+        if not plan.rule.pattern:
+            return self._first_bounded(plan, spans, words)
+        spans = spans.take(self._bounded(plan, words))
+        return self._first(self._matched(plan, spans)) if len(spans.start) else spans
+
+    def _first_bounded(self, plan: RulePlan, spans: Spans, words: Spans) -> Spans:
+        """``_first`` of the spans whose words' boundaries hold.
+
+        A row with many is judged in rounds, until it has enough: with spans ascending, what comes later in a row cannot
+        change which are the first.
+        """
+        if len(spans.start) <= FIRST_ROUND:
+            return self._first(spans.take(self._bounded(plan, words)))
+        order = np.lexsort((-spans.end, spans.start))
+        spans, words = spans.take(order), words.take(order)
+        row = self.row_of[spans.start]
+        place = np.arange(len(row)) - np.searchsorted(row, row, side="left")
+        kept = np.zeros(len(row), np.bool_)
+        low, high = 0, FIRST_ROUND
+        while low <= place.max():
+            enough = np.bincount(self.row_of[self._first(spans.take(kept)).start], minlength=len(self.rows)) >= MAX_HITS
+            which = np.flatnonzero((place >= low) & (place < high) & ~enough[row])
+            kept[which] = self._bounded(plan, words.take(which))
+            low, high = high, 8 * high
+        return self._first(spans.take(kept))
 
     def _any_near(self, spans: Spans, others: Spans, distance: int) -> Bools:
         row = self.row_of[spans.start]

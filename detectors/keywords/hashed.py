@@ -84,10 +84,13 @@ def _enter(keys: Any, wanted: Any, numbers: Any) -> None:
 
 @njit(cache=True, nogil=True, boundscheck=False, inline="always")
 def _scan(  # noqa: PLR0912 - one loop; calls between would cost
-    points: Any, count: Any, row: Any, held: Any, found: Any, shift: Any, pairs: Any, triples: Any, singles: Any,
-    keys: Any, numbers: Any, borders: Any, words: Any, heads: Any, letters: Any,
+    points: Any, count: Any, row: Any, held: Any, found: Any, seen: Any, shift: Any, pairs: Any, triples: Any,
+    singles: Any, keys: Any, numbers: Any, borders: Any, words: Any, heads: Any, letters: Any,
 ) -> Any:  # fmt: skip
-    """Append (word, start, row) of every hit to ``found``, which holds ``held`` of them; return both anew."""
+    """Append (word, start, row) of every hit to ``found``, which holds ``held`` of them; return both anew.
+
+    ``seen``: for each word the last row in which it was found; only its first hit in a row is appended. If empty, all.
+    """
     n = held
     for i in range(count):
         pair = (np.uint64(points[i]) << _FIRST) | (np.uint64(points[i + 1]) << _SECOND)
@@ -128,6 +131,10 @@ def _scan(  # noqa: PLR0912 - one loop; calls between would cost
                         same = False
                         break
                 if same:
+                    if seen.shape[0]:
+                        if seen[word] == row:
+                            continue
+                        seen[word] = row
                     if n == found.shape[0]:
                         more = np.empty((2 * n, 3), np.int64)
                         more[:n] = found
@@ -146,7 +153,22 @@ def _scan_text(
 ) -> Any:  # fmt: skip
     found = np.empty((1024, 3), np.int64)
     found, held = _scan(
-        points, count, 0, 0, found, shift, pairs, triples, singles, keys, numbers, borders, words, heads, letters
+        points,
+        count,
+        0,
+        0,
+        found,
+        np.empty(0, np.int64),
+        shift,
+        pairs,
+        triples,
+        singles,
+        keys,
+        numbers,
+        borders,
+        words,
+        heads,
+        letters,
     )
     return found[:held]
 
@@ -162,6 +184,7 @@ def _scan_plain(
     would run at half the speed.
     """
     found = np.empty((1024, 3), np.int64)
+    seen = np.full(heads.shape[0] - 1, -1, np.int64)
     held = 0
     for row in range(offsets.shape[0] - 1):
         count = fold_plain(data, offsets[row], offsets[row + 1], folded, near, repeats, points)
@@ -176,6 +199,7 @@ def _scan_plain(
             row,
             held,
             found,
+            seen,
             shift,
             pairs,
             triples,
@@ -197,6 +221,7 @@ def _scan_others(
     singles: Any, keys: Any, numbers: Any, borders: Any, words: Any, heads: Any, letters: Any,
 ) -> Any:  # fmt: skip
     found = np.empty((1024, 3), np.int64)
+    seen = np.full(heads.shape[0] - 1, -1, np.int64)
     held = 0
     for row in rows:
         count, signs[row] = fold_any(
@@ -211,6 +236,7 @@ def _scan_others(
             row,
             held,
             found,
+            seen,
             shift,
             pairs,
             triples,
@@ -282,8 +308,8 @@ class HashedWords:
     def find_rows(
         self, data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int32], table: FoldTable, repeats: bool
     ) -> tuple[Longs, Longs, npt.NDArray[np.bool_]]:
-        """Fold a column of valid UTF-8 and scan it; return (word numbers, rows), and which rows hold a sign with a
-        second reading.
+        """Fold a column of valid UTF-8 and scan it; return (word numbers, rows), each word once a row,
+        and which rows hold a sign with a second reading.
         """
         signs = np.zeros(len(offsets) - 1, np.bool_)
         left = np.zeros(len(offsets) - 1, np.bool_)

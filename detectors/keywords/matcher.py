@@ -144,8 +144,8 @@ class ColumnMatcher:
         return word, start, end
 
     def find_rows(self, texts: pa.StringArray, table: FoldTable, *, repeats: bool) -> Rows | None:
-        """Fold and scan a column in one pass: (word numbers, rows) of all hits, and which rows hold a sign with a
-        second reading. None for a small column, for which ``find`` is ready sooner.
+        """Fold and scan a column in one pass: (word numbers, rows), each word once a row, and which rows hold a sign
+        with a second reading. None for a small column, for which ``find`` is ready sooner.
         """
         data, offsets = string_buffers(texts)
         size = int(offsets[-1]) - int(offsets[0])

@@ -25,7 +25,8 @@ Floats = npt.NDArray[np.float64]
 BLOCK: Final = 8
 """Columns are padded to a multiple of this: the compiled engine adds them as 64-bit words."""
 COMPILE_FROM: Final = 2048
-"""Columns of fewer rows are scored by NumPy until compiled code is loaded: loading it costs more than they do."""
+COMPILE_BYTES: Final = 1 << 20
+"""Columns of fewer rows and bytes are scored by NumPy until compiled code is loaded, which costs more."""
 _CHUNK: Final = 1 << 20
 
 
@@ -110,10 +111,11 @@ class LinearModel:
         """Yield a column in pieces of ``_CHUNK`` bytes or one row: the rows that passed the gate, and their sums."""
         if texts.null_count:
             texts = texts.fill_null("")
-        if compiled is None:
-            compiled = len(texts) >= COMPILE_FROM or "detectors.model.kernels" in sys.modules
-        engine = self._compiled if compiled else self._numpy
         _, offsets = string_buffers(texts)
+        if compiled is None:
+            large = len(texts) >= COMPILE_FROM or int(offsets[-1]) - int(offsets[0]) >= COMPILE_BYTES
+            compiled = large or "detectors.model.kernels" in sys.modules
+        engine = self._compiled if compiled else self._numpy
         low = 0
         while low < len(texts):
             high = int(np.searchsorted(offsets, int(offsets[low]) + _CHUNK, side="right")) - 1

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from functools import lru_cache
 
 import pyarrow as pa
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from detectors.default import PACKS
+from detectors.default import PACKS, default_detector
+from detectors.keywords import evaluate
 from detectors.keywords.engine import KeywordDetector
 from detectors.keywords.packset import PackSet, load_packs
 from detectors.keywords.rules import Boundary, Rule
@@ -122,3 +125,77 @@ def test_whatever_the_rules_spans_cut_what_they_matched(packs: PackSet, texts: l
             text = texts[finding["row"]]
             assert 0 <= finding["start"] < finding["end"] <= len(text)
             assert text[finding["start"] : finding["end"]] == finding["matched"]
+
+
+MANY = st.lists(st.sampled_from(["路口交通", "有口交", "冰毒", "白冰毒药", "加v信", "，"]), max_size=40).map("".join)
+
+
+@given(st.lists(MANY, max_size=5), st.integers(1, 20))
+@settings(max_examples=60, deadline=None)
+def test_judging_in_rounds_finds_what_judging_at_once_finds(texts: list[str], first: int) -> None:
+    rules = [
+        Rule("word", "fraud", "", ("口交", "冰毒", "毒", "毒药"), weight=1.0, boundary=Boundary.WORD),
+        Rule("near", "fraud", "", ("口交", "毒"), near=(("加v", "冰"),), within=9, weight=1.0, boundary=Boundary.WORD),
+    ]
+    detector = KeywordDetector(PackSet.of(rules))
+    column = pa.array(texts, pa.string())
+    found = []
+    for size in (first, 10**9):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(evaluate, "FIRST_ROUND", size)
+            found.append(detector.evidence(column).to_pylist())
+    assert found[0] == found[1]
+
+
+NASTY = {
+    "one character": "啊",
+    "combining marks": "e\u0301\u0302\u0300",
+    "chains of emoji": "👨‍👩‍👧‍👦",
+    "alternating signs": "·*_~",
+    "a keyword": "加微信领彩金",
+    "another, with spaces": "代 开 发 票 ",
+    "letters and a keyword": "加vx",
+    "syllables": "zhuang",
+    "a word across the hit": "路口交通",
+    "split characters": "氵原女马",
+    "flags": "🇨🇳",
+    "U+0000": "\x00",
+    "far planes": "\U0010ffff𠮷",
+    "one sign for many": "ﷺ",
+    "line ends": "\r\n",
+}
+
+
+def seconds_for(piece: str, size: int) -> float:
+    column = pa.array([piece * (size // len(piece.encode()))], pa.string())
+    began = time.process_time()
+    found = default_detector().detect(column)
+    seconds = time.process_time() - began
+    text = column[0].as_py()
+    assert all(text[f["start"] : f["end"]] == f["matched"] for f in found.to_pylist())
+    return seconds
+
+
+@pytest.fixture(scope="module")
+def warm() -> None:
+    """Compiled code is loaded by a large text and by many."""
+    seconds_for("加微信领彩金", 1 << 20)
+    default_detector().detect(pa.array(["加微信领彩金", "👨‍👩‍👧‍👦路口交通vx"] * 1100))
+
+
+QUICK = ("combining marks", "a keyword", "letters and a keyword")
+
+
+@pytest.mark.parametrize(
+    "kind", [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.slow) for kind in NASTY]
+)
+@pytest.mark.usefixtures("warm")
+def test_time_grows_no_faster_than_a_nasty_text(kind: str) -> None:
+    assert seconds_for(NASTY[kind], 1_000_000) < 40 * max(seconds_for(NASTY[kind], 100_000), 0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", NASTY)
+@pytest.mark.usefixtures("warm")
+def test_ten_megabytes_of_a_nasty_text_take_seconds(kind: str) -> None:
+    assert seconds_for(NASTY[kind], 10_000_000) < 30
