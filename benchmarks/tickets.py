@@ -20,22 +20,30 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
 import sqlalchemy as sa
 
 import tickets
 from errors import BusyError, LiucunError, UsageError
+from retention.catalogue.commit import BatchCommit, commit_batch
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.migrate import migrate
+from retention.catalogue.progress import add_partition
 from retention.crypto.bodies import BodyCipher
 from retention.crypto.suites import suite
 from retention.keys.keyring import KeyRing
 from retention.keys.periods import PeriodKeys
+from retention.manifest import SegmentManifest, SegmentPlace
+from retention.objects.local import LocalObjects
+from retention.schema import RECORD_SCHEMA
+from retention.segments import Archive, write_segment
 from tickets.actors import Actor, Role
 from tickets.calendar.reading import shipped_calendar
+from tickets.evidence import list_evidence
 from tickets.opening import ContentFinding, Hit, open_or_extend, prepare
-from tickets.queue import Filters, count_tickets, list_tickets
+from tickets.queue import Filters, count_tickets, list_tickets, tickets_by_id
 from tickets.service import Desk
-from tickets.states import Channel, Part, State
+from tickets.states import Channel, Decision, Measure, Part, State
 from tickets.steps.bulk import BulkAction
 from tickets.steps.joining import linked
 from tickets.tables import tickets as table
@@ -82,18 +90,21 @@ def measure(
         )
         try:
             bodies = BodyCipher.from_period_keys(keys, suite("SM4-GCM-SM3"), "bodies")
+            archive = Archive(LocalObjects(Path(folder) / "objects"), keys, suite("SM4-GCM-SM3"))
             started = time.perf_counter()
-            _fill(catalogue, bodies, count, progress)
+            _fill(catalogue, bodies, archive, count, progress)
             figures: dict[str, Any] = {"tickets": count, "database": catalogue.engine.dialect.name}
             figures["opening_per_second"] = round(count / (time.perf_counter() - started))
             figures |= _reads(catalogue, count)
-            figures |= _steps(catalogue, bodies)
+            figures |= _steps(catalogue, bodies, archive)
             figures["claims"] = _claims(catalogue, bodies)
+            figures["many_at_once"] = _many(catalogue, bodies)
         finally:
             keys.close()
     figures["load_average"] = round(os.getloadavg()[0], 1)
     figures["targets"] = TARGETS
     figures["ok"] = all(figures[name] <= bound for name, bound in TARGETS.items()) and figures["claims"]["won"] == 1
+    figures["ok"] &= figures["many_at_once"]["lost"] == 0 and figures["many_at_once"]["busy"] == 0
     return figures
 
 
@@ -124,9 +135,13 @@ def _catalogue(folder: Path, url: str | None) -> Iterator[Catalogue]:
             drop[0].dispose()
 
 
-def _fill(catalogue: Catalogue, bodies: BodyCipher, count: int, progress: Callable[[str], None]) -> None:
+def _fill(
+    catalogue: Catalogue, bodies: BodyCipher, archive: Archive, count: int, progress: Callable[[str], None]
+) -> None:
     random = np.random.default_rng(7)
     begun = datetime.now(UTC) - timedelta(days=30)
+    with catalogue.write() as connection:
+        add_partition(connection, source="bench", partition="bench#1", path="bench", generation=1)
     for first in range(0, count, BATCH):
         size = min(BATCH, count - first)
         words = random.integers(0, len(_WORDS), (size, 12)).tolist()
@@ -139,10 +154,38 @@ def _fill(catalogue: Catalogue, bodies: BodyCipher, count: int, progress: Callab
         ]
         moment = begun + timedelta(seconds=first * 30 * 86_400 / count)
         prepared = prepare(bodies, contents, now=moment)
-        with catalogue.write() as connection:
-            open_or_extend(connection, prepared)
+        manifest = _archived(archive, contents)
+        batch = BatchCommit("bench", "bench#1", first, first + size, size, 0, 0, (manifest,))
+        commit_batch(catalogue, batch, inside=partial(open_or_extend, prepared=prepared))
         progress(f"{first + size:,} tickets")
     _spread(catalogue)
+
+
+def _archived(archive: Archive, contents: list[ContentFinding]) -> SegmentManifest:
+    """The records that the tickets are about, sealed as a run seals them."""
+    rows = [
+        {
+            "event_time": content.event_time,
+            "event_ingested": content.event_time,
+            "content_id": content.content_id,
+            "user_id": content.user_id,
+            "text": content.text,
+            "raw": content.text.encode(),
+            "log_source": "bench",
+            "log_partition": "bench#1",
+            "log_offset": content.offset,
+            "log_length": 1,
+        }
+        for content in contents
+    ]
+    first, last = contents[0].offset, contents[-1].offset + 1
+    return write_segment(
+        archive,
+        pa.Table.from_pylist(rows, schema=RECORD_SCHEMA),
+        record_class="content",
+        period=f"{contents[0].event_time:%Y-%m}",
+        places=(SegmentPlace("bench", "bench#1", first, last, len(rows)),),
+    )
 
 
 def _content(n: int, begun: datetime, text: str, severity: int, category: int, reach: int) -> ContentFinding:
@@ -206,8 +249,9 @@ def _reads(catalogue: Catalogue, count: int) -> dict[str, Any]:
     }
 
 
-def _steps(catalogue: Catalogue, bodies: BodyCipher) -> dict[str, Any]:
-    desk = Desk(catalogue, bodies, shipped_calendar(), Actor("bench", frozenset({Role.COMPLIANCE_HEAD})))
+def _steps(catalogue: Catalogue, bodies: BodyCipher, archive: Archive) -> dict[str, Any]:
+    who = Actor("bench", frozenset({Role.COMPLIANCE_HEAD}))
+    desk = Desk(catalogue, bodies, shipped_calendar(), who, archive=archive)
     free = Filters(states=(State.DETECTED,), part=Part.DISPOSE)
     found: dict[str, float] = {}
     cpu: dict[str, float] = {}
@@ -215,6 +259,7 @@ def _steps(catalogue: Catalogue, bodies: BodyCipher) -> dict[str, Any]:
         (BulkAction.CLAIM, {}),
         (BulkAction.ASSIGN, {"assignee": "other"}),
         (BulkAction.DISMISS, {"reason": "无害"}),
+        (BulkAction.CONFIRM, {"reason": "违法", "decision": Decision.ILLEGAL}),
     ):
         with catalogue.read() as connection:
             ids = [ticket.ticket_id for ticket in list_tickets(connection, free, limit=BULK)]
@@ -231,7 +276,70 @@ def _steps(catalogue: Catalogue, bodies: BodyCipher) -> dict[str, Any]:
         found[action.value] = round(statistics.median(times["step"]) * 1000, 1)
         found[f"undo_{action.value}"] = round(statistics.median(times["undo"]) * 1000, 1)
         cpu[action.value] = round(statistics.median(times["cpu"]) * 1000, 1)
+    found |= _disposals(desk, free, cpu)
     return {"bulk_ms": found, "bulk_cpu_ms": cpu, "slowest_bulk_ms": max(found.values())}
+
+
+def _disposals(desk: Desk, free: Filters, cpu: dict[str, float]) -> dict[str, float]:
+    """One decision on a group of 1,000: merged, confirmed and disposed of, the evidence of each sealed first."""
+    with desk.catalogue.read() as connection:
+        first, *others = [ticket.ticket_id for ticket in list_tickets(connection, free, limit=BULK)]
+    found: dict[str, float] = {}
+    steps: dict[str, Callable[[], object]] = {
+        "merge_group": partial(desk.merge, others, first, "同一文案"),
+        "confirm_group": partial(desk.confirm, first, Decision.ILLEGAL, "违法"),
+        "dispose_group_with_evidence": partial(desk.dispose, first, Measure.DELETE),
+    }
+    for name, step in steps.items():
+        begun, used = time.perf_counter(), time.process_time()
+        step()
+        found[name] = round((time.perf_counter() - begun) * 1000, 1)
+        cpu[name] = round((time.process_time() - used) * 1000, 1)
+    with desk.catalogue.read() as connection:
+        kept = len(list_evidence(connection, [f"ticket:{number}" for number in (first, *others)]))
+    assert kept == len(others) + 1, f"evidence of {kept} tickets only"
+    return found
+
+
+def _many(catalogue: Catalogue, bodies: BodyCipher) -> dict[str, Any]:
+    """Fifty people take overlapping parts of the queue at once, in orders of their own: each ticket has one holder."""
+    with catalogue.read() as connection:
+        ids = [ticket.ticket_id for ticket in list_tickets(connection, Filters(states=(State.DETECTED,)), limit=200)]
+    held: dict[str, str] = {}
+    twice: list[str] = []
+    refused: list[str] = []
+    lock, start = threading.Lock(), threading.Barrier(CLAIMERS)
+
+    def work(n: int) -> None:
+        desk = Desk(catalogue, bodies, shipped_calendar(), Actor(f"m{n}", frozenset({Role.REVIEWER})))
+        mine = np.random.default_rng(n).permutation(ids)[:40].tolist()
+        start.wait()
+        try:
+            done = desk.bulk(BulkAction.CLAIM, mine).done
+        except LiucunError as error:
+            refused.append(type(error).__name__)
+            return
+        with lock:
+            twice.extend(number for number in done if number in held)
+            held.update(dict.fromkeys(done, f"m{n}"))
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(CLAIMERS)]
+    begun = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    seconds = round(time.perf_counter() - begun, 2)
+    with catalogue.read() as connection:
+        now = {ticket.ticket_id: ticket.assignee for ticket in tickets_by_id(connection, ids)}
+    lost = [number for number, name in held.items() if now[number] != name]
+    return {
+        "people": CLAIMERS,
+        "claims": len(held),
+        "lost": len(lost) + len(twice),
+        "busy": len(refused),
+        "seconds": seconds,
+    }
 
 
 def _claims(catalogue: Catalogue, bodies: BodyCipher) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import secrets
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -29,6 +30,9 @@ from tickets.queue import get_ticket
 SOURCE: Final = "system:evidence"
 """The source of records of evidence; each ticket has a partition of its own in it."""
 MAX_PURPOSE: Final = 1000
+_PLACES: Final = 100
+_MOST_RANGES: Final = 2_000
+_LOOK_UP: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +111,62 @@ def read_package(connection: sa.Connection, archive: Archive, partition: str, of
 
 
 def segments_at(connection: sa.Connection, source: str, partition: str, offset: int) -> list[SegmentManifest]:
-    """The segments, of any class, whose ranges hold a place; at most twenty."""
-    p = segment_places.c
-    rows = connection.execute(
-        sa.select(segments.c.manifest)
-        .join(segment_places, p.segment_id == segments.c.segment_id)
-        .where(p.source == source, p.partition == partition, p.start <= offset, p.end > offset)
-        .order_by(segments.c.segment_id)
-        .limit(20)
+    """The segments, of any class, whose ranges hold a place."""
+    found = segments_of(connection, [(source, partition, offset)])
+    return found.get((source, partition, offset), [])
+
+
+def segments_of(
+    connection: sa.Connection, places: Sequence[tuple[str, str, int]], classes: Sequence[str] | None = None
+) -> dict[tuple[str, str, int], list[SegmentManifest]]:
+    """The segments whose ranges hold each of some (source, partition, offset), of ``classes`` only."""
+    s = segments.c
+    wanted: dict[tuple[str, str], list[int]] = {}
+    for source, partition, offset in places:
+        wanted.setdefault((source, partition), []).append(offset)
+    named: dict[tuple[str, str, int], list[str]] = {}
+    for (source, partition), unsorted in wanted.items():
+        offsets = sorted(unsorted)
+        for row in _ranges(connection, source, partition, offsets, classes):
+            for offset in offsets[bisect_left(offsets, row.start) : bisect_left(offsets, row.end)]:
+                named.setdefault((source, partition, offset), []).append(row.segment_id)
+    ids = sorted({number for numbers in named.values() for number in numbers})
+    manifests: dict[str, SegmentManifest] = {}
+    for begin in range(0, len(ids), _LOOK_UP):
+        read = sa.select(s.segment_id, s.manifest).where(s.segment_id.in_(ids[begin : begin + _LOOK_UP]))
+        manifests |= {
+            row.segment_id: SegmentManifest.from_bytes(bytes(row.manifest)) for row in connection.execute(read)
+        }
+    return {
+        place: [manifests[number] for number in dict.fromkeys(numbers) if number in manifests]
+        for place, numbers in named.items()
+    }
+
+
+def _ranges(
+    connection: sa.Connection, source: str, partition: str, offsets: Sequence[int], classes: Sequence[str] | None
+) -> list[Any]:
+    """The segments' ranges that may hold some of these offsets, which are in order."""
+    p, s = segment_places.c, segments.c
+    chosen = (
+        sa.select(p.segment_id, p.start, p.end)
+        .join(segments, s.segment_id == p.segment_id)
+        .where(p.source == source, p.partition == partition)
+        .order_by(p.segment_id, p.start)
     )
-    return [SegmentManifest.from_bytes(bytes(row.manifest)) for row in rows]
+    if classes is not None:
+        chosen = chosen.where(s.record_class.in_(classes))
+    spanned = chosen.where(p.start <= offsets[-1], p.end > offsets[0]).limit(_MOST_RANGES)
+    found = list(connection.execute(spanned))
+    if len(found) < _MOST_RANGES:
+        return found
+    # The offsets lie far apart: only the ranges that hold one of them.
+    found = []
+    for begin in range(0, len(offsets), _PLACES):
+        part = offsets[begin : begin + _PLACES]
+        held = sa.or_(*(sa.and_(p.start <= offset, p.end > offset) for offset in part))
+        found += connection.execute(chosen.where(held))
+    return found
 
 
 def rows_at(archive: Archive, manifest: SegmentManifest, wanted: set[tuple[str, int]]) -> list[dict[str, Any]]:

@@ -73,29 +73,34 @@ def seal_file(bodies: Bodies, subject: str, name: str, content: bytes, **more: A
 
 def add_evidence(connection: sa.Connection, evidence: Evidence, actor: str) -> int:
     """Store sealed evidence; returns its number."""
-    added = connection.execute(
-        files.insert().values(
-            subject=evidence.subject,
-            name=evidence.name,
-            bytes=evidence.size,
-            sha256=evidence.sha256,
-            sm3=evidence.sm3,
-            at=evidence.at,
-            actor=actor,
-            body=evidence.sealed,
-            place=None if evidence.place is None else f"{evidence.place[0]}@{evidence.place[1]}",
-        )
-    ).inserted_primary_key
-    assert added is not None
+    return add_all(connection, [evidence], actor)[0]
+
+
+def add_all(connection: sa.Connection, evidence: Sequence[Evidence], actor: str) -> list[int]:
+    """Store many pieces of sealed evidence; returns their numbers in order."""
+    rows = [
+        {
+            "subject": one.subject,
+            "name": one.name,
+            "bytes": one.size,
+            "sha256": one.sha256,
+            "sm3": one.sm3,
+            "at": one.at,
+            "actor": actor,
+            "body": one.sealed,
+            "place": None if one.place is None else f"{one.place[0]}@{one.place[1]}",
+        }
+        for one in evidence
+    ]
+    adding = files.insert().returning(files.c.id, sort_by_parameter_order=True)
+    numbers = [int(number) for number in connection.execute(adding, rows).scalars()]
     # An event of its own: it carries the sealed file into the log, once, and not with every step of the ticket.
-    events.append(
-        connection,
-        kind="evidence.kept",
-        actor=actor,
-        subject=f"file:{added[0]}",
-        body={"of": evidence.subject, "bytes": evidence.size, "sha256": evidence.sha256, "sm3": evidence.sm3},
-    )
-    return int(added[0])
+    said = [
+        (f"file:{number}", {"of": one.subject, "bytes": one.size, "sha256": one.sha256, "sm3": one.sm3})
+        for number, one in zip(numbers, evidence, strict=True)
+    ]
+    events.append_many(connection, said, kind="evidence.kept", actor=actor)
+    return numbers
 
 
 def list_evidence(connection: sa.Connection, subjects: Sequence[str]) -> list[StoredFile]:

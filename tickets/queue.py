@@ -234,57 +234,80 @@ def ticket_detail(connection: sa.Connection, bodies: Bodies, ticket_id: str) -> 
         TicketUnknownError: there is none of that number.
         IntegrityError, KeyAccessError: its sealed body cannot be opened.
     """
-    ticket = get_ticket(connection, ticket_id)
-    sealed = connection.execute(sa.select(table.c.body).where(table.c.ticket_id == ticket_id)).scalar_one()
-    body = json.loads(bodies.open(sealed, ticket_context(ticket_id)))
-    f = finding_table.c
-    found = connection.execute(
-        sa.select(
-            f.partition,
-            f.offset,
-            f.field,
-            f.rule,
-            f.category,
-            f.subtype,
-            f.severity,
-            f.start,
-            f.end,
-            f.score,
-            f.version,
+    return ticket_details(connection, bodies, [ticket_id])[0]
+
+
+def ticket_details(connection: sa.Connection, bodies: Bodies, ids: Sequence[str]) -> list[TicketDetail]:
+    """Tickets opened, in the order given, in a few reads however many they are.
+
+    Raises:
+        TicketUnknownError: there is none of one of these numbers.
+        IntegrityError, KeyAccessError: a sealed body cannot be opened.
+    """
+    found = {ticket.ticket_id: ticket for ticket in tickets_by_id(connection, ids)}
+    if lacking := [number for number in ids if number not in found]:
+        raise TicketUnknownError(f"There is no ticket {lacking[0]!r}.", cure="`liucun tickets list` shows them.")
+    c, f, n, t, e = table.c, finding_table.c, note_table.c, text_table.c, event_table.c
+    sealed = _of_each(connection, sa.select(c.ticket_id, c.body), c.ticket_id, ids)
+    hits = _of_each(connection, sa.select(f.ticket_id, *_HIT).order_by(f.offset, f.start, f.id), f.ticket_id, ids)
+    notes = _of_each(connection, sa.select(n.ticket_id, n.at, n.actor, n.body).order_by(n.id), n.ticket_id, ids)
+    texts = sa.select(t.ticket_id, t.text_blind, t.field, t.offset, t.body).order_by(t.offset, t.field)
+    later = _of_each(connection, texts, t.ticket_id, ids)
+    events = sa.select(e.subject, e.at, e.kind, e.actor, e.body).order_by(e.id)
+    timeline = _of_each(connection, events, e.subject, [f"ticket:{number}" for number in ids])
+    details = []
+    for number in ids:
+        body = json.loads(bodies.open(sealed[number][0].body, ticket_context(number)))
+        opened = (
+            {
+                "field": row.field,
+                "text": bodies.open(row.body, text_context(number, row.text_blind)).decode("utf-8", "surrogatepass"),
+                "offset": row.offset,
+            }
+            for row in later.get(number, ())
         )
-        .where(f.ticket_id == ticket_id)
-        .order_by(f.offset, f.start, f.id)
-    ).mappings()
-    n = note_table.c
-    written = connection.execute(sa.select(n.at, n.actor, n.body).where(n.ticket_id == ticket_id).order_by(n.id)).all()
-    e = event_table.c
-    timeline = connection.execute(
-        sa.select(e.at, e.kind, e.actor, e.body).where(e.subject == f"ticket:{ticket_id}").order_by(e.id)
-    ).all()
-    t = text_table.c
-    later = connection.execute(
-        sa.select(t.text_blind, t.field, t.offset, t.body).where(t.ticket_id == ticket_id).order_by(t.offset, t.field)
-    ).all()
-    opened = (
-        {
-            "field": row.field,
-            "text": bodies.open(row.body, text_context(ticket_id, row.text_blind)).decode("utf-8", "surrogatepass"),
-            "offset": row.offset,
-        }
-        for row in later
+        details.append(
+            TicketDetail(
+                ticket=found[number],
+                user_id=body["user_id"],
+                texts=(*body["texts"], *opened),
+                findings=tuple(dict(list(row._mapping.items())[1:]) for row in hits.get(number, ())),
+                notes=tuple(
+                    {
+                        "at": row.at,
+                        "actor": row.actor,
+                        "text": bodies.open(row.body, note_context(number, row.at)).decode(),
+                    }
+                    for row in notes.get(number, ())
+                ),
+                details=body.get("details", {}),
+                timeline=tuple(
+                    {"at": row.at, "kind": row.kind, "actor": row.actor, **json.loads(row.body)}
+                    for row in timeline.get(f"ticket:{number}", ())
+                ),
+            )
+        )
+    return details
+
+
+_HIT: Final = tuple(
+    finding_table.c[name]
+    for name in (
+        *("partition", "offset", "field", "rule", "category", "subtype"),
+        *("severity", "start", "end", "score", "version"),
     )
-    return TicketDetail(
-        ticket=ticket,
-        user_id=body["user_id"],
-        texts=(*body["texts"], *opened),
-        findings=tuple(dict(row) for row in found),
-        notes=tuple(
-            {"at": row.at, "actor": row.actor, "text": bodies.open(row.body, note_context(ticket_id, row.at)).decode()}
-            for row in written
-        ),
-        details=body.get("details", {}),
-        timeline=tuple({"at": r.at, "kind": r.kind, "actor": r.actor, **json.loads(r.body)} for r in timeline),
-    )
+)
+
+
+def _of_each(
+    connection: sa.Connection, chosen: sa.Select[Any], key: sa.ColumnElement[str], wanted: Sequence[str]
+) -> dict[str, list[Any]]:
+    """Rows by their first column, which is ``key``, in the order of the query."""
+    found: dict[str, list[Any]] = {}
+    for begin in range(0, len(wanted), _LOOK_UP):
+        for row in connection.execute(chosen.where(key.in_(wanted[begin : begin + _LOOK_UP]))):
+            found.setdefault(row[0], []).append(row)
+    return found
 
 
 def _conditions(filters: Filters) -> list[sa.ColumnElement[bool]]:

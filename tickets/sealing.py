@@ -29,10 +29,10 @@ from retention.policies.periods import shanghai_date
 from retention.schema import RECORD_SCHEMA, RecordClass
 from retention.segments import Archive, write_segment
 from retention.transparency.log import prove_inclusion
-from tickets.archived import SOURCE, rows_at, segments_at
+from tickets.archived import SOURCE, rows_at, segments_of
 from tickets.bodies import Bodies
-from tickets.evidence import Evidence, add_evidence
-from tickets.queue import TicketDetail, ticket_detail
+from tickets.evidence import Evidence, add_all
+from tickets.queue import TicketDetail, ticket_details
 from tickets.states import State
 from tickets.tables import tickets as table
 
@@ -73,19 +73,20 @@ class SealedEvidence:
 
 def contents_of(connection: sa.Connection, bodies: Bodies, ticket_id: str) -> tuple[Content, ...]:
     """What a measure on a ticket reaches: its content, and that of the tickets merged into it."""
-    details = (ticket_detail(connection, bodies, number) for number in with_merged(connection, ticket_id))
+    details = ticket_details(connection, bodies, with_merged(connection, ticket_id))
     return tuple(_content(detail) for detail in details)
 
 
 def with_merged(connection: sa.Connection, ticket_id: str) -> list[str]:
     """A ticket's number, and those of what was merged into it, at any remove."""
     c = table.c
-    found, level = [ticket_id], [ticket_id]
+    found, level = dict.fromkeys([ticket_id]), [ticket_id]
     while level:
         into = sa.select(c.ticket_id).where(c.merged_into.in_(level[:500]), c.state == State.MERGED.value)
-        level = level[500:] + [number for number in connection.execute(into).scalars() if number not in found]
-        found += [number for number in level if number not in found]
-    return found
+        new = [number for number in connection.execute(into).scalars() if number not in found]
+        found |= dict.fromkeys(new)
+        level = level[500:] + new
+    return list(found)
 
 
 def seal_evidence(catalogue: Catalogue, bodies: Bodies, archive: Archive, ticket_id: str) -> SealedEvidence:
@@ -100,14 +101,14 @@ def seal_evidence(catalogue: Catalogue, bodies: Bodies, archive: Archive, ticket
         StorageError: the evidence cannot be written, so nothing may be disposed of.
     """
     with catalogue.read() as connection:
-        details = [ticket_detail(connection, bodies, number) for number in with_merged(connection, ticket_id)]
+        details = ticket_details(connection, bodies, with_merged(connection, ticket_id))
         offsets = own_records.next_offsets(connection, SOURCE, [_partition(detail) for detail in details])
-        holding = {detail.ticket.ticket_id: _holding(connection, detail) for detail in details}
+        holding = _holding(connection, details)
     moment = datetime.now(UTC)
-    reader = _Reader(catalogue, archive)
+    reader = _Reader(catalogue, archive, holding)
     evidence, rows = [], []
     for detail in details:
-        copies = reader.copies(detail, holding[detail.ticket.ticket_id])
+        copies = reader.copies(detail)
         content = _package(detail, copies, reader, moment)
         place = (_partition(detail), offsets[_partition(detail)])
         evidence.append(_evidence(detail, content, place, moment))
@@ -131,30 +132,52 @@ def commit_evidence(connection: sa.Connection, sealed: SealedEvidence, actor: st
         BusyError: somebody else sealed evidence of the same ticket meanwhile.
     """
     own_records.take_in(connection, sealed.manifest)
-    for item in sealed.evidence:
-        add_evidence(connection, item, actor)
+    add_all(connection, sealed.evidence, actor)
+
+
+@dataclass(frozen=True, slots=True)
+class _Holding:
+    """Which segments may hold the records of some tickets: by ticket, and the places wanted of each segment."""
+
+    of_ticket: dict[str, list[SegmentManifest]]
+    wanted: dict[str, set[tuple[str, int]]]
 
 
 class _Reader:
-    """Copies archived records; a segment that several tickets need is opened once."""
+    """Copies archived records; a segment that several tickets need is read once."""
 
-    def __init__(self, catalogue: Catalogue, archive: Archive) -> None:
+    def __init__(self, catalogue: Catalogue, archive: Archive, holding: _Holding) -> None:
         self._catalogue = catalogue
         self._archive = archive
+        self._holding = holding
+        self._rows: dict[str, dict[tuple[str, int], list[dict[str, Any]]] | str] = {}
         self._proofs: dict[str, dict[str, Any]] = {}
 
-    def copies(self, detail: TicketDetail, holding: Sequence[SegmentManifest]) -> list[dict[str, Any]]:
+    def copies(self, detail: TicketDetail) -> list[dict[str, Any]]:
         """Of each archived record of a ticket: ``record`` (its columns) or ``missing`` (why not), and ``manifest``."""
         found: list[dict[str, Any]] = []
-        wanted = set(_places(detail))
-        for manifest in holding:
-            try:
-                rows = rows_at(self._archive, manifest, wanted)
-            except (IntegrityError, KeyAccessError, StorageError) as error:
-                found.append({"manifest": manifest, "missing": error.what})
+        for manifest in self._holding.of_ticket[detail.ticket.ticket_id]:
+            rows = self._read(manifest)
+            if isinstance(rows, str):
+                found.append({"manifest": manifest, "missing": rows})
                 continue
-            found += [{"manifest": manifest, "record": row} for row in rows]
+            found += [{"manifest": manifest, "record": row} for place in _places(detail) for row in rows.get(place, ())]
         return found
+
+    def _read(self, manifest: SegmentManifest) -> dict[tuple[str, int], list[dict[str, Any]]] | str:
+        """The records of a segment that any of the tickets wants, by place, or why they cannot be read."""
+        known = self._rows.get(manifest.segment_id)
+        if known is not None:
+            return known
+        by_place: dict[tuple[str, int], list[dict[str, Any]]] = {}
+        try:
+            for row in rows_at(self._archive, manifest, self._holding.wanted[manifest.segment_id]):
+                by_place.setdefault((row["log_partition"], row["log_offset"]), []).append(row)
+        except (IntegrityError, KeyAccessError, StorageError) as error:
+            self._rows[manifest.segment_id] = error.what
+            return error.what
+        self._rows[manifest.segment_id] = by_place
+        return by_place
 
     def proof(self, manifest: SegmentManifest) -> dict[str, Any]:
         """A segment's manifest and the log's proof of it; without one when the log has not numbered it yet."""
@@ -186,14 +209,24 @@ def _places(detail: TicketDetail) -> list[tuple[str, int]]:
     return list(dict.fromkeys([(ticket.partition, ticket.offset), *others]))[:MOST_RECORDS]
 
 
-def _holding(connection: sa.Connection, detail: TicketDetail) -> list[SegmentManifest]:
-    """The segments that may hold the ticket's records, each once."""
-    found: dict[str, SegmentManifest] = {}
-    for partition, offset in _places(detail):
-        for manifest in segments_at(connection, detail.ticket.source, partition, offset):
-            if manifest.record_class in (detail.ticket.record_class, RecordClass.UNPARSED.value):
-                found[manifest.segment_id] = manifest
-    return list(found.values())
+def _holding(connection: sa.Connection, details: Sequence[TicketDetail]) -> _Holding:
+    """The segments that may hold the tickets' records."""
+    holding = _Holding({detail.ticket.ticket_id: [] for detail in details}, {})
+    of_class: dict[str, list[TicketDetail]] = {}
+    for detail in details:
+        of_class.setdefault(detail.ticket.record_class, []).append(detail)
+    for record_class, some in of_class.items():
+        places = {detail.ticket.ticket_id: _places(detail) for detail in some}
+        asked = [(d.ticket.source, *place) for d in some for place in places[d.ticket.ticket_id]]
+        found = segments_of(connection, list(dict.fromkeys(asked)), (record_class, RecordClass.UNPARSED.value))
+        for detail in some:
+            mine: dict[str, SegmentManifest] = {}
+            for place in places[detail.ticket.ticket_id]:
+                for manifest in found.get((detail.ticket.source, *place), ()):
+                    mine[manifest.segment_id] = manifest
+                    holding.wanted.setdefault(manifest.segment_id, set()).add(place)
+            holding.of_ticket[detail.ticket.ticket_id] = list(mine.values())
+    return holding
 
 
 def _package(detail: TicketDetail, copies: Sequence[Mapping[str, Any]], reader: _Reader, moment: datetime) -> bytes:

@@ -85,6 +85,17 @@ class Steps:
         said: Mapping[str, object] | None = None,
     ) -> Ticket:
         """Take a ticket to another state, with its event, which says the columns and what else is ``said``."""
+        now = self._may_become(ticket, state)
+        if state in ENDS:
+            self._end_merged(connection, [ticket.ticket_id], state, kind)
+        moved = {**values, "state": state.value, "part": int(part_of(state))}
+        return self._write(
+            connection, ticket, kind, moved, {"from": now.value, "to": state.value, **values, **(said or {})}
+        )
+
+    @staticmethod
+    def _may_become(ticket: Ticket, state: State) -> State:
+        """The ticket's state, if it may become another one."""
         now = State(ticket.state)
         if now is State.MERGED:
             raise TransitionError(
@@ -95,12 +106,7 @@ class Steps:
                 f"The ticket {ticket.ticket_id} is {now.value} ({now.chinese}): it cannot become {state.value}.",
                 cure=f"From here it can become {', '.join(sorted(TRANSITIONS[now])) or 'nothing more'}.",
             )
-        if state in ENDS:
-            self._end_merged(connection, [ticket.ticket_id], state, kind)
-        moved = {**values, "state": state.value, "part": int(part_of(state))}
-        return self._write(
-            connection, ticket, kind, moved, {"from": now.value, "to": state.value, **values, **(said or {})}
-        )
+        return now
 
     def _end_merged(self, connection: sa.Connection, ids: Sequence[str], state: State, kind: str) -> None:
         """What was merged into tickets ends as they do, and what was merged into that."""

@@ -115,7 +115,7 @@ class BulkSteps(ReportingSteps):
                 except (TransitionError, NotPermittedError) as error:
                     refused.append((ticket.ticket_id, error.what))
             token = self._new_id("B")
-            self._write_all(connection, changes, _KINDS[action])
+            self._write_all(connection, changes, _KINDS[action], {"bulk": True})
             done = tuple(ticket.ticket_id for ticket, _ in changes)
             if action is BulkAction.DISMISS:
                 self._end_merged(connection, done, State.DISMISSED, _KINDS[action])
@@ -157,7 +157,7 @@ class BulkSteps(ReportingSteps):
                     changes.append((ticket, json.loads(item.before)))
                 else:
                     refused.append((item.ticket_id, "somebody changed it since"))
-            self._write_all(connection, changes, "ticket.undone", {"undid": row.action})
+            self._write_all(connection, changes, "ticket.undone", {"bulk": True, "undid": row.action})
             forget(connection, [ticket.ticket_id for ticket, _ in changes])
             connection.execute(bulk_actions.update().where(b.token == token).values(undone_at=timestamp()))
         return BulkResult(token, row.until, tuple(ticket.ticket_id for ticket, _ in changes), tuple(refused))
@@ -238,7 +238,7 @@ class BulkSteps(ReportingSteps):
         connection: sa.Connection,
         changes: Sequence[tuple[Ticket, Mapping[str, object]]],
         kind: str,
-        said: Mapping[str, object] | None = None,
+        said: Mapping[str, object],
     ) -> None:
         """Write columns and events. The rows are held, so a changed version cannot slip in between."""
         alike: dict[tuple[tuple[str, object], ...], list[str]] = {}
@@ -253,7 +253,7 @@ class BulkSteps(ReportingSteps):
             [
                 (
                     f"ticket:{ticket.ticket_id}",
-                    {"from": ticket.state, "to": values["state"], **_shown(values), "bulk": True, **(said or {})},
+                    {"from": ticket.state, "to": values["state"], **_shown(values), **said},
                 )
                 for ticket, values in changes
             ],

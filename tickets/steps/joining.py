@@ -11,10 +11,10 @@ import sqlalchemy as sa
 from errors import UsageError
 from retention.catalogue.tables import timestamp
 from tickets.actors import Right
-from tickets.errors import TransitionError
+from tickets.errors import TicketUnknownError, TransitionError
 from tickets.queue import COLUMNS, Filters, Ticket, get_ticket, list_tickets, tickets_by_id
 from tickets.recall import near
-from tickets.states import TO_DISPOSE, Decision, State
+from tickets.states import TO_DISPOSE, Decision, State, part_of
 from tickets.steps.base import earliest
 from tickets.steps.bulk import BulkAction, BulkResult, BulkSteps
 from tickets.tables import tickets as table
@@ -132,18 +132,24 @@ class JoiningSteps(BulkSteps):
         if not parts:
             raise UsageError("Nothing is given to be merged.", cure="Name the tickets and the one they go into.")
         with self.catalogue.write(row_locks=True) as connection:
-            tickets_by_id(connection, [into, *parts], lock=True)
-            target = self._ticket(connection, into)
+            held = {ticket.ticket_id: ticket for ticket in tickets_by_id(connection, [into, *parts], lock=True)}
+            if lacking := [number for number in (into, *parts) if number not in held]:
+                raise TicketUnknownError(
+                    f"There is no ticket {lacking[0]!r}.", cure="`liucun tickets list` shows them."
+                )
+            target = held[into]
             if target.state not in TO_DISPOSE:
                 raise TransitionError(
                     f"The ticket {into} is {target.state}: nothing can be merged into it.", cure="Link them instead."
                 )
-            merged = [self._ticket(connection, number) for number in parts]
-            self._note(connection, into, reason)
+            merged = [held[number] for number in parts]
             for ticket in merged:
+                self._may_become(ticket, State.MERGED)
                 self._withdraw(connection, ticket)
-                values = {"merged_into": into, "pending": None, "closed_at": timestamp()}
-                self._move(connection, ticket, State.MERGED, "ticket.merged", values)
+            self._note(connection, into, reason)
+            values = {"merged_into": into, "pending": None, "closed_at": timestamp()}
+            moved = {**values, "state": State.MERGED.value, "part": int(part_of(State.MERGED))}
+            self._write_all(connection, [(ticket, moved) for ticket in merged], "ticket.merged", {})
             return self._take_in(connection, target, merged)
 
     def _take_in(self, connection: sa.Connection, target: Ticket, merged: Sequence[Ticket]) -> Ticket:
