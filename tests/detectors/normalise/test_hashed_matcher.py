@@ -53,9 +53,9 @@ def test_folding_and_scanning_in_one_pass_is_folding_then_scanning(
     number, start, end = matcher.find(folded.data)
     at = np.searchsorted(folded.char_rows, start, side="right") - 1
     inside = end <= folded.char_rows[at + 1]
-    assert sorted(zip(word.tolist(), row.tolist(), strict=True)) == sorted(
-        zip(number[inside].tolist(), at[inside].tolist(), strict=True)
-    )
+    # Each word once a row, however often it stands there.
+    pairs = list(zip(word.tolist(), row.tolist(), strict=True))
+    assert sorted(pairs) == sorted(set(zip(number[inside].tolist(), at[inside].tolist(), strict=True)))
     assert signs.tolist() == folded.signs.tolist()
 
 
