@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ import typst
 
 from errors import StorageError
 from retention.printing.blocks import Block, Document, Grid, Heading, Pairs, Paragraph, Picture, Tone, printable
+from retention.printing.coverage import missing
 from retention.printing.fonts import choose
 
 _DOCUMENT: Final = """
@@ -39,7 +41,7 @@ _DOCUMENT: Final = """
 #let red = rgb("#a00000")
 #let green = rgb("#0a5c2b")
 #let grey = rgb("#555555")
-#align(center, text(font: data.heading, size: 20pt, weight: "bold", data.title))
+#align(center, text(font: data.heading, size: 20pt, weight: "bold", broken(data.title)))
 #align(center, text(broken(data.subtitle)))
 #for block in data.blocks {
   if block.kind == "heading" {
@@ -73,6 +75,10 @@ _DOCUMENT: Final = """
 }
 """
 
+_NO_TEXT: Final = frozenset({"svg", "body", "heading", "kind", "tone"})
+LOST: Final = "[U+…] 为制作本文件的机器没有字形的字符的编码,原文见其他格式。Characters that no font here can show."
+"""What a document says that holds such codes."""
+
 
 def write_pdf(document: Document, *, made_at: datetime, fonts: Sequence[str | Path] = ()) -> bytes:
     """Set a document as PDF/A-2b. ``fonts``: folders searched before the system's.
@@ -84,6 +90,7 @@ def write_pdf(document: Document, *, made_at: datetime, fonts: Sequence[str | Pa
     folders = [str(Path(folder)) for folder in fonts if Path(folder).is_dir()]
     found = typst.Fonts(include_system_fonts=True, include_embedded_fonts=True, font_paths=folders)
     body, heading = choose(found.families())
+    files = [(font.path, font.index) for font in sorted(found.fonts(), key=lambda font: font.family not in body)]
     given = {
         "title": printable(document.title),
         "subtitle": printable(document.subtitle),
@@ -93,20 +100,58 @@ def write_pdf(document: Document, *, made_at: datetime, fonts: Sequence[str | Pa
         "heading": heading,
         "blocks": [_block(block) for block in document.blocks],
     }
-    try:
-        made = typst.compile(
-            _DOCUMENT.encode(),
-            font_paths=found,
-            format="pdf",
-            sys_inputs={"document": json.dumps(given, ensure_ascii=False)},
-            pdf_standards="a-2b",
-            timestamp=made_at.replace(microsecond=0),
-        )
-    except typst.TypstError as error:
-        raise StorageError(
-            f"The PDF could not be set: {error.message}.", cure="Choose another form, and report the fault."
-        ) from error
-    assert isinstance(made, bytes)
+    own = [(font.path, font.index) for font in found.fonts() if font.family == body[0] and font.path]
+    used = frozenset(_texts(given))
+    # A PDF/A file may hold no character without a shape. What no font has is written as its code; where a shape is
+    # made of marks from several fonts, the second try keeps to the first font alone.
+    for shapes, marks in ((files, True), (own[:1], False)):
+        lost = missing(used, [(path, index) for path, index in shapes if path])
+        lost |= frozenset() if marks else {char for char in used if unicodedata.category(char)[0] == "M"}
+        text = json.dumps(_coded(given, lost), ensure_ascii=False)
+        try:
+            made = typst.compile(
+                _DOCUMENT.encode(),
+                font_paths=found,
+                format="pdf",
+                sys_inputs={"document": text},
+                pdf_standards="a-2b",
+                timestamp=made_at.replace(microsecond=0),
+            )
+        except typst.TypstError as error:
+            if marks and "could not be displayed" in error.message:
+                continue
+            raise StorageError(
+                f"The PDF could not be set: {error.message}.", cure="Choose another form, and report the fault."
+            ) from error
+        assert isinstance(made, bytes)
+        return made
+    raise AssertionError
+
+
+def _texts(value: Any) -> str:
+    """Every character of the document that is set."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        return "".join(_texts(item) for name, item in value.items() if name != "svg")
+    return "".join(map(_texts, value)) if isinstance(value, list) else ""
+
+
+def _coded(given: dict[str, Any], lost: frozenset[str]) -> dict[str, Any]:
+    """The document with characters that cannot be shown written as their codes, and a word about it at its end."""
+    if not lost:
+        return given
+    table = {ord(char): f"[U+{ord(char):04X}]" for char in lost}
+
+    def coded(value: Any) -> Any:
+        if isinstance(value, str):
+            return value.translate(table)
+        if isinstance(value, dict):
+            return {name: item if name in _NO_TEXT else coded(item) for name, item in value.items()}
+        return [coded(item) for item in value] if isinstance(value, list) else value
+
+    made: dict[str, Any] = coded(given)
+    made["blocks"].append({"kind": "paragraph", "text": LOST, "tone": Tone.QUIET.value})
     return made
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from datetime import datetime
 from typing import Any, Final
+from unicodedata import east_asian_width
 
 from docx import Document
 from docx.enum.table import WD_TABLE_ALIGNMENT
@@ -21,6 +22,10 @@ CHINESE: Final = "SimSun"
 CHINESE_HEADING: Final = "SimHei"
 _NAME_WIDTH: Final = Cm(4.2)
 _PAGE: Final = Cm(16)
+_LEAST: Final = 4
+_MOST: Final = 40
+_SIDES: Final = 3
+"""A column's share of the page in half-width characters: at least, at most, and what its sides take."""
 
 
 def write_docx(laid: Laid, *, made_at: datetime) -> bytes:
@@ -109,11 +114,12 @@ def _pairs(document: Any, block: Pairs) -> None:
     table = document.add_table(rows=0, cols=2, style="Table Grid")
     table.alignment = WD_TABLE_ALIGNMENT.CENTER
     table.autofit = False
+    _padded(table)
     table.columns[0].width, table.columns[1].width = _NAME_WIDTH, _PAGE - _NAME_WIDTH
     for name, value in block.rows:
         cells = table.add_row().cells
         cells[0].width, cells[1].width = _NAME_WIDTH, _PAGE - _NAME_WIDTH
-        cells[0].paragraphs[0].add_run(name).bold = True
+        _fill(cells[0], name, bold=True)
         _fill(cells[1], value)
     document.add_paragraph()
 
@@ -121,22 +127,62 @@ def _pairs(document: Any, block: Pairs) -> None:
 def _grid(document: Any, block: Grid) -> None:
     table = document.add_table(rows=1, cols=len(block.header), style="Table Grid")
     table.alignment = WD_TABLE_ALIGNMENT.CENTER
+    table.autofit = False
+    _padded(table)
+    widths = _widths(block)
+    for column, width in zip(table.columns, widths, strict=True):
+        column.width = width
     for cell, name in zip(table.rows[0].cells, block.header, strict=True):
-        cell.paragraphs[0].add_run(name).bold = True
+        _fill(cell, name, size=9, bold=True)
     repeat = OxmlElement("w:tblHeader")
     repeat.set(qn("w:val"), "true")
     table.rows[0]._tr.get_or_add_trPr().append(repeat)
     for row in block.rows:
         for cell, value in zip(table.add_row().cells, row, strict=True):
             _fill(cell, value, size=9)
+    for row in table.rows:
+        for cell, width in zip(row.cells, widths, strict=True):
+            cell.width = width
     document.add_paragraph()
 
 
-def _fill(cell: Any, value: str, size: float | None = None) -> None:
+def _widths(block: Grid) -> list[Cm]:
+    """The page's width shared among columns by their longest cell, so that times and numbers stand on one line."""
+    longest = [
+        max(sum(map(_wide, cell)) for cell in (name, *cells))
+        for name, *cells in zip(block.header, *block.rows, strict=True)
+    ]
+    shares = [min(max(one, _LEAST), _MOST) + _SIDES for one in longest]
+    return [Cm(_PAGE.cm * share / sum(shares)) for share in shares]
+
+
+def _wide(char: str) -> float:
+    return 2 if east_asian_width(char) in "WF" else 1.35 if char.isupper() else 1
+
+
+def _padded(table: Any) -> None:
+    """Room above and below the text of every cell."""
+    margins = OxmlElement("w:tblCellMar")
+    for side, twips in (("top", 40), ("left", 80), ("bottom", 40), ("right", 80)):
+        edge = OxmlElement(f"w:{side}")
+        edge.set(qn("w:w"), str(twips))
+        edge.set(qn("w:type"), "dxa")
+        margins.append(edge)
+    look = table._tbl.tblPr.find(qn("w:tblLook"))
+    # The order of the elements is fixed (ECMA-376, CT_TblPr): Word refuses another.
+    if look is None:
+        table._tbl.tblPr.append(margins)
+    else:
+        look.addprevious(margins)
+
+
+def _fill(cell: Any, value: str, size: float | None = None, *, bold: bool = False) -> None:
     lines = value.split("\n")
     for number, line in enumerate(lines):
         paragraph = cell.paragraphs[0] if number == 0 else cell.add_paragraph()
+        paragraph.paragraph_format.space_after = Pt(0)
         run = paragraph.add_run(line)
+        run.bold = bold or None
         if size is not None:
             run.font.size = Pt(size)
 

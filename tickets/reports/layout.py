@@ -65,9 +65,19 @@ def shown(value: Any) -> str:
     return printable(str(value))
 
 
+_PEOPLE: Final = frozenset({"reviewer", "approver", "approved_by"})
 _OPTIONAL: Final = frozenset({"corrects", "reversal"})
 
 
 def _pairs(fields: Sequence[tuple[str, str]], data: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     rows = ((label, path, find(data, path)) for label, path in fields)
-    return tuple((label, shown(value)) for label, path, value in rows if value or path not in _OPTIONAL)
+    return tuple(
+        (label, shown(_name(value) if path in _PEOPLE else value))
+        for label, path, value in rows
+        if value or path not in _OPTIONAL
+    )
+
+
+def _name(value: Any) -> Any:
+    """An account's name as people read it."""
+    return value.removeprefix("user:") if isinstance(value, str) else value
