@@ -15,7 +15,7 @@ FIELDS: Final = {
     "flags": _("解析备注"),
     "event_time": _("发生时间"),
     "event_id": _("事件编号"),
-    "event_action": _("操作"),
+    "event_action": _("操作行为"),
     "event_outcome": _("结果"),
     "user_id": _("账号"),
     "user_name": _("用户名"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from datetime import date, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -13,11 +14,12 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from console import labels
-from console.i18n import LANGUAGES, translations
+from console.i18n import LANGUAGES, mark, translations
 from console.masking import mask_account
 from console.web.visit import FLASH_COOKIE, Visit
 from tickets.clocks import SHANGHAI
 
+_KINDS: Final = {"system": mark("系统"), "os": mark("命令行"), "authority": mark("机关")}
 TEMPLATES: Final = Path(__file__).parent / "templates"
 STATIC: Final = Path(__file__).parent.parent / "static"
 
@@ -57,7 +59,7 @@ def environment(language: str) -> Environment:
         day=day,
         number=number,
         size=size,
-        person=person,
+        person=lambda actor: person(actor, texts.gettext),
         mask=mask_account,
         label=lambda key, names: texts.gettext(names[key]) if key in names else str(key),
         tr=texts.gettext,
@@ -115,9 +117,14 @@ def size(value: float | None) -> str:
     return ""
 
 
-def person(actor: str | None) -> str:
-    """An actor for people: the account's name without its kind."""
-    return "–" if not actor else actor.removeprefix("user:")
+def person(actor: str | None, say: Callable[[str], str] = str) -> str:
+    """An actor for people: the account's name without its kind; the program's own work and programs named as such."""
+    if not actor:
+        return "–"
+    kind, _colon, name = actor.partition(":")
+    if kind in _KINDS:
+        return f"{say(_KINDS[kind])} {name}"
+    return actor.removeprefix("user:")
 
 
 class Fields(dict[str, Any]):

@@ -122,9 +122,9 @@ class Visitor:
         return answer
 
 
-def make_parts(root: Path, **more) -> Parts:
+def make_parts(root: Path, *, settings: StoreSettings | None = None, **more) -> Parts:
     """An open store with every room's tables and an account of each role."""
-    settings = StoreSettings()
+    settings = settings or StoreSettings()
     Store.create(root, settings, "a passphrase for tests")
     store = Store.open(root, settings, "a passphrase for tests")
     prepare_tables(store.catalogue)
