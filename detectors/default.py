@@ -13,6 +13,7 @@ from detectors.keywords.packset import load_packs
 from detectors.model import ModelDetector, default_model
 from detectors.model.budget import read_queue
 from detectors.model.install import installed
+from detectors.model.second_look import second_look
 
 PACKS: Final = Path(__file__).parent / "packs"
 """The folder of the packs that ship."""
@@ -36,7 +37,9 @@ def installed_detector(models: Path) -> Detector:
         PackError, ModelFileError: packs, the model or the thresholds are damaged.
     """
     model = default_model(installed(models)).model
-    return CombinedDetector((default_keywords(), ModelDetector(model, queue=read_queue(models))))
+    return CombinedDetector(
+        (default_keywords(), ModelDetector(model, queue=read_queue(models), second=second_look(models)))
+    )
 
 
 @lru_cache(maxsize=4)

@@ -17,6 +17,7 @@ from detectors.keywords.rules import Rule, State
 from detectors.model import ModelDetector, default_model
 from detectors.model.budget import read_queue
 from detectors.model.install import installed
+from detectors.model.second_look import second_look
 from liucun.times import SHANGHAI
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ def detector_at(root: Path, model: Path | None = None) -> Detector:
         return default_detector(model)
     keywords = KeywordDetector(load_layers(layers_at(root), today()))
     models = root / MODELS
-    chosen = ModelDetector(default_model(model or installed(models)).model, queue=read_queue(models))
+    second = second_look(models) if model is None else None
+    chosen = ModelDetector(default_model(model or installed(models)).model, queue=read_queue(models), second=second)
     return CombinedDetector((keywords, chosen))
 
 

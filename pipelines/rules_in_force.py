@@ -29,6 +29,7 @@ from detectors.keywords.rules import Problem, State
 from detectors.model import ModelDetector, default_model
 from detectors.model.budget import read_queue
 from detectors.model.install import installed
+from detectors.model.second_look import second_look
 from pipelines.batches import DecodedBatch
 from retention.catalogue import events
 from retention.catalogue.engine import Catalogue
@@ -49,13 +50,14 @@ class JobRules:
     """Where a job's rules come from, and the packs that were good when it began (pickled, compressed).
 
     ``model`` is the folder of the model beside them, None for the one that ships; ``queue`` the scores from which its
-    findings are for reviewers, by category.
+    findings are for reviewers, by category. ``models`` is the store's folder of models, where a second look may lie.
     """
 
     layers: Layers
     good: bytes = field(repr=False)
     model: Path | None = None
     queue: tuple[tuple[str, float], ...] = ()
+    models: Path | None = None
 
     @classmethod
     def load(cls, layers: Layers, catalogue: Catalogue | None = None, models: Path | None = None) -> JobRules:
@@ -78,7 +80,8 @@ class JobRules:
         model = installed(models) if models else None
         default_model(model)
         queue = tuple(sorted(read_queue(models).items())) if models else ()
-        return cls(layers, zlib.compress(pickle.dumps(packs), 1), model, queue)
+        second_look(models)
+        return cls(layers, zlib.compress(pickle.dumps(packs), 1), model, queue, models)
 
     def packs(self) -> PackSet:
         """The packs as the job began."""
@@ -114,7 +117,9 @@ class RulesInForce:
 
     def __init__(self, rules: JobRules) -> None:
         self._live = LivePacks(rules.layers, rules.packs(), today)
-        self._model = ModelDetector(default_model(rules.model).model, queue=dict(rules.queue))
+        self._model = ModelDetector(
+            default_model(rules.model).model, queue=dict(rules.queue), second=second_look(rules.models)
+        )
         self._lock = threading.Lock()
         self._unwritten: list[Change] = [Taken(self._live.detector.packs)]
         self._combined: tuple[KeywordDetector, Detector] | None = None
