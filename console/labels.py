@@ -7,9 +7,10 @@ from typing import Final
 from console.i18n import mark as _
 from console.labels_events import EVENTS
 from console.labels_fields import FIELDS
+from console.labels_trail import DETAILS_OF_EVENTS
 from retention.schema import RecordClass
 
-__all__ = ["EVENTS", "FIELDS"]
+__all__ = ["DETAILS_OF_EVENTS", "EVENTS", "FIELDS"]
 
 STATES: Final = {
     "detected": _("待研判"),

@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse
 from console import labels
 from console.i18n import LANGUAGES, mark, translations
 from console.masking import mask_account
+from console.web.details import detail
 from console.web.visit import FLASH_COOKIE, Visit
 from tickets.clocks import SHANGHAI
 
@@ -61,6 +62,7 @@ def environment(language: str) -> Environment:
         size=size,
         person=lambda actor: person(actor, texts.gettext),
         mask=mask_account,
+        detail=lambda value, name: detail(value, name, texts.gettext),
         label=lambda key, names: texts.gettext(names[key]) if key in names else str(key),
         tr=texts.gettext,
     )

@@ -11,6 +11,7 @@ from babel.messages.pofile import read_po
 from console import labels
 from console.access.roles import Permission
 from console.i18n import ENGLISH, extracted, translations
+from console.web.details import detail
 from retention.schema import RECORD_SCHEMA
 from tickets.clocks import DUTIES
 from tickets.states import Channel, Decision, Measure, State
@@ -91,3 +92,16 @@ def test_every_kind_of_event_has_a_name_in_both_languages() -> None:
 def test_every_column_of_records_and_every_right_has_a_name() -> None:
     assert set(RECORD_SCHEMA.names) == set(labels.FIELDS)
     assert set(Permission) == set(labels.PERMISSIONS)
+
+
+def test_details_of_events_are_read_by_people() -> None:
+    english = translations("en").gettext
+    assert detail("gambling", "category") == "赌博"
+    assert detail("user:ann", "assignee") == "ann"
+    assert detail(3, "severity", english) == "High"
+    assert detail("ab" * 32, "sha256") == "abababababab…"
+    assert detail("2026-11-27T16:18:25.960978Z", "detected_at") == "2026-11-28 00:18:25"
+    assert detail("2026-99-99T00:00:00", "due_at") == "2026-99-99T00:00:00"
+    assert detail({"records": 5, "other": [True, None]}, "checked") == "记录 5、other 是、–"
+    assert detail(["user_log"], "classes", english) == "User logs"
+    assert len(detail("x" * 10_000, "span")) == 120
