@@ -133,6 +133,7 @@ DUTIES: Final = {
     "annual_report": _("年报"),
     "complaint_reply": _("投诉答复"),
     "security_test": _("等级测评与风险评估"),
+    "licence_shown": _("许可证编号展示核对"),
 }
 
 LINKS: Final = {

@@ -133,6 +133,14 @@ COMPLAINT_REPLY: Final = Clock(
 SECURITY_TEST: Final = Clock(
     "security_test", ClockKind.YEARS, 1, "last_test_on", "电信主管部门", "许可证特别规定事项第6条: 三级以上每年一次"
 )
+LICENCE_SHOWN: Final = Clock(
+    "licence_shown",
+    ClockKind.MONTHS,
+    3,
+    "quarter_begins",
+    "电信主管部门",
+    "许可证特别规定事项第2条、第16(4)条: 每季核对(设计选择)",
+)
 DUTIES: Final = (
     INCIDENT,
     INCIDENT_SUMMARY,
@@ -143,6 +151,7 @@ DUTIES: Final = (
     ANNUAL_REPORT,
     COMPLAINT_REPLY,
     SECURITY_TEST,
+    LICENCE_SHOWN,
 )
 """Clocks of duties beside tickets."""
 CLOCKS: Final = (

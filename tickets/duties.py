@@ -13,7 +13,7 @@ from errors import UsageError
 from retention.catalogue.tables import timestamp
 from tickets.actors import Right
 from tickets.bodies import Bodies
-from tickets.clocks import ANNUAL_REPORT, DUTIES, RENEWAL, SHANGHAI, Clock, deadline
+from tickets.clocks import ANNUAL_REPORT, DUTIES, LICENCE_SHOWN, RENEWAL, SHANGHAI, Clock, deadline
 from tickets.errors import TicketChangedError, TicketUnknownError, TransitionError
 from tickets.evidence import StoredFile, add_evidence, list_evidence, seal_file
 from tickets.settings import CompanySettings
@@ -31,6 +31,7 @@ NAMES: Final = {
     "annual_report": "年报",
     "complaint_reply": "投诉答复",
     "security_test": "等级测评与风险评估",
+    "licence_shown": "许可证编号展示核对",
 }
 _MAX_TITLE: Final = 500
 
@@ -144,13 +145,19 @@ class DutyBook(Steps):
             return get_duty(connection, self.bodies, duty_id)
 
     def standing(self, company: CompanySettings, today: date) -> list[Duty]:
-        """Enter what falls due by itself, once: this year's annual report, and the renewal of the licence."""
+        """Enter what falls due by itself, once: this year's annual report, the renewal of the licence, and this
+        quarter's look at whether its number is shown."""
         self.who.require(Right.DUTIES)
         wanted = [(ANNUAL_REPORT, f"YANNUAL{today.year}", date(today.year, 1, 1), f"{today.year} 年报")]
         if company.licence_expires_on is not None:
             expiry = company.licence_expires_on
             number = f"YRENEWAL{expiry:%Y%m%d}"
             wanted.append((RENEWAL, number, expiry, f"许可证 {company.licence_number or ''} 于 {expiry} 到期"))
+        if company.licence_number:
+            quarter = (today.month - 1) // 3
+            title = f"{today.year} 年第 {quarter + 1} 季度:网页与广告上的许可证编号 {company.licence_number}"
+            begins = date(today.year, 3 * quarter + 1, 1)
+            wanted.append((LICENCE_SHOWN, f"YSHOWN{today.year}Q{quarter + 1}", begins, title))
         added: list[Duty] = []
         for clock, number, day, title in wanted:
             with self.catalogue.read() as connection:

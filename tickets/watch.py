@@ -306,6 +306,7 @@ _CLOCK_NAMES: Final = {
     "incident_summary": "事件总结 incident summary",
     "data_leak": "个人信息泄露 data leak",
     "security_test": "等级测评 security test",
+    "licence_shown": "许可证编号展示 licence number shown",
     "source": "日志来源 log source",
 }
 _STEP_NAMES: Final = {

@@ -43,6 +43,7 @@ def start(day: str) -> datetime:
         ("complaint_reply", "2026-11-24", "2026-12-09T16:00:00.000000Z"),
         ("data_leak", "2026-11-24T10:00", "2026-11-24T03:00:00.000000Z"),
         ("security_test", "2024-02-29", "2025-02-28T16:00:00.000000Z"),
+        ("licence_shown", "2026-10-01", "2027-01-01T16:00:00.000000Z"),
     ],
 )
 def test_each_kind_counts_by_its_clock(book: DutyBook, kind: str, day: str, due: str) -> None:
@@ -95,12 +96,14 @@ def test_what_is_not_there_and_who_may_not(book: DutyBook, catalogue: Catalogue,
 
 def test_standing_duties_are_entered_once(book: DutyBook, catalogue: Catalogue) -> None:
     company = CompanySettings(name="c", licence_number="n", licence_expires_on=date(2027, 1, 21))
-    assert {duty.clock for duty in book.standing(company, date(2026, 11, 24))} == {"annual_report", "renewal"}
+    clocks = {duty.clock for duty in book.standing(company, date(2026, 11, 24))}
+    assert clocks == {"annual_report", "renewal", "licence_shown"}
     assert book.standing(company, date(2026, 12, 31)) == []
-    assert [duty.clock for duty in book.standing(company, date(2027, 1, 1))] == ["annual_report"]
+    assert [duty.clock for duty in book.standing(company, date(2027, 1, 1))] == ["annual_report", "licence_shown"]
+    assert book.standing(CompanySettings(name="c"), date(2027, 4, 1)) == [], "without a number there is none to show"
     with catalogue.read() as connection:
         found = list_duties(connection, book.bodies)
-    assert [duty.due_on for duty in found] == ["2026-03-31", "2026-10-23", "2027-03-31"]
+    assert [duty.due_on for duty in found] == ["2026-03-31", "2026-10-23", "2027-01-01", "2027-03-31", "2027-04-01"]
     assert len(overdue(found, datetime(2026, 11, 24, tzinfo=UTC))) == 2
 
 
