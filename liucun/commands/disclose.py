@@ -30,7 +30,7 @@ def command() -> None:
     liucun disclose approve D…        (two people, neither of them the requester)
     liucun disclose key D…            (the authority reads it over HTTP until it expires)
     liucun disclose revoke D… KEY     (one key alone is taken back)
-    liucun disclose export D… --to bundle.lcb --password-file password.txt
+    liucun disclose export D… --to bundle.zip --password-file password.txt
     """
 
 
@@ -137,8 +137,12 @@ def listing(store: Path, as_json: bool) -> None:
 @store_option
 @click.argument("number", metavar="DISCLOSURE")
 @click.option("--to", "target", type=_NEW, required=True, help="The new file.")
-@click.option("--recipient", type=_FILE, help="Seal it to this SM2 public key (PEM).")
-@click.option("--password-file", type=_FILE, help="Seal it under the password in this file.")
+@click.option("--recipient", type=_FILE, help="Seal it to this SM2 public key (PEM); opened by liucun verify.")
+@click.option(
+    "--password-file",
+    type=_FILE,
+    help="Seal it under the password in this file, as a zip that 7-Zip and the like open.",
+)
 @json_option
 def export(
     store: Path, number: str, target: Path, recipient: Path | None, password_file: Path | None, as_json: bool
@@ -156,7 +160,14 @@ def export(
     check_recipient(public, password)
     with open_store(store) as opened:
         opened.acting.require(Right.HAND_OUT)
-        made = make(opened, opened.store.log, number, actor=opened.actor, now=datetime.now(UTC))
+        made = make(
+            opened,
+            opened.store.log,
+            number,
+            actor=opened.actor,
+            now=datetime.now(UTC),
+            fonts=opened.settings.company.fonts,
+        )
     sealed = seal(number, made.data, recipient=public, password=password)
     try:
         with target.open("xb") as file:

@@ -1,7 +1,8 @@
-"""A bundle: a zip file of CSV, scope, proofs and digests, signed, readable without this program.
+"""A bundle: a zip file of PDF, CSV, scope, proofs and digests, signed, readable without this program.
 
     README.txt              what this is and how to check it by hand
     scope.json              case, scope, approvers, expiry, when it was made and for whom (watermark)
+    printed.pdf          case, scope and rows for reading, with a watermark
     data/<class>.csv        the rows, exactly the fields of the scope
     proofs/segments.json    the manifest of every segment that the rows come from, and its place in the log
     proofs/checkpoint.txt   the log's signed state
@@ -9,7 +10,8 @@
     digests.json            SHA-256 and SM3 of every file above, and the rows of each CSV
     signature.txt           a signed note over the digests of digests.json
 
-For a recipient the zip is sealed to an SM2 public key or under a password.
+For a recipient the zip is sealed to an SM2 public key, or put into a second zip file under a password that common
+programs open (``retention.disclosure.aes_zip``).
 """
 
 from __future__ import annotations
@@ -29,14 +31,16 @@ from typing import Any, Final
 from errors import KeyAccessError, StorageError, UsageError
 from retention.crypto import envelope, sm2
 from retention.crypto.suites import suite
+from retention.disclosure.aes_zip import check_password, is_aes_zip, open_zip, seal_zip
 from retention.disclosure.errors import BundleRefusedError
 from retention.errors import AuthenticationError
-from retention.keys.passphrase import DEFAULT_COST, Cost, open_file, seal_file
+from retention.keys.passphrase import open_file
 from retention.keys.sm2_envelope import key_id_of, open_with, seal_to
 from retention.transparency.note import Signer, sign_note
 
 README: Final = "README.txt"
 SCOPE: Final = "scope.json"
+PAPER: Final = "printed.pdf"
 DIGESTS: Final = "digests.json"
 SIGNATURE: Final = "signature.txt"
 SEGMENTS: Final = "proofs/segments.json"
@@ -47,8 +51,6 @@ FORMAT: Final = "liucun-disclosure"
 MAX_FILES: Final = 64
 MAX_BYTES: Final = 1 << 30
 """Bytes that the files of a bundle may have together when unpacked."""
-MIN_PASSWORD: Final = 12
-"""Characters of a password that a bundle is sealed under: it may lie on a disk for years."""
 SEALED: Final = b"LCDB\x01"
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
 _STAMP: Final = (1980, 1, 1, 0, 0, 0)
@@ -60,6 +62,8 @@ README_TEXT: Final = """\
 
 编号 number: {number}        案件 case: {case}        机关 authority: {authority}
 仅供上述机关办理上述案件使用,不得另作他用。For this authority and this case only.
+
+阅读 reading: printed.pdf;数据 data: data/*.csv
 
 核验 how to check
   有本程序 with the program:  liucun verify FILE
@@ -168,38 +172,27 @@ def check_recipient(recipient: bytes | None, password: str | None) -> None:
     """See whether a bundle can be sealed so, before it is made and recorded.
 
     Raises:
-        UsageError: neither or both, or the password is too short.
+        UsageError: neither or both, or the password is too weak for a zip file.
     """
     if (recipient is None) == (password is None):
         raise UsageError("A bundle is sealed for one recipient.", cure="Give a public key or a password, one of both.")
-    if password is not None and len(password) < MIN_PASSWORD:
-        raise UsageError(
-            f"The password has fewer than {MIN_PASSWORD} characters.", cure="Choose a longer one; it guards the data."
-        )
+    if password is not None:
+        check_password(password)
 
 
-def seal(
-    disclosure_id: str,
-    bundle: bytes,
-    *,
-    recipient: bytes | None = None,
-    password: str | None = None,
-    cost: Cost = DEFAULT_COST,
-) -> bytes:
-    """Seal a bundle to an SM2 public key or under a password (one of both).
+def seal(disclosure_id: str, bundle: bytes, *, recipient: bytes | None = None, password: str | None = None) -> bytes:
+    """Seal a bundle to an SM2 public key, or as a zip file under a password (one of both).
 
     Raises:
         UsageError: see ``check_recipient``.
     """
     check_recipient(recipient, password)
+    if recipient is None:
+        return seal_zip(f"{disclosure_id}.zip", bundle, password or "")
     key = secrets.token_bytes(_KEY_BYTES)
     context = f"{FORMAT}:{disclosure_id}".encode()
-    if recipient is not None:
-        head = {"for": key_id_of(recipient), "key": _text(seal_to(recipient, key, purpose=_PURPOSE, context=context))}
-    else:
-        wrapped = seal_file(FORMAT, {"disclosure": disclosure_id}, key, password or "", cost=cost)
-        head = {"for": "password", "key": _text(wrapped)}
-    body = _json({"disclosure": disclosure_id, **head})
+    wrapped = _text(seal_to(recipient, key, purpose=_PURPOSE, context=context))
+    body = _json({"disclosure": disclosure_id, "for": key_id_of(recipient), "key": wrapped})
     sealed = envelope.seal(suite(), key, bundle, purpose=_PURPOSE, context=context)
     return SEALED + len(body).to_bytes(4, "big") + body + sealed
 
@@ -211,6 +204,10 @@ def unseal(data: bytes, *, password: str | None = None, pair: sm2.Sm2KeyPair | N
         KeyAccessError: no or another password or key.
         BundleRefusedError: it was changed.
     """
+    if is_aes_zip(data):
+        if not password:
+            raise KeyAccessError("The bundle is under a password.", cure="Give it with --password-file.")
+        return open_zip(data, password, most=MAX_BYTES)
     if not data.startswith(SEALED):
         return data
     try:

@@ -17,7 +17,9 @@ from retention.catalogue.engine import Catalogue
 from retention.catalogue.tables import segment_places, segments, timestamp
 from retention.crypto.bodies import BodyCipher
 from retention.disclosure import bundle
+from retention.disclosure.paper import MOST, Records, paper
 from retention.disclosure.requests import Disclosure, exportable, read, record_export
+from retention.printing.pdf import check_fonts, write_pdf
 from retention.query.render import renderer
 from retention.query.run import Rendered, run_query
 from retention.segments import Archive
@@ -57,16 +59,27 @@ class Exported:
     segments: int
 
 
-def export(parts: Parts, log: LogKeeper, disclosure_id: str, *, actor: str, now: datetime) -> Exported:
+def export(
+    parts: Parts,
+    log: LogKeeper,
+    disclosure_id: str,
+    *,
+    actor: str,
+    now: datetime,
+    fonts: Sequence[str] = (),
+) -> Exported:
     """Export exactly the approved scope; the queries and the bundle are on record before it is handed out.
 
     Raises:
         DisclosureStateError: it is not approved, refused, or has expired.
+        FontMissingError: there is no Chinese font for the bundle's PDF, neither in ``fonts`` nor in the system.
         LiucunError: the archive cannot be read.
     """
     found = read(parts, disclosure_id)
     exportable(found, now)
+    check_fonts(fonts)
     log.keep()
+    printed: dict[str, Records] = {}
     files: dict[str, bytes] = {}
     rows: dict[str, int] = {}
     places: set[tuple[str, str, int]] = set()
@@ -82,16 +95,20 @@ def export(parts: Parts, log: LogKeeper, disclosure_id: str, *, actor: str, now:
             basis=found.case.basis,
         )
         files[name], rows[name] = taken.csv, taken.rows
+        printed[record_class] = Records(taken.rows, taken.first)
         places |= taken.places
     proofs = _proofs(parts, log, found.scope.classes, places)
     with parts.catalogue.read() as connection:
         note = state_of(connection).note or ""
-    made = {**found.as_json(), "exported_by": actor, "exported_at": timestamp(now), "watermark": _watermark(found, now)}
+    watermark = _watermark(found, now)
+    made = {**found.as_json(), "exported_by": actor, "exported_at": timestamp(now), "watermark": watermark}
+    document = paper(found, printed, actor=actor, now=now, watermark=watermark)
     files |= {
         bundle.README: bundle.README_TEXT.format(
             number=disclosure_id, case=found.case.number, authority=found.case.authority
         ).encode(),
         bundle.SCOPE: json.dumps(made, ensure_ascii=False, sort_keys=True, indent=1).encode() + b"\n",
+        bundle.PAPER: write_pdf(document, made_at=now, fonts=fonts),
         bundle.SEGMENTS: json.dumps(proofs, sort_keys=True, indent=1).encode() + b"\n",
         bundle.CHECKPOINT: note.encode(),
         bundle.KEYS: "".join(f"{verifier.encode()}\n" for verifier in log.verifiers).encode(),
@@ -108,12 +125,14 @@ class _Taken:
     def __init__(self) -> None:
         self.csv = b""
         self.rows = 0
+        self.first: list[dict[str, Any]] = []
         self.places: set[tuple[str, str, int]] = set()
 
     def take(self, table: pa.Table) -> Rendered:
         """Render a result."""
         made = renderer("csv", ZONE)(table)
         self.csv, self.rows = made.data, table.num_rows
+        self.first = table.slice(0, MOST).to_pylist()
         names = ("log_source", "log_partition", "log_offset")
         columns: list[Sequence[Any]] = [table.column(name).to_pylist() for name in names]
         self.places = set(zip(*columns, strict=True))

@@ -72,6 +72,8 @@ class Document:
     footer: str
     author: str
     blocks: tuple[Block, ...] = field(default=())
+    watermark: str = ""
+    """Words behind the text of every printed page."""
 
 
 def printable(text: str) -> str:

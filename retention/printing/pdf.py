@@ -23,6 +23,12 @@ _DOCUMENT: Final = """
   paper: "a4", margin: (x: 2.2cm, y: 2.2cm),
   footer: context align(center, text(size: 8.5pt, data.footer + "  第 "
     + str(counter(page).get().first()) + " 页 / 共 " + str(counter(page).final().first()) + " 页")),
+  background: if data.watermark != "" {
+    for row in range(3) {
+      place(center + horizon, dy: (row - 1) * 8.5cm, rotate(-30deg, text(size: 24pt, fill: rgb("#e6e6e6"),
+        align(center, data.watermark.split("\\n").map(text).join(linebreak())))))
+    }
+  },
 )
 #set text(font: data.body, size: 10.5pt, lang: "zh", region: "cn")
 #set par(leading: 0.75em, justify: false)
@@ -70,7 +76,8 @@ _DOCUMENT: Final = """
       align: (column, _) => if block.numbers.contains(column) { right } else { left },
       stroke: 0.5pt, inset: 4pt,
       table.header(..block.header.map(name => strong(text(size: 9pt, name)))),
-      ..block.rows.flatten().map(value => text(size: 9pt, broken(value))))
+      ..block.rows.flatten().map(value => table.cell(breakable: value.len() > 1500,
+        text(size: 9pt, broken(value)))))
   }
 }
 """
@@ -80,6 +87,20 @@ LOST: Final = "[U+…] 为制作本文件的机器没有字形的字符的编码
 """What a document says that holds such codes."""
 
 
+def check_fonts(fonts: Sequence[str | Path] = ()) -> None:
+    """See whether a document can be set, before anything is done for it.
+
+    Raises:
+        FontMissingError: none of the known Chinese fonts is there.
+    """
+    choose(_found(fonts).families())
+
+
+def _found(fonts: Sequence[str | Path]) -> typst.Fonts:
+    folders = [str(Path(folder)) for folder in fonts if Path(folder).is_dir()]
+    return typst.Fonts(include_system_fonts=True, include_embedded_fonts=True, font_paths=folders)
+
+
 def write_pdf(document: Document, *, made_at: datetime, fonts: Sequence[str | Path] = ()) -> bytes:
     """Set a document as PDF/A-2b. ``fonts``: folders searched before the system's.
 
@@ -87,8 +108,7 @@ def write_pdf(document: Document, *, made_at: datetime, fonts: Sequence[str | Pa
         FontMissingError: none of the known Chinese fonts is there.
         StorageError: the program that sets it failed.
     """
-    folders = [str(Path(folder)) for folder in fonts if Path(folder).is_dir()]
-    found = typst.Fonts(include_system_fonts=True, include_embedded_fonts=True, font_paths=folders)
+    found = _found(fonts)
     body, heading = choose(found.families())
     files = [(font.path, font.index) for font in sorted(found.fonts(), key=lambda font: font.family not in body)]
     given = {
@@ -98,6 +118,7 @@ def write_pdf(document: Document, *, made_at: datetime, fonts: Sequence[str | Pa
         "author": printable(document.author),
         "body": body,
         "heading": heading,
+        "watermark": printable(document.watermark),
         "blocks": [_block(block) for block in document.blocks],
     }
     own = [(font.path, font.index) for font in found.fonts() if font.family == body[0] and font.path]

@@ -71,7 +71,7 @@ def test_a_request_goes_its_way_and_everything_is_on_record(stored) -> None:
     assert "已批准" in page
     sealed = head.post(f"/disclosures/{number}/export", password=PASSWORD, again=PASSWORD)
     assert sealed.status_code == 200
-    assert f'filename="{number}-1.lcb"' in sealed.headers["content-disposition"]
+    assert f'filename="{number}-1.zip"' in sealed.headers["content-disposition"]
     verdict = verify(bundle.unseal(sealed.content, password=PASSWORD))
     assert verdict.rows == {"data/user_log.csv": 6}
     made = head.post(f"/disclosures/{number}/keys")

@@ -251,11 +251,13 @@ def export(
         check_recipient(public, password or None)
         if parts.log is None:
             raise UsageError("This console has no log to prove the bundle by.", cure="Use `liucun disclose export`.")
-        made = make_bundle(parts, parts.log, number, actor=visit.account.actor, now=datetime.now(UTC))
+        made = make_bundle(
+            parts, parts.log, number, actor=visit.account.actor, now=datetime.now(UTC), fonts=parts.company.fonts
+        )
     except LiucunError as error:
         return _one(visit, number, status=status_of(error), error=error, step="export")
     sealed = seal(number, made.data, recipient=public, password=password or None)
-    headers = {"Content-Disposition": f'attachment; filename="{number}-{made.number}.lcb"'}
+    headers = {"Content-Disposition": f'attachment; filename="{number}-{made.number}.{"lcb" if public else "zip"}"'}
     return Response(sealed, media_type="application/octet-stream", headers=headers)
 
 

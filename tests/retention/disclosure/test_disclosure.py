@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import shutil
+import subprocess
 import zipfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -11,17 +14,19 @@ from pathlib import Path
 
 import pytest
 
-from errors import KeyAccessError, LiucunError, StorageError
+from errors import KeyAccessError, LiucunError, StorageError, UsageError
 from retention.crypto.sm2 import Sm2KeyPair
 from retention.disclosure import bundle
 from retention.disclosure.errors import BundleRefusedError, DisclosureScopeError, DisclosureStateError
 from retention.disclosure.export import Exported, export
+from retention.disclosure.paper import Records, paper
 from retention.disclosure.prepare import prepare_disclosure
-from retention.disclosure.requests import Case, approve, document, list_disclosures, read, refuse, request
+from retention.disclosure.requests import Case, Disclosure, approve, document, list_disclosures, read, refuse, request
 from retention.disclosure.scope import Scope
 from retention.disclosure.verify import verify
-from retention.keys.passphrase import Cost
 from retention.policies.prepare import prepare_policies
+from retention.printing.blocks import Grid, Paragraph
+from retention.printing.pdf import write_pdf
 from retention.second_person import SecondPersonError
 from retention.transparency.keeping import LogKeeper
 from retention.transparency.verify import verify_log
@@ -30,7 +35,10 @@ from tests.retention.sealed_store import START, SealedStore, hours
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 CASE = Case("某市公安局", "网安〔2026〕17号", "网络安全法 第三十条", "调查电信诈骗")
 SCOPE = Scope.of(("user_log",), ("u1", "u3"), ("source_ip", "event_id"), START, START + timedelta(days=2))
-CHEAP = Cost(memory_kib=64, iterations=1)
+LONG = "a-Long-password-7"
+DISCLOSED = Disclosure(
+    "D1", "approved", CASE, SCOPE, "user:ann", NOW.isoformat(), NOW.isoformat(), "0" * 64, "0" * 64, ("user:ben",), 1
+)
 
 
 @pytest.fixture
@@ -201,7 +209,7 @@ def test_what_lies_outside_the_scope_is_refused_even_if_it_is_signed(archive: Se
 
 def test_every_changed_byte_is_refused(archive: SealedStore) -> None:
     data = exported(archive).data
-    for position in range(0, len(data), 41):
+    for position in range(0, len(data), 211):
         broken = bytearray(data)
         broken[position] ^= 0x55
         try:
@@ -237,9 +245,8 @@ def test_other_keys_than_the_custodians_are_refused(archive: SealedStore, tmp_pa
 def test_a_bundle_is_sealed_to_its_recipient(archive: SealedStore) -> None:
     made = exported(archive)
     number = made.disclosure.disclosure_id
-    for_password = bundle.seal(number, made.data, password="a long password", cost=CHEAP)
-    assert b"PK\x03\x04" not in for_password
-    assert bundle.unseal(for_password, password="a long password") == made.data
+    for_password = bundle.seal(number, made.data, password=LONG)
+    assert bundle.unseal(for_password, password=LONG) == made.data
     for password in (None, "", "another"):
         with pytest.raises(KeyAccessError):
             bundle.unseal(for_password, password=password)
@@ -254,6 +261,68 @@ def test_a_bundle_is_sealed_to_its_recipient(archive: SealedStore) -> None:
     assert bundle.unseal(made.data) == made.data
 
 
+@pytest.mark.parametrize(
+    "weak", ["short", "aaaaaaaaaaaaaaaaaaaaaaaa", "一个很长很长很长很长很长很长的口令", "tab\tin the password 1"]
+)
+def test_a_zip_is_not_put_under_a_weak_password(weak: str) -> None:
+    with pytest.raises(UsageError):
+        bundle.seal("D1", b"x", password=weak)
+    with pytest.raises(UsageError):
+        bundle.check_recipient(None, weak)
+
+
+def test_no_byte_of_a_sealed_zip_can_be_changed() -> None:
+    sealed = bundle.seal("D1", b"what is inside" * 3, password=LONG)
+    assert bundle.unseal(sealed, password=LONG) == b"what is inside" * 3
+    for n in range(len(sealed)):
+        changed = sealed[:n] + bytes([sealed[n] ^ 1]) + sealed[n + 1 :]
+        with pytest.raises((BundleRefusedError, KeyAccessError)):
+            verify(bundle.unseal(changed, password=LONG))
+    for cut in (sealed[:-1], sealed + b"x", sealed[:40], b"PK\x03\x04" + bytes(26) + b"\x00" * 9):
+        with pytest.raises((BundleRefusedError, KeyAccessError)):
+            verify(bundle.unseal(cut, password=LONG))
+
+
+@pytest.mark.skipif(shutil.which("7zz") is None and shutil.which("7z") is None, reason="7-Zip is not installed")
+def test_the_authority_opens_it_with_7_zip_and_reads_it(archive: SealedStore, tmp_path: Path) -> None:
+    made = exported(archive)
+    number = made.disclosure.disclosure_id
+    (tmp_path / "bundle.zip").write_bytes(bundle.seal(number, made.data, password=LONG))
+    seven = shutil.which("7zz") or shutil.which("7z")
+    assert seven
+    wrong = subprocess.run([seven, "t", "-pwrong", tmp_path / "bundle.zip"], capture_output=True, check=False)
+    assert wrong.returncode != 0
+    subprocess.run([seven, "x", f"-p{LONG}", f"-o{tmp_path}", tmp_path / "bundle.zip"], capture_output=True, check=True)
+    inner = tmp_path / f"{number}.zip"
+    assert inner.read_bytes() == made.data
+    subprocess.run([seven, "x", f"-o{tmp_path / 'read'}", inner], capture_output=True, check=True)
+    listed = json.loads((tmp_path / "read" / "digests.json").read_text())["files"]
+    for name, said in listed.items():
+        body = (tmp_path / "read" / name).read_bytes()
+        assert hashlib.sha256(body).hexdigest() == said["sha256"]
+        assert hashlib.new("sm3", body).hexdigest() == said["sm3"]
+    assert {"printed.pdf", CSV, "README.txt", "scope.json"} <= listed.keys()
+
+
+def test_the_pdf_says_whom_it_is_for_and_holds_the_rows(archive: SealedStore) -> None:
+    made = exported(archive)
+    printed = bundle.unpack(made.data)[bundle.PAPER]
+    assert printed.startswith(b"%PDF-")
+    found = paper(
+        made.disclosure,
+        {"user_log": Records(3000, [{"event_time": START, "user_id": "u1", "log_source": "app", "log_partition": "p",
+                                     "log_offset": 7, "source_ip": "10.0.0.1", "event_id": None}])},
+        actor="user:ann",
+        now=NOW,
+        watermark="W",
+    )  # fmt: skip
+    assert CASE.number in found.watermark
+    assert CASE.authority in found.watermark
+    (grid,) = [block for block in found.blocks if isinstance(block, Grid)]
+    assert grid.rows == (("1", "2026-03-01 08:00:00", "u1", "app p @ 7", "source_ip: 10.0.0.1\nevent_id: —"),)
+    assert any("只印前 1 条" in block.text for block in found.blocks if isinstance(block, Paragraph))
+
+
 def test_a_bundle_is_unpacked_below_its_folder_and_nowhere_else(archive: SealedStore, tmp_path: Path) -> None:
     made = exported(archive)
     bundle.extracted(made.data, tmp_path / "out")
@@ -265,3 +334,17 @@ def test_a_bundle_is_unpacked_below_its_folder_and_nowhere_else(archive: SealedS
         with pytest.raises(BundleRefusedError):
             bundle.extracted(hostile, tmp_path / "hostile")
         assert not (tmp_path / "hostile").exists()
+
+
+def test_a_record_longer_than_a_page_is_printed_in_part() -> None:
+    row = {"event_time": START, "user_id": "u1", "log_source": "a", "log_partition": "p", "log_offset": 1}
+    found = paper(
+        DISCLOSED,
+        {"content": Records(1, [{**row, "text": "长" * 5000, "url": "x" * 5000}])},
+        actor="user:ann",
+        now=NOW,
+        watermark="W",
+    )
+    (grid,) = [block for block in found.blocks if isinstance(block, Grid)]
+    assert "全文 5,000 字见 CSV" in grid.rows[0][4]
+    assert write_pdf(found, made_at=NOW).startswith(b"%PDF-")

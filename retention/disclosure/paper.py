@@ -1,0 +1,127 @@
+"""The bundle's PDF: case, scope, and the records, with a watermark on every page that names whom it was made for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from retention.disclosure.requests import Disclosure
+from retention.disclosure.scope import ALWAYS
+from retention.printing.blocks import Block, Document, Grid, Heading, Pairs, Paragraph, Tone
+from retention.schema import RecordClass
+
+MOST: Final = 500
+"""Records of a class that are printed; the CSV file holds all."""
+LONGEST: Final = 1000
+"""Characters of a value that are printed."""
+_ZONE: Final = ZoneInfo("Asia/Shanghai")
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The records of a class: how many there are, and the first ``MOST`` of them."""
+
+    total: int
+    first: Sequence[Mapping[str, Any]]
+
+
+def paper(found: Disclosure, records: Mapping[str, Records], *, actor: str, now: datetime, watermark: str) -> Document:
+    """The document of an export."""
+    return Document(
+        title="向主管部门提供数据",
+        subtitle=f"Disclosure to an authority\n{found.disclosure_id}",
+        footer=watermark,
+        author="",
+        blocks=tuple(_blocks(found, records, actor, now)),
+        watermark=f"{found.case.authority} {found.case.number}\n{found.disclosure_id}",
+    )
+
+
+def _blocks(found: Disclosure, records: Mapping[str, Records], actor: str, now: datetime) -> Sequence[Block]:
+    scope = found.scope
+    total = sum(one.total for one in records.values())
+    blocks: list[Block] = [
+        Paragraph("仅供下列机关办理下列案件使用,不得另作他用。For this authority and this case only.", Tone.LOUD),
+        Pairs(
+            (
+                ("机关 Authority", found.case.authority),
+                ("案号 Case", found.case.number),
+                ("依据 Legal basis", found.case.basis),
+                ("理由 Reason", found.case.reason),
+                ("申请 Requested", f"{found.requested_by}  {_local(found.requested_at)}"),
+                ("批准 Approved", "\n".join(found.approvers)),
+                ("导出 Exported", f"{actor}  {_local(now)}"),
+                ("有效期 Approval ends", _local(found.expires_at)),
+                ("案件文书 Case document", f"SHA-256 {found.document_sha256}\nSM3 {found.document_sm3}"),
+            )
+        ),
+        Heading("范围 Scope", 1),
+        Pairs(
+            (
+                ("记录类别 Classes", ", ".join(scope.classes)),
+                ("账号 Accounts", ", ".join(scope.accounts)),
+                ("字段 Fields", ", ".join(scope.fields)),
+                ("时间 Time", f"{_local(scope.since)} ≤ t < {_local(scope.until)}"),
+                ("记录 Records", f"{total:,}"),
+            )
+        ),
+        Paragraph(
+            "本文件供阅读;数据以同包的 CSV 文件为准,digests.json 列出各文件的 SHA-256 与 SM3,signature.txt 为签名。\n"
+            "This file is for reading; the CSV files are the data; digests.json and signature.txt prove both.",
+            Tone.QUIET,
+        ),
+    ]
+    for record_class, one in records.items():
+        blocks.append(Heading(f"{RecordClass(record_class).view}: {one.total:,} 条 records", 1))
+        if one.total > len(one.first):
+            blocks.append(
+                Paragraph(
+                    f"只印前 {len(one.first):,} 条,其余见 data/{record_class}.csv。"
+                    f"The first {len(one.first):,} are printed; data/{record_class}.csv holds all.",
+                    Tone.LOUD,
+                )
+            )
+        if one.first:
+            blocks.append(_grid(one.first))
+        else:
+            blocks.append(Paragraph("没有符合范围的记录。No record lies within the scope."))
+    return blocks
+
+
+def _grid(rows: Sequence[Mapping[str, Any]]) -> Grid:
+    return Grid(
+        header=("序 No.", "时间 Time", "账号 Account", "归档位置 Place", "字段 Fields"),
+        rows=tuple(
+            (
+                str(number),
+                _local(row["event_time"]),
+                str(row["user_id"] or ""),
+                f"{row['log_source']} {row['log_partition']} @ {row['log_offset']}",
+                "\n".join(f"{name}: {_shown(value)}" for name, value in row.items() if name not in ALWAYS),
+            )
+            for number, row in enumerate(rows, 1)
+        ),
+        widths=(0.7, 1.9, 1.7, 2.3, 4.4),
+        numbers=frozenset({0}),
+    )
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "—"
+    if isinstance(value, datetime):
+        return _local(value)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    text = str(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… (全文 {len(text):,} 字见 CSV, all in the CSV file)"
+
+
+def _local(moment: datetime | str | None) -> str:
+    if moment is None:
+        return "—"
+    found = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    return found.astimezone(_ZONE).strftime("%Y-%m-%d %H:%M:%S")
