@@ -199,3 +199,15 @@ def test_evidence_answers_queries_by_the_columns_of_its_record(desk: Desk, logge
     assert (row["event_id"], row["event_action"], row["text"]) == (number, "evidence.sealed", "赌球上分")
     assert (extra["record_class"], extra["record_source"]) == ("user_log", "app")
     assert row["user_id"] in {one["user_id"] for one in hours(10)} | {"u1"}
+
+
+def test_records_that_lie_far_apart_are_found_as_well(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tickets.archived._MOST_RANGES", 1)
+    monkeypatch.setattr("tickets.archived._PLACES", 1)
+    first, *others = ids(desk)
+    desk.merge(others, first, "同一文案")
+    desk.confirm(first, Decision.ILLEGAL, "r")
+    desk.dispose(first, Measure.DELETE)
+    for number in (first, *others):
+        (package,) = kept(desk, number)
+        assert [copy["record"]["log_offset"] for copy in package["records"]] == [package["place"]["offset"]]
