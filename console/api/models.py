@@ -148,7 +148,7 @@ class ReceiptBody(Taken):
 class AuditBody(Taken):
     """An audit to run; ``sample`` segments at random (integrity)."""
 
-    audit: Literal["coverage", "integrity", "retention", "keys", "access"]
+    audit: Literal["coverage", "integrity", "retention", "keys", "access", "samples"]
     sample: int | None = Field(default=None, ge=1, le=1_000_000)
 
 

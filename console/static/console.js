@@ -116,6 +116,13 @@
     if (field.form) field.form.addEventListener("submit", () => sessionStorage.removeItem(name));
   });
 
+  // On a phone the menu scrolls sideways: the page one is on is in sight.
+  const here = $(".side nav [aria-current]");
+  if (here) {
+    const menu = here.closest("nav");
+    menu.scrollLeft = here.offsetLeft - (menu.clientWidth - here.offsetWidth) / 2;
+  }
+
   // Live counts in the menu. The page itself never moves under the reader.
   const counts = $$("[data-count]");
   if (counts.length) {

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
 
 from console.api.app import create_api
+from console.api.models import AuditBody
+from console.reading.audits import KINDS
 
 OPENAPI = create_api().openapi()
 
@@ -120,6 +124,10 @@ def test_audits_events_and_figures(console, head) -> None:
         console.api("auditor").get("/events", params={"before": trail[-1]["id"], "limit": 1}).json()[0]["id"]
         < trail[-1]["id"]
     )
+
+
+def test_every_audit_of_the_pages_is_one_of_the_interface() -> None:
+    assert set(get_args(AuditBody.model_fields["audit"].annotation)) == set(KINDS)
 
 
 def test_duties(head) -> None:
