@@ -194,29 +194,35 @@ class Evaluation:
             return keep
         size = spans.end - spans.start
         asked = np.flatnonzero(size <= AUTO_LENGTH) if boundary is not Boundary.WORD else np.arange(len(size))
-        windows = [self._window(int(spans.start[i]), int(spans.end[i])) for i in asked.tolist()]
-        keep[asked] = ~np.array(overlap_words(windows), np.bool_)
+        keep[asked] = ~np.array(overlap_words(self._windows(spans.take(asked))), np.bool_)
         return keep
 
-    def _window(self, start: int, end: int) -> Window:
-        """Return the text around a span; noise inside the span is taken out, a sentence's end is not."""
-        row = int(self.row_of[start])
-        low, high = int(self.rows[row]), int(self.rows[row + 1])
-        first, last = low + int(self.seen.start[start]), low + int(self.seen.end[end - 1])
-        left = self._plain(max(low, first - WINDOW), first)
-        middle = self._plain(first, last)
-        right = self._plain(last, min(high, last + WINDOW))
-        if len(middle) > end - start and not any(char in _SENTENCE for char in middle):
-            middle = self.seen.tokens[start:end].tobytes().decode("utf-32-le")
-        return left + middle + right, len(left), len(left) + len(middle)
+    def _windows(self, spans: Spans) -> list[Window]:
+        """Return the text around each span; noise inside a span is taken out, a sentence's end is not."""
+        row = self.row_of[spans.start]
+        low, high = self.rows[row], self.rows[row + 1]
+        first, last = low + self.seen.start[spans.start], low + self.seen.end[spans.end - 1]
+        left, right = np.maximum(low, first - WINDOW), np.minimum(high, last + WINDOW)
+        noisy = last - first > spans.end - spans.start
+        text = self._plain()
+        windows = [
+            (text[a:d], b - a, c - a)
+            for a, b, c, d in zip(left.tolist(), first.tolist(), last.tolist(), right.tolist(), strict=True)
+        ]
+        for i in np.flatnonzero(noisy).tolist():
+            window, start, end = windows[i]
+            if _SENTENCE.isdisjoint(window[start:end]):
+                middle = self.seen.tokens[spans.start[i] : spans.end[i]].tobytes().decode("utf-32-le")
+                windows[i] = (window[:start] + middle + window[end:], start, start + len(middle))
+        return windows
 
-    def _plain(self, low: int, high: int) -> str:
+    def _plain(self) -> str:
         """Original code points with each letter folded and everything else as it is."""
         if self._folded is None:
             folded = self.table.points[self.points]
             kept = np.where((folded == 0) | (folded >= len(self.table.points)), self.points, folded)
             self._folded = kept.astype(np.uint32).tobytes().decode("utf-32-le", "replace")
-        return self._folded[low:high]
+        return self._folded
 
     def _matched(self, plan: RulePlan, spans: Spans) -> Spans:
         row = self.row_of[spans.start]
