@@ -19,8 +19,8 @@ DAY = datetime(2026, 3, 10, 4, tzinfo=UTC)
 
 
 @pytest.fixture
-def store(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[SealedStore]:
-    made = make_store(tmp_path)
+def store(tmp_path: Path, catalogue_url: str, request: pytest.FixtureRequest) -> Iterator[SealedStore]:
+    made = make_store(tmp_path, catalogue_url)
     prepare_policies(made.catalogue)
     migrate(made.catalogue, room="tickets", script_location=TICKET_SCRIPTS)
     yield made
