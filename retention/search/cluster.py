@@ -141,9 +141,11 @@ class Cluster:
                 if status < 300 or (status == 404 and "delete" in item):
                     continue
                 name, error = str(found["_id"]), found.get("error") or {}
-                if status in _BUSY:
+                # A nearly full disk is 429, too, but no time of ours frees it.
+                blocked = error.get("type") == "cluster_block_exception"
+                if status in _BUSY and not blocked:
                     waiting.add(name)
-                elif status in (401, 403, 404):
+                elif blocked or status in (401, 403, 404):
                     raise failure(Answer(status, {"error": error}), f"POST /_bulk ({index})")
                 else:
                     refused[name] = _reason(error)

@@ -89,6 +89,7 @@ class Follower:
         writer = self.writer(state)
         self._finish_forgetting(writer, done)
         state = self._events(writer, state, done)
+        self._finish_writing(writer, state, done)
         state = self._segments(writer, state, done, deadline)
         done.behind = self._size() - state.position
         return done
@@ -159,6 +160,21 @@ class Follower:
                 connection.execute(search_labels.delete().where(c.segment_id.in_(part)))
                 connection.execute(search_segments.delete().where(s.segment_id.in_(part), s.state == book.FORGETTING))
         done.forgotten += len(ids)
+
+    def _finish_writing(self, writer: Writer, state: book.State, done: Followed) -> None:
+        """Write what a mending that was interrupted left half written, though the position is past it."""
+        s, leaf = search_segments.c, log_leaves.c
+        numbered = sa.select(leaf.ref).where(leaf.type == SEGMENT, leaf.index < state.position)
+        with self.parts.catalogue.read() as connection:
+            half = sa.select(s.segment_id).where(s.state == book.WRITING, s.segment_id.in_(numbered))
+            ids = list(connection.execute(half.order_by(s.segment_id)).scalars())
+        for segment_id in ids:
+            with self.parts.catalogue.write() as connection:
+                manifest = book.live(connection, [segment_id]).get(segment_id)
+                if manifest is None:
+                    continue
+                label = book.enter(connection, self.settings, manifest)
+            self.write_whole(writer, manifest, label, done)
 
     def _segments(self, writer: Writer, state: book.State, done: Followed, deadline: float) -> book.State:
         size, leaf = self._size(), log_leaves.c

@@ -14,6 +14,7 @@ import pytest
 from retention.objects.s3 import S3Objects
 from retention.objects.s3_settings import S3Settings
 from tests.services import servers
+from tests.services.indexed import Indexed, Server, environment
 
 
 @pytest.fixture(scope="session")
@@ -84,3 +85,18 @@ def s3_objects(s3_url: str, s3_settings: S3Settings) -> Iterator[S3Objects]:
     objects = S3Objects(s3_url, s3_settings)
     yield objects
     objects.close()
+
+
+@pytest.fixture(scope="session")
+def search_server() -> Server:
+    """The running Elasticsearch."""
+    names = ("LIUCUN_TEST_ELASTICSEARCH", "LIUCUN_TEST_ELASTICSEARCH_USER", "LIUCUN_TEST_ELASTICSEARCH_PASSWORD")
+    return Server(*servers.need("elasticsearch", *names))
+
+
+@pytest.fixture
+def indexed(tmp_path: Path, search_server: Server) -> Iterator[Indexed]:
+    """A folder for a store, and names on the server that no other test uses."""
+    made = Indexed(tmp_path, search_server, f"t{secrets.token_hex(6)}", environment(search_server.password))
+    yield made
+    made.clean()

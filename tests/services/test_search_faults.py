@@ -1,0 +1,242 @@
+"""What the follower does when things go wrong, tried on the real server: rows of docs/search.md's table."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from liucun.index_following import following, step
+from liucun.store import OpenStore, open_store
+from retention.search import compare
+from retention.search.errors import (
+    SearchBlockedError,
+    SearchBusyError,
+    SearchUnreachableError,
+)
+from retention.search.settings import SearchSettings
+from tests.services import servers
+from tests.services.dropping_proxy import dropping_proxy
+from tests.services.indexed import Indexed, Server, environment, within
+
+pytestmark = [pytest.mark.services, pytest.mark.timeout(1800)]
+
+EACH, FILES = 1_000, 3
+RECORDS = EACH * FILES
+
+
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of some segments that nothing follows yet."""
+    made = Indexed(tmp_path_factory.mktemp("sealed"), Server("", "", ""), "", environment("none"))
+    (made.folder / "settings.toml").write_text("format = 1\n[run]\nbatch_megabytes = 1\n", encoding="utf-8")
+    made.fine("init", "--settings", str(made.folder / "settings.toml"))
+    for name in ("one", "two", "three"):
+        made.say(name, [f"{name} 第{n}条 " + "今天的绿茶很香," * 40 for n in range(EACH)])
+    taken = made.take_in()
+    assert taken["records"]["content"] == RECORDS
+    assert taken["segments"] >= FILES
+    return made.folder
+
+
+@dataclass(slots=True)
+class Followed:
+    """A copy of the store, followed inside the test's own process."""
+
+    indexed: Indexed
+    opened: OpenStore
+
+    def step(self) -> dict[str, Any]:
+        """As often as it takes to the log's end."""
+        done = step(self.opened)
+        while done["behind"]:
+            done = step(self.opened)
+        return done
+
+    def compared(self, *, mend: bool) -> compare.Comparison:
+        with following(self.opened, wait=5) as follower:
+            return compare.reconcile(follower, mend=mend)
+
+    def whole(self) -> None:
+        """Every record is in the index exactly once."""
+        documents = self.indexed.indexed()
+        assert len(documents) == len(set(documents)) == RECORDS
+        assert self.indexed.agree() == RECORDS
+
+    def change(self, **settings: Any) -> SearchSettings:
+        """The store's settings of the index, changed."""
+        return self.opened.settings.search.model_copy(update=settings)
+
+
+@pytest.fixture
+def copied(indexed: Indexed, sealed: Path, monkeypatch: pytest.MonkeyPatch) -> Indexed:
+    """A copy of the store with an index, for commands."""
+    shutil.copytree(sealed, indexed.folder, dirs_exist_ok=True)
+    with (indexed.store / "liucun.toml").open("a", encoding="utf-8") as file:
+        file.write(indexed.section())
+    for name in ("LIUCUN_PASSPHRASE", "LIUCUN_SEARCH_PASSWORD"):
+        monkeypatch.setenv(name, indexed.env[name])
+    return indexed
+
+
+@contextmanager
+def followed_by(indexed: Indexed) -> Iterator[Followed]:
+    with open_store(indexed.store) as opened:
+        yield Followed(indexed, opened)
+
+
+@pytest.fixture
+def followed(copied: Indexed) -> Iterator[Followed]:
+    with followed_by(copied) as made:
+        yield made
+
+
+def kinds(done: compare.Comparison) -> list[str]:
+    return sorted(finding.kind for finding in done.findings)
+
+
+def test_reconcile_finds_damage_of_every_kind_and_mends_it(followed: Followed) -> None:
+    indexed, ask = followed.indexed, followed.indexed.server.ask
+    followed.step()
+    indexed.fine("restrict", "person-3", "--ground", "第四十七条")
+    followed.step()
+    left = RECORDS - RECORDS // 20
+    assert indexed.agree() == left
+    documents = indexed.documents()
+    labels = sorted({document["liucun.segment"] for document in documents})
+    assert len(labels) >= FILES
+    (index,) = indexed.indices()
+
+    def put(name: str, document: dict[str, Any]) -> None:
+        body = {key: value for key, value in document.items() if not key.startswith("_")}
+        ask("PUT", f"/{index}/_doc/{name}", body)
+
+    of = {label: [doc for doc in documents if doc["liucun.segment"] == label] for label in labels}
+    for document in of[labels[0]][:7]:
+        ask("DELETE", f"/{index}/_doc/{document['_id']}")
+    put("twice", of[labels[1]][0])
+    put("nobody", {**of[labels[1]][0], "liucun.segment": "S-of-nobody"})
+    put("nothing", {"@timestamp": "2026-11-20T00:00:00Z"})
+    with following(followed.opened) as follower:
+        writer = follower.writer(compare.book.state_of(followed.opened.catalogue, follower.settings))
+        with followed.opened.catalogue.read() as connection:
+            key_ids = sorted({label.key_id for label in compare.book.labels_of(connection, labels)})
+        (person,) = writer.hashes("person-3", key_ids)
+    put("restricted", {**of[labels[2]][0], "liucun.persons": [person]})
+
+    expected = sorted(
+        [compare.MISSING, compare.ORPHANS, compare.ORPHANS, compare.RESTRICTED, compare.SURPLUS, compare.SURPLUS]
+    )
+    dry = indexed.call("index", "reconcile", "--dry-run", "--json")
+    assert dry.returncode == 1
+    assert sorted(finding["kind"] for finding in json.loads(dry.stdout)["findings"]) == expected
+    assert len(indexed.documents()) == left - 7 + 4, "a dry run changes nothing"
+    mended = indexed.call("index", "reconcile", "--json")
+    assert mended.returncode == 0, mended.stdout
+    answer = json.loads(mended.stdout)
+    # The restricted document went when its segment was written anew.
+    assert answer["mended"] == len(answer["findings"]) == len(expected) - 1
+    assert kinds(followed.compared(mend=False)) == []
+    assert indexed.agree() == left
+
+    ask("DELETE", f"/{index}")
+    assert kinds(followed.compared(mend=True)) == [compare.MISSING] * len(labels)
+    assert kinds(followed.compared(mend=False)) == []
+    assert indexed.agree() == left
+
+
+def test_killed_in_mid_bulk(copied: Indexed) -> None:
+    for _ in range(3):
+        before = copied.count()
+        with copied.worker() as worker:
+            servers.wait_until("a bulk was written", partial(_more_than, copied, before), 120)
+            worker.kill()
+            worker.wait()
+        assert 0 < copied.count() <= RECORDS
+    with followed_by(copied) as followed:
+        # The dead worker's lease has to run out first, as with every worker that takes over.
+        within("the lease ran out", 180, lambda: _steps(followed))
+        followed.whole()
+        assert kinds(followed.compared(mend=False)) == []
+
+
+def _more_than(copied: Indexed, before: int) -> bool:
+    return copied.count() > before
+
+
+def _steps(followed: Followed) -> bool:
+    try:
+        followed.step()
+    except compare.book.BusyError:
+        time.sleep(1)
+        return False
+    return True
+
+
+def test_answers_that_are_lost_double_nothing(copied: Indexed) -> None:
+    address = urlsplit(copied.server.url)
+    assert address.hostname is not None
+    assert address.port is not None
+    with dropping_proxy(address.hostname, address.port) as proxy:
+        copied.settings(copied.server.url, f"http://127.0.0.1:{proxy.port}")
+        lost = 0
+        with followed_by(copied) as followed:
+            for _ in range(20):
+                proxy.drop = 1 if lost < 8 else 0
+                try:
+                    followed.step()
+                except SearchUnreachableError:
+                    lost += 1
+                else:
+                    break
+            followed.whole()
+        assert lost == proxy.dropped == 8
+
+
+def test_requests_turned_away_are_sent_again(followed: Followed) -> None:
+    """429 by the server's own circuit breaker: requests over 64 kB find no room."""
+    ask = followed.indexed.server.ask
+
+    def room(limit: str | None) -> None:
+        ask("PUT", "/_cluster/settings", {"persistent": {"network.breaker.inflight_requests.limit": limit}})
+
+    room("64kb")
+    try:
+        began = time.monotonic()
+        with pytest.raises(SearchBusyError, match="turned requests away"):
+            step(followed.opened)
+        assert time.monotonic() - began > 15, "it tries for a while before it leaves the rest to the next step"
+    finally:
+        room(None)
+    followed.step()
+    followed.whole()
+
+
+@pytest.mark.parametrize("block", ["read_only_allow_delete", "read_only", "write"])
+def test_an_index_that_takes_no_writes(followed: Followed, block: str) -> None:
+    indexed = followed.indexed
+    followed.step()
+    (index,) = indexed.indices()
+    first = indexed.documents()[0]
+    indexed.server.ask("DELETE", f"/{index}/_doc/{first['_id']}")
+    indexed.server.ask("PUT", f"/{index}/_settings", {f"index.blocks.{block}": True})
+    try:
+        began = time.monotonic()
+        with pytest.raises(SearchBlockedError) as told:
+            followed.compared(mend=True)
+        assert time.monotonic() - began < 15, "waiting does not help: it is said at once"
+        assert index in str(told.value)
+    finally:
+        indexed.server.ask("PUT", f"/{index}/_settings", {f"index.blocks.{block}": None})
+    followed.step()
+    assert kinds(followed.compared(mend=False)) == [], "the interrupted mending went on by itself"
+    followed.whole()
