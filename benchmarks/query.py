@@ -54,14 +54,17 @@ _AGENTS: Final = ("Chrome/124.0 Mobile", "Version/17.5 Mobile/15E148 Safari", "C
 
 
 def measure(
-    records: int, folder: Path | None = None, progress: Callable[[str], None] = lambda _: None
+    records: int,
+    folder: Path | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+    segment_rows: int = TARGET_ROWS,
 ) -> dict[str, Any]:
     """Make the archive (or take the one in ``folder``), ask, and compare; a process of its own does the asking."""
     kept = folder is not None
     where = folder or Path(tempfile.mkdtemp(prefix="liucun-bench-"))
     try:
         if not (where / "done.json").exists():
-            _make(where, records, progress)
+            _make(where, records, progress, segment_rows)
         progress("asking")
         done = subprocess.run(
             [sys.executable, "-m", "benchmarks.query", str(where)], capture_output=True, text=True, check=False
@@ -83,7 +86,7 @@ def accounts_of(records: int) -> int:
     return max(1000, records // 50)
 
 
-def _make(where: Path, records: int, progress: Callable[[str], None]) -> None:
+def _make(where: Path, records: int, progress: Callable[[str], None], segment_rows: int) -> None:
     """Fill ``where`` with a store and, beside it, the plain files."""
     secret = secrets.token_urlsafe(16)
     began = time.monotonic()
@@ -93,7 +96,7 @@ def _make(where: Path, records: int, progress: Callable[[str], None]) -> None:
         with store.catalogue.write() as connection:
             partitions.add_partition(connection, source="bench", partition="bench#1", path="bench", generation=1)
         at = stored = 0
-        for number, (period, table) in enumerate(_segments(records)):
+        for number, (period, table) in enumerate(_segments(records, segment_rows)):
             place = SegmentPlace("bench", "bench#1", at, at + _LINE * table.num_rows, table.num_rows)
             manifest = write_segment(
                 store.archive,
@@ -117,8 +120,8 @@ def _plain(store: Store, manifest: SegmentManifest, path: Path) -> None:
     path.write_bytes(open_segment(store.archive, manifest).reader.readall())
 
 
-def _segments(records: int) -> Iterator[tuple[str, pa.Table]]:
-    """Months in order, each cut into segments of about ``TARGET_ROWS``."""
+def _segments(records: int, segment_rows: int) -> Iterator[tuple[str, pa.Table]]:
+    """Months in order, each cut into segments of about ``segment_rows``."""
     rng = np.random.default_rng(1)
     zone = timedelta(hours=8)
     edges = [BEGIN]
@@ -130,7 +133,7 @@ def _segments(records: int) -> Iterator[tuple[str, pa.Table]]:
     for first, last in itertools.pairwise(edges):
         done += last - first
         rows = round(records * (done / timedelta(days=DAYS))) - offset
-        parts = max(1, round(rows / TARGET_ROWS))
+        parts = max(1, round(rows / segment_rows))
         for part in range(parts):
             begin, end = rows * part // parts, rows * (part + 1) // parts
             span = (first + (last - first) * (begin / rows), first + (last - first) * (end / rows))

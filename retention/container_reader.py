@@ -26,7 +26,7 @@ from retention.objects.base import ObjectStore
 _KEPT_CHUNKS: Final = 8
 _TAIL_CHUNKS: Final = 4
 _WINDOW_CHUNKS: Final = 256
-LOCAL_GAP_BYTES: Final = 48 << 10
+LOCAL_GAP_BYTES: Final = 256 << 10
 """Bytes that are rather read and thrown away than reached by another read; a store far away says more."""
 
 

@@ -113,8 +113,15 @@ def tickets_command(tickets: int, url: str | None, as_json: bool) -> None:
     type=click.Path(file_okay=False, path_type=Path),
     help="Make the archive here, keep it, and take it when it is there. [default: a temporary folder]",
 )
+@click.option(
+    "--segment-rows",
+    type=click.IntRange(10_000, 10_000_000),
+    default=1_000_000,
+    show_default=True,
+    help="Rows of a segment, about; fewer give a small archive as many segments as a big one has.",
+)
 @json_option
-def query_command(records: int, folder: Path | None, as_json: bool) -> None:
+def query_command(records: int, folder: Path | None, segment_rows: int, as_json: bool) -> None:
     """Questions to an archive of 400 days: one account's year, an order, an address, a device, and counts by day.
 
     The archive is synthetic and about 50 bytes a record, twice: sealed, and the same Parquet files unencrypted, which
@@ -124,7 +131,9 @@ def query_command(records: int, folder: Path | None, as_json: bool) -> None:
 
     from benchmarks.query import measure
 
-    figures = measure(records, folder, progress=lambda text: click.echo(f"\r{text}", nl=False, err=True))
+    figures = measure(
+        records, folder, lambda text: click.echo(f"\r{text}", nl=False, err=True), segment_rows=segment_rows
+    )
     click.echo("", err=True)
     if as_json:
         print_json(figures)

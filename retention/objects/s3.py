@@ -36,7 +36,7 @@ class S3Objects:
         SettingsError: URL or settings are malformed, or the profile is unknown.
     """
 
-    gap_bytes = 256 << 10
+    gap_bytes = 1 << 20
     """What lies between two parts that are wanted is rather read than left out by a second request."""
     look_ups_at_once = 16
     """Look-ups mostly wait for answers."""

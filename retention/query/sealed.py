@@ -39,6 +39,7 @@ FRAGMENT_READAHEAD: Final = 2
 """Segments that a scan reads at a time; more costs memory and wins nothing on few cores."""
 BATCH_READAHEAD: Final = 4
 DRAIN_SECONDS: Final = 10.0
+_ENDED: Final = "the query has ended"
 _GROUP: Final = 64
 _TIME_TYPE: Final = RECORD_SCHEMA.field("event_time").type
 
@@ -85,6 +86,8 @@ class Reading:
 
     def open(self, segment_id: str) -> SegmentFile:
         """A segment of the snapshot."""
+        if self._stopped:
+            raise OSError(_ENDED)
         with self.catalogue.read() as connection:
             data = connection.execute(
                 sa.select(segment_table.c.manifest).where(segment_table.c.segment_id == segment_id)
@@ -97,7 +100,7 @@ class Reading:
     def guard(self, step: Callable[[], Any]) -> Any:
         """Do one step of reading, keeping the first typed error, and refusing once the query has ended."""
         if self._stopped:
-            raise OSError("the query has ended")
+            raise OSError(_ENDED)
         try:
             return step()
         except LiucunError as error:
