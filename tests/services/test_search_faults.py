@@ -21,6 +21,8 @@ from retention.search import compare
 from retention.search.errors import (
     SearchBlockedError,
     SearchBusyError,
+    SearchRebuildError,
+    SearchRefusedError,
     SearchUnreachableError,
 )
 from retention.search.settings import SearchSettings
@@ -240,3 +242,37 @@ def test_an_index_that_takes_no_writes(followed: Followed, block: str) -> None:
     followed.step()
     assert kinds(followed.compared(mend=False)) == [], "the interrupted mending went on by itself"
     followed.whole()
+
+
+def test_a_document_that_the_mapping_refuses_keeps_its_place(followed: Followed) -> None:
+    """Somebody put an index of a stricter mapping in place of ours: its template's marks, another type."""
+    indexed, ask = followed.indexed, followed.indexed.server.ask
+    followed.step()
+    (index,) = indexed.indices()
+    mapping = ask("GET", f"/{index}/_mapping")[index]["mappings"]
+    mapping["properties"]["liucun"]["properties"]["text"] = {"type": "long"}
+    ask("DELETE", f"/{index}")
+    ask("PUT", f"/{index}", {"mappings": mapping, "settings": {"index.mapping.ignore_malformed": False}})
+    assert set(kinds(followed.compared(mend=True))) == {compare.MISSING}
+    assert {document["liucun.refused"] for document in indexed.documents()} == {"mapping"}
+    assert all("liucun.text" not in document for document in indexed.documents())
+    followed.whole()
+    assert kinds(followed.compared(mend=False)) == []
+
+
+def test_a_refused_account_is_said_in_words(followed: Followed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIUCUN_SEARCH_PASSWORD", "wrong")
+    with pytest.raises(SearchRefusedError, match="refuses"):
+        step(followed.opened)
+
+
+def test_an_index_that_is_somebody_elses_is_left_alone(followed: Followed) -> None:
+    indexed = followed.indexed
+    name = f"{indexed.prefix}-content-2026.11-000001"
+    indexed.server.ask("PUT", f"/{name}", {"mappings": {"properties": {"theirs": {"type": "keyword"}}}})
+    indexed.server.ask("PUT", f"/{name}/_doc/1", {"theirs": "yes"})
+    with pytest.raises(SearchRebuildError, match="did not make it"):
+        step(followed.opened)
+    with following(followed.opened) as follower, pytest.raises(SearchRebuildError):
+        compare.rebuild(follower)
+    assert indexed.server.ask("GET", f"/{name}/_doc/1")["_source"] == {"theirs": "yes"}
