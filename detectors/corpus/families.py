@@ -1,6 +1,7 @@
 """The families of the corpus: what the files hold, and the texts they give.
 
-``families/CATEGORY*.txt`` holds themes (``== name``) of one category and the templates below them;
+``families/CATEGORY*.txt`` holds themes (``== name``, or ``== name *4`` for four times as many texts) of one category
+and the templates below them;
 ``families/slots.txt`` holds slots (``name = a | b``). A template is one family: its texts are alike, so that
 measuring splits by family, never by text. A theme (invoices, escort adverts …) is what families share.
 """
@@ -24,16 +25,21 @@ NONE: Final = "none"
 PER_FAMILY: Final = 16
 PER_HARMLESS: Final = 28
 """Texts of a harmless family: there is more of the ordinary than of anything else."""
+MAX_TIMES: Final = 100
 _CURE: Final = "Correct the file; detectors/corpus/README.md tells its form."
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One template; ``name`` is ``CATEGORY/THEME/NUMBER`` and unique over the whole corpus."""
+    """One template; ``name`` is ``CATEGORY/THEME/NUMBER`` and unique over the whole corpus.
+
+    ``times`` as many texts as usual are written of it: for templates of many slots, whose texts are hardly alike.
+    """
 
     name: str
     category: str
     template: str
+    times: int = 1
 
     @property
     def theme(self) -> str:
@@ -100,17 +106,24 @@ def _alternatives(values: str) -> list[str]:
 
 
 def _families(stem: str, category: str, body: str) -> Iterator[Family]:
-    theme, number = "", 0
+    theme, number, times = "", 0, 1
     for line in body.splitlines():
         if line.startswith("=="):
             if theme and not number:
                 raise CorpusFileError(f"The theme {theme} of {stem}.txt has no template.", cure=_CURE)
-            theme, number = line[2:].strip(), 0
+            (theme, times), number = _heading(stem, line[2:]), 0
         elif line.strip() and not line.startswith("#"):
             if not theme:
                 raise CorpusFileError(f"{stem}.txt has text above its first theme.", cure=_CURE)
             number += 1
-            yield Family(f"{category}/{theme}/{number}", category, line.strip())
+            yield Family(f"{category}/{theme}/{number}", category, line.strip(), times)
+
+
+def _heading(stem: str, text: str) -> tuple[str, int]:
+    name, sign, times = text.partition("*")
+    if sign and not (times.strip().isdecimal() and 1 <= int(times) <= MAX_TIMES):
+        raise CorpusFileError(f"The theme {text.strip()} of {stem}.txt has no number behind its `*`.", cure=_CURE)
+    return name.strip(), int(times) if sign else 1
 
 
 def examples(
@@ -122,7 +135,7 @@ def examples(
     for family in families:
         rng = Random(f"{seed}:{family.name}")
         texts: dict[str, None] = {}
-        wanted = per_harmless if family.category == NONE else per_family
+        wanted = (per_harmless if family.category == NONE else per_family) * family.times
         for _ in range(wanted * 2):
             if len(texts) == wanted:
                 break

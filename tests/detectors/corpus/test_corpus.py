@@ -12,8 +12,9 @@ import pytest
 from detectors.base import CATEGORIES
 from detectors.corpus.disguises import DISGUISES, disguise
 from detectors.corpus.errors import CorpusFileError
-from detectors.corpus.families import FOLDER, NONE, corpus, read_families
+from detectors.corpus.families import FOLDER, NONE, Example, corpus, examples, read_families
 from detectors.model.heldout import held_out
+from detectors.model.shipping import _chosen, corpus_rows
 from detectors.normalise.tables.fold import fold_table
 from detectors.normalise.view import code_points, view
 
@@ -45,6 +46,9 @@ def test_held_out_families_are_a_fifth_of_each_category() -> None:
         ("== a\n{nothing}\n", "no slot"),
         ("== a\n{slot|c}\n", "without braces"),
         ("== a\nx\n== a\ny\n", "there twice"),
+        ("== a *\nx\n", "no number"),
+        ("== a *0\nx\n", "no number"),
+        ("== a *9999\nx\n", "no number"),
     ],
 )
 def test_broken_families_are_named(body: str, said: str, tmp_path: Path) -> None:
@@ -53,6 +57,24 @@ def test_broken_families_are_named(body: str, said: str, tmp_path: Path) -> None
     with pytest.raises(CorpusFileError, match=said) as caught:
         read_families(tmp_path)
     assert caught.value.cure
+
+
+def test_a_theme_of_many_slots_gives_more_texts(tmp_path: Path) -> None:
+    (tmp_path / "slots.txt").write_text("", encoding="utf-8")
+    (tmp_path / "fraud.txt").write_text("== a\n{#9}\n== b *3\n{#9}\n", encoding="utf-8")
+    written = Counter(one.family for one in examples(folder=tmp_path, per_family=5))
+    assert written == {"fraud/a/1": 5, "fraud/b/1": 15}
+
+
+def test_copies_are_drawn_by_weight_and_never_twice_of_a_kind() -> None:
+    mixed = [Example(f"加微信领彩金第{n}期，源码出售🐔", "gambling", f"gambling/a/{n}") for n in range(40)]
+    mixed += [Example(f"早餐第{n}次买，味道不错", NONE, f"none/a/{n}") for n in range(40)]
+    rows = corpus_rows(mixed)
+    assert sum(rows.copy) > rows.copy.index(True)
+    drawn = Counter(name for n in range(2000) for name in set(_chosen(Random(n), 2)))
+    assert sum(drawn.values()) == 4000
+    assert drawn["homophone"] > drawn["pinyin"] > drawn["split"]
+    assert drawn["homophone"] > drawn["initials"] > drawn["emoji"]
 
 
 def test_slots_that_contain_one_another_and_unknown_files(tmp_path: Path) -> None:
