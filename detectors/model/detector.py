@@ -66,7 +66,7 @@ class ModelDetector:
         """Return the findings of ``n`` texts (nulls allowed) in ``FINDING_SCHEMA``, ordered by row."""
         model = self.model
         rows, probabilities = model.suspects(texts)
-        decided = decide(probabilities, model.labels, model.none_label, self.thresholds)
+        decided = decide(probabilities, model.labels, model.none_label, self.thresholds, model.apart)
         again = None
         if self.second is not None:
             decided, again = self._looked_again(self.second, texts, rows, decided)

@@ -78,7 +78,7 @@ def evaluate(
     for column, name in enumerate(own):
         summed[:, index[name]] += probabilities[:, column]
     guess = summed.argmax(axis=1)
-    decided = decide(probabilities, model.labels, model.none_label, model.thresholds)
+    decided = decide(probabilities, model.labels, model.none_label, model.thresholds, model.apart)
     classes = [_figures(name, truth == k, guess == k) for name, k in index.items() if name in set(labels)]
     none = index[model.none_label] if model.none_label is not None else -1
     bad, good = truth != none, truth == none
@@ -101,7 +101,7 @@ def evaluate(
 def false_alarm_rate(model: LinearModel, harmless: pa.StringArray) -> float:
     """Return the share of harmless texts that the model takes for illegal."""
     _, probabilities = model.suspects(harmless)
-    found = decide(probabilities, model.labels, model.none_label, model.thresholds).illegal
+    found = decide(probabilities, model.labels, model.none_label, model.thresholds, model.apart).illegal
     return float(found.sum()) / max(len(harmless), 1)
 
 

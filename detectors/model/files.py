@@ -59,6 +59,7 @@ def save(model: LinearModel, folder: Path) -> None:
         "calibration": model.calibration.tolist(),
         "thresholds": model.thresholds,
         "gate": model.gate,
+        "apart": list(model.apart),
         "info": model.info,
     }
     text = json.dumps(meta, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
@@ -124,11 +125,14 @@ def _build(meta: dict[str, Any], body: bytes, text: str) -> LinearModel:
         thresholds={str(k): float(v) for k, v in meta["thresholds"].items()},
         tables=ViewTables.of_arrays(arrays),
         gate=None if meta["gate"] is None else float(meta["gate"]),
+        apart=tuple(str(label) for label in meta.get("apart", ())),
         info=dict(meta["info"]),
         version=_version(text),
     )
     if model.calibration.shape != (n + 1, n) or model.scale.shape != (n,) or model.bias.shape != (n,):
         raise ValueError("coefficients do not fit the labels")
+    if not set(model.apart) <= set(labels) - {none_label}:
+        raise ValueError("labels apart that are none")
     if model.gate is not None and none_label is None:
         raise ValueError("a gate without a none label")
     return model

@@ -37,7 +37,7 @@ class LinearModel:
     ``scale`` and ``bias`` by label; ``idf_step`` is the unit of column 0; ``calibration`` (labels + 1 × labels) maps
     margins to logits, its last row the constants. ``thresholds`` by label: the probability from which a text counts
     as a finding. ``none_label`` is the label that means "nothing illegal", if there is one, and ``gate`` the largest
-    margin of it that a finding can have.
+    margin of it that a finding can have. Labels ``apart`` do not count for the others (``decide.claims``).
     """
 
     labels: list[str]
@@ -52,6 +52,7 @@ class LinearModel:
     thresholds: dict[str, float]
     tables: ViewTables
     gate: float | None = None
+    apart: tuple[str, ...] = ()
     info: dict[str, Any] = field(default_factory=dict)
     version: str = ""
     _words: npt.NDArray[np.uint64] | None = field(default=None, repr=False)

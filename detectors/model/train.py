@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from detectors.corpus.disguises import DEFAULT_RATE, DISGUISES
-from detectors.model.decide import decide
+from detectors.model.decide import claims, decide
 from detectors.model.errors import TrainingDataError
 from detectors.model.features import Idf, count_matrix, fit_idf, weigh
 from detectors.model.labelled import Labelled
@@ -34,7 +34,7 @@ _TOLERANCE: Final = 0.01
 """Of the fit: a tenth of what its own library stops at by default; finer changes no figure and takes thrice as long."""
 _SMOOTHING: Final = 3.0
 _COST_ROWS: Final = 16_000
-_FALLBACK_THRESHOLD: Final = 0.5
+EVEN_THRESHOLD: Final = 0.5
 LEAST_THRESHOLD: Final = 0.3
 MOST_THRESHOLD: Final = 0.995
 _GATE_ROOM: Final = 0.2
@@ -47,7 +47,8 @@ class TrainOptions:
     ``bits``: the table has 2**bits buckets. ``cost``: the machine's C; None: by the number of rows (``cost_of``).
     ``stretch``: how much the naive-Bayes ratio stretches features. ``folds``: for calibration. ``min_df``: n-grams
     in fewer texts are left out. ``false_alarm_rate``: the share of harmless texts that thresholds let each label take;
-    ``shared_rate``, if given, the share that they let all take together.
+    None: find what is more likely illegal than not. ``shared_rate``, if given: the share that they let all take
+    together. ``apart``: labels that do not count for the others (``decide.claims``).
     """
 
     bits: int = 20
@@ -56,9 +57,10 @@ class TrainOptions:
     stretch: float = 1.0
     folds: int = 4
     min_df: int = 1
-    false_alarm_rate: float = 0.002
+    false_alarm_rate: float | None = 0.002
     shared_rate: float | None = None
     none_label: str | None = None
+    apart: tuple[str, ...] = ()
     seed: int = 0
 
 
@@ -124,7 +126,10 @@ def train(
         calibration=calibration,
         thresholds=thresholds,
         tables=tables,
-        gate=None if none_label is None else _gate(margins[plain], probabilities, thresholds, [str(n) for n in names]),
+        apart=tuple(str(n) for n in names if str(n) in options.apart),
+        gate=None
+        if none_label is None
+        else _gate(margins[plain], probabilities, thresholds, [str(n) for n in names], options.apart),
         info={"rows": len(truth), "rows_by_label": {str(n): int((truth == k).sum()) for k, n in enumerate(names)}},
     )
     return Trained(model, margins, np.asarray(truth, np.int64))
@@ -257,46 +262,42 @@ def choose_thresholds(
 ) -> dict[str, float]:
     """Choose the labels' thresholds; with a none label as ``options`` say of the false alarms that they may make.
 
-    ``shared_rate`` is spent where a false alarm finds most illegal rows: from the strictest thresholds on, that label's
-    is lowered next, by as many steps, that gains most for what it costs. Otherwise each label may take
-    ``false_alarm_rate`` of the harmless rows.
+    ``shared_rate`` gives all labels one threshold, the lowest at which they take no more together: scores are
+    calibrated over all labels, and a threshold a label, set where each gains most, was measured to find less of what
+    training had not seen. A label apart speaks only when as sure as can be. Otherwise each label may take
+    ``false_alarm_rate`` of the harmless rows, or, without one, every row that is more likely illegal than not.
     """
     if none_label is None:
-        return dict.fromkeys(names, _FALLBACK_THRESHOLD)
-    decided = decide(probabilities, names, none_label, {})
+        return dict.fromkeys(names, EVEN_THRESHOLD)
+    if options.false_alarm_rate is None and options.shared_rate is None:
+        return {name: EVEN_THRESHOLD for name in names if name != none_label}
+    claim = claims(probabilities, names, none_label, options.apart)
     harmless = truth == names.index(none_label)
     labels = [label for label, name in enumerate(names) if name != none_label]
-    if options.shared_rate is None:
-        allowed = int(options.false_alarm_rate * harmless.sum())
-        found = {}
-        for label in labels:
-            scores = np.sort(decided.score[harmless & (decided.label == label)])[::-1]
-            taken = float(scores[allowed]) if len(scores) > allowed else 0.0
-            found[names[label]] = round(min(max(taken + 1e-4, LEAST_THRESHOLD), MOST_THRESHOLD), 4)
-        return found
-    grid = np.append(MOST_THRESHOLD, np.arange(0.99, LEAST_THRESHOLD - 1e-9, -0.01))
-    mine = [decided.label == label for label in labels]
-    cost = np.array([[(decided.score[m & harmless] >= t).sum() for t in grid] for m in mine])
-    gain = np.array([[(decided.score[m & ~harmless] >= t).sum() for t in grid] for m in mine])
-    left = options.shared_rate * harmless.sum() - cost[:, 0].sum()
-    at = np.zeros(len(labels), np.int64)
-    while True:
-        best, step = 0.0, None
-        for k in range(len(labels)):
-            more = cost[k, at[k] + 1 :] - cost[k, at[k]]
-            worth = np.where(more <= left, (gain[k, at[k] + 1 :] - gain[k, at[k]]) / np.maximum(more, 0.5), 0.0)
-            if len(worth) and worth.max() > best:
-                best, step = float(worth.max()), (k, int(at[k] + 1 + worth.argmax()))
-        if step is None:
-            return {names[label]: round(float(grid[at[k]]), 4) for k, label in enumerate(labels)}
-        left -= cost[step[0], step[1]] - cost[step[0], at[step[0]]]
-        at[step[0]] = step[1]
+    if options.shared_rate is not None:
+        own = np.sort(claim.score[harmless])[::-1]
+        allowed = int(options.shared_rate * len(own))
+        taken = float(own[allowed]) if allowed < len(own) else 0.0
+        shared = round(min(max(taken + 1e-4, LEAST_THRESHOLD), MOST_THRESHOLD), 4)
+        return {names[k]: MOST_THRESHOLD if names[k] in options.apart else shared for k in labels}
+    assert options.false_alarm_rate is not None
+    allowed = int(options.false_alarm_rate * harmless.sum())
+    found = {}
+    for label in labels:
+        aside = names[label] in options.apart
+        rows = (claim.apart if aside else claim.label) == label
+        scores = np.sort((claim.apart_score if aside else claim.score)[harmless & rows])[::-1]
+        taken = float(scores[allowed]) if len(scores) > allowed else 0.0
+        found[names[label]] = round(min(max(taken + 1e-4, LEAST_THRESHOLD), MOST_THRESHOLD), 4)
+    return found
 
 
-def _gate(margins: Floats, probabilities: Floats, thresholds: dict[str, float], names: list[str]) -> float:
+def _gate(
+    margins: Floats, probabilities: Floats, thresholds: dict[str, float], names: list[str], apart: tuple[str, ...]
+) -> float:
     """Return the none label's largest margin among the rows that reach a threshold, with room for rows not seen yet."""
     none = next(n for n, name in enumerate(names) if name not in thresholds)
-    found = decide(probabilities, names, names[none], thresholds).illegal
+    found = decide(probabilities, names, names[none], thresholds, apart).illegal
     return round(float(margins[found, none].max(initial=0.0)) + _GATE_ROOM, 4)
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 MODELS = "models"
 """Folder of a store's installed models."""
+STREAM_RATE = 0.002
+"""Share of harmless texts that each label of a model for the store's stream may take unless told otherwise."""
 
 
 @click.group(name="model", short_help="Train the learned detector and measure it.")
@@ -59,9 +61,8 @@ def _data_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--false-alarm-rate",
     type=click.FloatRange(0, 0.5),
-    default=0.002,
-    show_default=True,
-    help="Share of harmless texts that each label may take.",
+    help="Share of harmless texts that each label may take. [default: 0.002 with --install or --decisions; without, "
+    "what is likelier illegal than not is found]",
 )
 @click.option(
     "--install", "do_install", is_flag=True, help="Put the model in use, unless it is worse than the present."
@@ -80,7 +81,7 @@ def train_command(
     out: Path | None,
     none_label: str | None,
     disguised_copies: int,
-    false_alarm_rate: float,
+    false_alarm_rate: float | None,
     do_install: bool,
     store: Path,
     as_json: bool,
@@ -96,6 +97,9 @@ def train_command(
     (exit 1). Without it, a fifth is held out for measuring and the written model is trained on all rows.
     Decided tickets have their category as label, dismissed ones and samples found harmless "none"; restricted
     accounts' are left out.
+
+    What `liucun detect --model` then finds: with --false-alarm-rate, as little harmless text as it says; else, for a
+    model that is only written, every text that is more likely illegal than not, under the labels of the CSV.
     """
     from detectors.model.evaluate import evaluate
     from detectors.model.files import save
@@ -110,6 +114,9 @@ def train_command(
         parts.append(_decided(store, shown))
     labelled = joined(parts)
     good = read_texts(harmless, text_column) if harmless else None
+    if false_alarm_rate is None and (do_install or decisions):
+        # Such a model meets a stream that is nearly all harmless; a labelled set by itself says what it wants found.
+        false_alarm_rate = STREAM_RATE
     options = TrainOptions(none_label=none_label, false_alarm_rate=false_alarm_rate)
     own = [_corpus()] if corpus else []
 

@@ -257,8 +257,8 @@ def test_text_declared_private_is_never_backtested(store: Path, tmp_path: Path) 
 
 def test_shadow_rules_are_counted_once_and_open_nothing(store: Path, tmp_path: Path) -> None:
     logs = tmp_path / "log.ndjson"
-    logs.write_text("".join(line(n, "暗号甲乙丙" if n % 2 else "很好") + "\n" for n in range(10)), encoding="utf-8")
-    own(store, "own.s,fraud,暗号甲乙丙,暗号甲乙丙,shadow", "own.d,fraud,很好,很好,draft")
+    logs.write_text("".join(line(n, "窗台花盆三号" if n % 2 else "很好") + "\n" for n in range(10)), encoding="utf-8")
+    own(store, "own.s,fraud,窗台花盆三号,窗台花盆三号,shadow", "own.d,fraud,很好,很好,draft")
     first, again = run(store, logs), run(store, logs)
     assert first.summary.as_json()["shadow_findings"] == {"own.s": 5}
     assert (first.summary.tickets_opened, first.summary.findings.total()) == (0, 0)

@@ -21,7 +21,14 @@ from detectors.model.files import load, save
 from detectors.model.install import hold_out, install, installed, refuse_worse
 from detectors.model.labelled import Labelled
 from detectors.model.linear import LinearModel
-from detectors.model.train import TrainOptions, train, train_with_disguises
+from detectors.model.train import (
+    EVEN_THRESHOLD,
+    MOST_THRESHOLD,
+    TrainOptions,
+    choose_thresholds,
+    train,
+    train_with_disguises,
+)
 
 from .conftest import small_set
 
@@ -56,6 +63,42 @@ def test_a_saved_model_scores_alike(small_model: LinearModel, tmp_path: Path) ->
     assert np.array_equal(again.suspects(FRESH.texts)[0], small_model.suspects(FRESH.texts)[0])
 
 
+LABELS = ["abuse", "abuse/hostility", "fraud", "none"]
+
+
+def test_a_label_apart_does_not_count_for_the_others() -> None:
+    rows = np.array([[0.3, 0.6, 0.05, 0.05], [0.6, 0.1, 0.2, 0.1], [0.0, 0.97, 0.02, 0.01], [0.0, 0.0, 0.1, 0.9]])
+    limits = {"abuse": 0.7, "fraud": 0.7, "abuse/hostility": 0.98}
+    together = decide(rows, LABELS, "none", limits)
+    assert together.illegal.tolist() == [False, True, True, False]
+    aside = decide(rows, LABELS, "none", limits, ("abuse/hostility",))
+    assert aside.illegal.tolist() == [False, True, True, False]
+    assert aside.label.tolist() == [0, 0, 1, 2]
+    assert np.allclose(aside.score, [0.35, 0.8, 0.99, 0.1])
+    strict = decide(rows, LABELS, "none", {**limits, "abuse/hostility": 0.995}, ("abuse/hostility",))
+    assert strict.illegal.tolist() == [False, True, False, False]
+
+
+def test_a_shared_rate_is_one_threshold_that_labels_apart_do_not_have() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.dirichlet([0.4, 0.4, 0.4, 2.0], 4000)
+    truth = np.full(4000, 3)
+    options = TrainOptions(shared_rate=0.01, apart=("abuse/hostility",))
+    limits = choose_thresholds(rows, truth, LABELS, "none", options)
+    assert limits["abuse"] == limits["fraud"] < limits["abuse/hostility"] == MOST_THRESHOLD
+    found = decide(rows, LABELS, "none", limits, options.apart)
+    assert 0.005 < (found.illegal & (found.label != 1)).mean() <= 0.01
+
+
+def test_without_a_rate_the_likelier_is_found(small: Labelled, small_model: LinearModel) -> None:
+    model = train(small.texts, small.labels, TrainOptions(bits=12, false_alarm_rate=None)).model
+    assert set(model.thresholds.values()) == {EVEN_THRESHOLD}
+    assert set(model.thresholds) == set(small.labels) - {"none"}
+    found = ModelDetector(model).detect(FRESH.texts).column("row").to_pylist()
+    likelier = model.probabilities(FRESH.texts)[:, model.none_index] <= EVEN_THRESHOLD
+    assert set(found) == set(np.flatnonzero(likelier).tolist())
+
+
 def test_the_gate_hides_no_finding(small_model: LinearModel) -> None:
     rows, _ = small_model.suspects(FRESH.texts)
     whole = decide(small_model.probabilities(FRESH.texts), small_model.labels, "none", small_model.thresholds)
@@ -82,6 +125,9 @@ def test_the_gate_hides_no_finding(small_model: LinearModel) -> None:
         lambda f: _edit(f, none_label="gone"),
         lambda f: _edit(f, thresholds=None),
         lambda f: _edit(f, scale=None),
+        lambda f: _edit(f, apart=["none"]),
+        lambda f: _edit(f, apart=["unknown"]),
+        lambda f: _edit(f, apart=None),
     ],
 )
 def test_a_damaged_model_is_refused(damage, small_model: LinearModel, tmp_path: Path) -> None:
