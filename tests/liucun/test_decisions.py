@@ -79,7 +79,7 @@ def test_decided_tickets_train_and_restricted_ones_do_not(store: Path, tmp_path:
     done = call("train", "--decisions", "--out", tmp_path / "m", "--no-disguises", "--json", "--store", store)
     assert done.exit_code == 0, (done.output, done.exception)
     shown = json.loads(done.output)
-    assert shown["decisions"] == {"confirmed": 29, "dismissed": 23, "restricted_left_out": 6}
+    assert shown["decisions"] == {"confirmed": 29, "dismissed": 23, "restricted_left_out": 6, "sampled": 0}
     assert shown["evaluation"]["accuracy"] > 0.9
 
 
