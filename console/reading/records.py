@@ -36,26 +36,28 @@ def record_context(parts: Parts, ticket: Ticket, account: Account, purpose: str)
         LiucunError: see ``retention.query.run.run_query``.
     """
     view = RecordClass(ticket.record_class).view
-    here = f"log_source = {_word(ticket.source)} AND log_partition = {_word(ticket.partition)}"
+    here = f"log_source = {quoted(ticket.source)} AND log_partition = {quoted(ticket.partition)}"
     sql = (
         f"WITH own AS (SELECT {_COLUMNS} FROM {view} WHERE {here} AND log_offset = {int(ticket.offset)}), "  # noqa: S608
         f"near AS (SELECT {_COLUMNS} FROM {view} WHERE user_id = (SELECT any_value(user_id) FROM own) "
-        f"AND event_time BETWEEN TIMESTAMPTZ {_word(ticket.event_time)} - INTERVAL 1 DAY "
-        f"AND TIMESTAMPTZ {_word(ticket.event_time)} + INTERVAL 1 DAY AND log_offset <> {int(ticket.offset)} "
+        f"AND event_time BETWEEN TIMESTAMPTZ {quoted(ticket.event_time)} - INTERVAL 1 DAY "
+        f"AND TIMESTAMPTZ {quoted(ticket.event_time)} + INTERVAL 1 DAY AND log_offset <> {int(ticket.offset)} "
         f"ORDER BY event_time LIMIT {AROUND}) "
         "SELECT 0 AS rank, * FROM own UNION ALL SELECT 1, * FROM near ORDER BY rank, event_time"
     )
     answer = run_query(
-        parts, sql, purpose=purpose, actor=account.actor, render=_render, limits=Limits(seconds=20.0), basis=None
+        parts, sql, purpose=purpose, actor=account.actor, render=as_rows, limits=Limits(seconds=20.0), basis=None
     )
     rows = json.loads(answer.data)
     kept = tuple({k: v for k, v in row.items() if v is not None and k != "rank"} for row in rows)
     return Context(kept, answer.seconds, answer.segments_read)
 
 
-def _word(text: str) -> str:
+def quoted(text: str) -> str:
+    """A word of SQL that holds a text."""
     return "'" + text.replace("'", "''") + "'"
 
 
-def _render(table: pa.Table) -> Rendered:
+def as_rows(table: pa.Table) -> Rendered:
+    """A result as JSON: a list of objects, times and numbers in words where JSON has no kind of its own for them."""
     return Rendered(json.dumps(table.to_pylist(), default=str, ensure_ascii=False).encode("utf-8", "replace"), "json")

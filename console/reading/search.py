@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-import pyarrow as pa
-
 from console.access.accounts import Account
 from console.parts import Parts
+from console.reading.records import as_rows, quoted
 from errors import LiucunError, UsageError
-from retention.query.run import Limits, Rendered, run_query
+from retention.query.run import Limits, run_query
 from retention.search.asking import Hits, Question, answerable, ask
 from retention.search.cluster import Cluster
 from retention.search.lag import unindexed
@@ -104,7 +103,7 @@ def _by_index(parts: Parts, question: Question, hits: Hits, behind: float, accou
 
 def _run(parts: Parts, sql: str, account: Account, purpose: str) -> tuple[Any, tuple[dict[str, Any], ...]]:
     answer = run_query(
-        parts, sql, purpose=purpose, actor=account.actor, render=_render, limits=Limits(seconds=SECONDS), basis=None
+        parts, sql, purpose=purpose, actor=account.actor, render=as_rows, limits=Limits(seconds=SECONDS), basis=None
     )
     rows = tuple({k: v for k, v in row.items() if v is not None} for row in json.loads(answer.data))
     return answer, rows
@@ -112,8 +111,8 @@ def _run(parts: Parts, sql: str, account: Account, purpose: str) -> tuple[Any, t
 
 def _conditions(question: Question) -> str:
     """The question in SQL: words by their characters, values exactly, days of Asia/Shanghai."""
-    parts = [f"contains(text, {_word(word)})" for word in question.words.split()]
-    parts += [f"{column} = {_word(value)}" for column, value in question.values.items()]
+    parts = [f"contains(text, {quoted(word)})" for word in question.words.split()]
+    parts += [f"{column} = {quoted(value)}" for column, value in question.values.items()]
     if question.first:
         parts.append(f"event_time >= TIMESTAMPTZ '{question.first.isoformat()} 00:00:00+08'")
     if question.last:
@@ -126,16 +125,8 @@ def _at(places: Sequence[tuple[str, str, int]]) -> str:
     for source, partition, offset in places:
         offsets[source, partition].append(int(offset))
     found = [
-        f"(log_source = {_word(source)} AND log_partition = {_word(partition)} "
+        f"(log_source = {quoted(source)} AND log_partition = {quoted(partition)} "
         f"AND log_offset IN ({', '.join(map(str, numbers))}))"
         for (source, partition), numbers in offsets.items()
     ]
     return " OR ".join(found) or "false"
-
-
-def _word(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _render(table: pa.Table) -> Rendered:
-    return Rendered(json.dumps(table.to_pylist(), default=str, ensure_ascii=False).encode("utf-8", "replace"), "json")

@@ -25,7 +25,6 @@ from retention.search.errors import (
     SearchRefusedError,
     SearchUnreachableError,
 )
-from retention.search.settings import SearchSettings
 from tests.services import servers
 from tests.services.dropping_proxy import dropping_proxy
 from tests.services.indexed import Indexed, Server, environment, within
@@ -73,10 +72,6 @@ class Followed:
         documents = self.indexed.indexed()
         assert len(documents) == len(set(documents)) == RECORDS
         assert self.indexed.agree() == RECORDS
-
-    def change(self, **settings: Any) -> SearchSettings:
-        """The store's settings of the index, changed."""
-        return self.opened.settings.search.model_copy(update=settings)
 
 
 @pytest.fixture
