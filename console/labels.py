@@ -197,6 +197,11 @@ CHECKED: Final = {
     "certificates": _("销毁证明"),
     "silent_orders": _("无消息订单"),
     "days_uncounted": _("尚未统计的封存段"),
+    "documents": _("文档"),
+    "compared_documents": _("逐条核对的文档"),
+    "compared_segments": _("逐条核对的封存段"),
+    "unindexed_segments": _("待索引封存段"),
+    "unindexed_seconds": _("最早待索引已等待秒数"),
     "days_sampled": _("抽样天数"),
     "drawn": _("已抽样"),
     "reviewed": _("已复核"),
@@ -214,6 +219,7 @@ AUDITS: Final = {
     "keys": (_("密钥审计"), _("每个密钥存续恰如其所需，不多也不少。")),
     "access": (_("查询访问审计"), _("谁、为何、查询了什么、多少行。")),
     "samples": (_("人工抽检审计"), _("机器放行的内容每日随机抽样，由人复核。")),
+    "index": (_("检索索引审计"), _("检索索引与留存库逐条一致，已销毁与限制处理的内容不在其中。")),
 }
 
 PERMISSIONS: Final = {

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from errors import BusyError, LiucunError
-from retention.catalogue.lease import Lease
 from retention.catalogue.retrying import retried
 
 if TYPE_CHECKING:
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
 EVERY: Final = 1.0
 """Seconds between two steps that found nothing left to do."""
 AFTER_FAILURE: Final = 15.0
-RENEW: Final = 20.0
-"""Seconds after which a step at work renews its lease."""
-LEASE: Final = "search"
 
 
 @contextmanager
@@ -36,30 +32,10 @@ def following(opened: OpenStore, *, wait: float = 0.0) -> Iterator[Follower]:
         SearchOffError: no index is set up.
         BusyError: another process follows, and did for ``wait`` seconds.
     """
-    from retention.search.errors import SearchOffError
-    from retention.search.follower import Follower
+    from retention.search.leasing import leased
 
-    settings = opened.settings.search
-    if not settings.on:
-        raise SearchOffError("No search index is set up.", cure="Set [search] urls in liucun.toml; see docs/search.md.")
-    lease = Lease(opened.catalogue, LEASE)
-    _take(lease, wait)
-    renewed = time.monotonic()
-
-    def pulse() -> None:
-        nonlocal renewed
-        if time.monotonic() - renewed > RENEW:
-            lease.take()
-            renewed = time.monotonic()
-
-    try:
-        follower = Follower(opened.store, settings, pulse=pulse)
-        try:
-            yield follower
-        finally:
-            follower.close()
-    finally:
-        lease.give_back()
+    with leased(opened.store, opened.settings.search, wait=wait) as follower:
+        yield follower
 
 
 def step(opened: OpenStore) -> dict[str, Any]:
@@ -113,16 +89,3 @@ class IndexThread:
         if any(figures.values()) or error != self._told:
             self._tell(time.monotonic() - began, figures, error)
         self._told = error
-
-
-def _take(lease: Lease, wait: float) -> None:
-    deadline = time.monotonic() + wait
-    while True:
-        try:
-            lease.take()
-        except BusyError:
-            if time.monotonic() >= deadline:
-                raise
-            time.sleep(0.2)
-        else:
-            return

@@ -146,9 +146,9 @@ class ReceiptBody(Taken):
 
 
 class AuditBody(Taken):
-    """An audit to run; ``sample`` segments at random (integrity)."""
+    """An audit to run; ``sample`` segments at random (integrity, index)."""
 
-    audit: Literal["coverage", "integrity", "retention", "keys", "access", "samples"]
+    audit: Literal["coverage", "integrity", "retention", "keys", "access", "samples", "index"]
     sample: int | None = Field(default=None, ge=1, le=1_000_000)
 
 

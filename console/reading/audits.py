@@ -21,12 +21,17 @@ from retention.audits.report import AuditReport, read_report
 from retention.catalogue import events
 from retention.catalogue.tables import timestamp
 from retention.printing.web import write_page
+from retention.search.audit import AUDIT as INDEX
+from retention.search.audit import audit_index
+from retention.search.leasing import leased
 from tickets.samples.audit import AUDIT as SAMPLES
 from tickets.samples.audit import audit_samples
 from tickets.samples.draw import frames_of
 
 LOG: Final = logging.getLogger("liucun.console")
-KINDS: Final = (*ARCHIVE, SAMPLES)
+KINDS: Final = (*ARCHIVE, SAMPLES, INDEX)
+INDEX_SECONDS: Final = 120.0
+"""How long an audit of the index waits for a follower that is at work."""
 KEPT: Final = 50
 """Reports kept of each kind; the oldest goes first. The event of each audit stays."""
 
@@ -105,6 +110,8 @@ class AuditRunner:
         self._parts = parts
         self._lock = threading.Lock()
         self._threads: dict[str, threading.Thread] = {}
+        self.kinds = KINDS if parts.search.on else tuple(kind for kind in KINDS if kind != INDEX)
+        """The audits of this store; that of the index only where there is one."""
         self.progress: dict[str, tuple[str, int, int]] = {}
         """By kind: what is being checked, how many are done, and of how many."""
 
@@ -115,8 +122,8 @@ class AuditRunner:
             UsageError: no such audit.
             BusyError: one of this kind runs.
         """
-        if kind not in KINDS:
-            raise UsageError(f"There is no audit {kind!r}.", cure=f"There are {', '.join(KINDS)}.")
+        if kind not in self.kinds:
+            raise UsageError(f"There is no audit {kind!r}.", cure=f"There are {', '.join(self.kinds)}.")
         with self._lock:
             running = self._threads.get(kind)
             if running is not None and running.is_alive():
@@ -182,6 +189,9 @@ class AuditRunner:
         if kind == SAMPLES:
             declared = ((one.name, one.record_class, one.published) for one in parts.monitoring().sources)
             return audit_samples(parts.catalogue, frames=frames_of(declared), size=parts.review.size, verdict=verdict)
+        if kind == INDEX:
+            follower = leased(parts, parts.search, wait=INDEX_SECONDS)
+            return audit_index(follower, sample=sample, verdict=verdict, progress=show)
         return make_audit(
             kind,
             parts,

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from retention.audits.report import AuditReport
 
 ALL_AUDITS = ("coverage", "integrity", "retention", "keys", "access", "samples")
+"""What every store is audited for; one with a search index for that, too."""
+PATIENCE = 120.0
+"""Seconds to wait for a follower of the index that is at work in the worker or a run."""
 SHOWN = 50
 """Findings that the terminal shows; the files and --json hold all."""
 
@@ -127,6 +130,19 @@ def samples(**options: Any) -> None:
     _run(("samples",), options)
 
 
+@command.command(short_help="The search index agrees with the archive, record for record.")
+@_SAMPLE
+@_options
+def index(**options: Any) -> None:
+    """Search index 检索索引: every record is in it once, as the archive has it; nothing else is.
+
+    Names documents that are missing, too many or altered, those of destroyed segments and of restricted accounts,
+    and how long records wait to be indexed. Counts all; --sample N compares the documents of N segments one by one
+    instead of all. It looks at all of it, whatever --since and --until say.
+    """
+    _run(("index",), options)
+
+
 @command.command(name="all", short_help="All audits in one report.")
 @_SAMPLE
 @_options
@@ -139,12 +155,13 @@ def everything(**options: Any) -> None:
 
     Figures, calendars of 400 days, findings, and the clause of the licence that each answers.
     """
-    _run(ALL_AUDITS, options)
+    _run(ALL_AUDITS, options, indexed=True)
 
 
-def _run(names: Sequence[str], options: dict[str, Any]) -> None:
+def _run(names: Sequence[str], options: dict[str, Any], *, indexed: bool = False) -> None:
     from liucun.audit_progress import progress
     from liucun.audit_report import duties_of, write_report
+    from liucun.index_following import following
     from liucun.key_statements import certification_of
     from liucun.monitoring import monitoring_of
     from liucun.reviewing import frames
@@ -152,7 +169,10 @@ def _run(names: Sequence[str], options: dict[str, Any]) -> None:
     from retention.audits.document import Context
     from retention.audits.making import make_audit, verified_log
     from retention.audits.report import Span, combined
-    from tickets.samples.audit import AUDIT, audit_samples
+    from retention.search.audit import AUDIT as INDEX
+    from retention.search.audit import audit_index
+    from tickets.samples.audit import AUDIT as SAMPLES
+    from tickets.samples.audit import audit_samples
 
     span = Span(_moment(options["since"], "--since"), _moment(options["until"], "--until"))
     targets = [path for path in (options["report"], options["html"]) if path is not None]
@@ -163,16 +183,22 @@ def _run(names: Sequence[str], options: dict[str, Any]) -> None:
         with progress(quiet=options["as_json"]) as show:
             verdict = verified_log(opened.store.log, progress=show)
             monitoring = monitoring_of(opened.root, settings) if "coverage" in names else None
-            reports = [
-                audit_samples(
-                    opened.catalogue,
-                    frames=frames(settings),
-                    size=settings.review.size,
-                    span=span,
-                    verdict=verdict,
-                )
-                if name == AUDIT
-                else make_audit(
+
+            def make(name: str) -> AuditReport:
+                if name == SAMPLES:
+                    size = settings.review.size
+                    return audit_samples(
+                        opened.catalogue, frames=frames(settings), size=size, span=span, verdict=verdict
+                    )
+                if name == INDEX:
+                    return audit_index(
+                        following(opened, wait=PATIENCE),
+                        sample=options.get("sample"),
+                        verdict=verdict,
+                        tolerant=len(names) > 1,
+                        progress=show,
+                    )
+                return make_audit(
                     name,
                     opened,
                     verdict=verdict,
@@ -182,8 +208,9 @@ def _run(names: Sequence[str], options: dict[str, Any]) -> None:
                     sample=options.get("sample"),
                     progress=show,
                 )
-                for name in names
-            ]
+
+            names = (*names, INDEX) if indexed and settings.search.on else names
+            reports = [make(name) for name in names]
         for report in reports:
             report.certification = certification_of(opened.store)
         _record(opened, reports)

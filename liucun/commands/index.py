@@ -31,12 +31,14 @@ def command() -> None:
 @command.command(short_help="Compare the index with the archive and mend it.")
 @store_option
 @click.option("--dry-run", is_flag=True, help="Compare only; exit 1 when something differs.")
+@click.option("--contents", is_flag=True, help="Compare every document with its record, not only how many there are.")
 @json_option
-def reconcile(store: Path, dry_run: bool, as_json: bool) -> None:
+def reconcile(store: Path, dry_run: bool, contents: bool, as_json: bool) -> None:
     """Compare every segment's documents with its records 核对, and mend what differs.
 
     Finds documents that are missing or too many, segments that were passed over, documents of
-    destroyed segments and of restricted accounts. Exit code 1: something differs and was not mended.
+    destroyed segments and of restricted accounts; with --contents, documents that somebody altered.
+    Exit code 1: something differs and was not mended.
     """
     from liucun.index_following import following
     from liucun.store import open_store
@@ -45,7 +47,7 @@ def reconcile(store: Path, dry_run: bool, as_json: bool) -> None:
     with open_store(store) as opened:
         opened.store.log.keep()
         with following(opened, wait=PATIENCE) as follower:
-            done = compare(follower, mend=not dry_run)
+            done = compare(follower, mend=not dry_run, contents=contents)
     if as_json:
         print_json(done.as_json())
     else:

@@ -36,6 +36,12 @@ TITLES: Final = {
         "机器放行的内容每日随机抽样,由人复核;漏检率及其置信区间。",
         "Of what the detectors passed, random daily samples were looked at by people: the miss rate and its interval.",
     ),
+    "index": (
+        "检索索引审计",
+        "Search index",
+        "检索索引与留存库逐条一致,已销毁与限制处理的内容不在其中。",
+        "The search index agrees with the archive record for record, and has forgotten what it must.",
+    ),
 }
 """Chinese and English title, claim in Chinese and in English, by audit."""
 
@@ -77,6 +83,11 @@ CHECKED: Final = {
     "article15_monitored": "九类信息中已监测 of the nine kinds monitored",
     "revealed": "查看未脱敏信息 personal data looked at",
     "disclosures_served": "向主管部门提供 disclosures handed out",
+    "documents": "文档 documents",
+    "compared_documents": "逐条核对的文档 documents compared",
+    "compared_segments": "逐条核对的封存段 segments compared",
+    "unindexed_segments": "待索引封存段 segments not indexed yet",
+    "unindexed_seconds": "最早待索引已等待秒数 seconds that the oldest waits",
     "days_sampled": "抽样天数 days sampled",
     "drawn": "已抽样 drawn",
     "reviewed": "已复核 reviewed",

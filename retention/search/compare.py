@@ -1,17 +1,25 @@
-"""Compares the index with the archive, segment by segment, and mends it; or begins it anew."""
+"""Compares the index with the archive, segment by segment, and mends it; or begins it anew.
+
+Every comparison counts each segment's documents; one of contents looks at each document, too, and lets the follower
+go on in between, so that what is destroyed or restricted meanwhile does not wait for it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import sqlalchemy as sa
 
+from errors import LiucunError
 from retention.audits.report import Finding
 from retention.catalogue.tables import log_leaves, segments
 from retention.persons.restriction import restricted_accounts
 from retention.search import book, mapping, persons
+from retention.search.contents import compare_contents
 from retention.search.follower import Followed, Follower
 from retention.search.tables import search_labels, search_segments
 from retention.search.writer import Writer
@@ -21,17 +29,27 @@ SURPLUS: Final = "documents_surplus"
 UNINDEXED: Final = "segment_not_indexed"
 DESTROYED: Final = "destroyed_still_indexed"
 ORPHANS: Final = "orphan_documents"
+ALTERED: Final = "documents_altered"
 RESTRICTED: Final = "restricted_still_indexed"
+GO_ON: Final = 5.0
+"""Seconds of comparing contents between two steps of the follower, and at most of a step."""
 _PAGE: Final = 1000
+
+Progress = Callable[[str, int, int], None]
 
 
 @dataclass(slots=True)
 class Comparison:
-    """What was compared and found. ``waiting`` segments are behind the follower's position: not yet, no fault."""
+    """What was compared and found. ``waiting`` segments are behind the follower's position: not yet, no fault.
+
+    ``contents`` documents, of ``of_segments`` segments, were compared with their records one by one.
+    """
 
     segments: int = 0
     documents: int = 0
     waiting: int = 0
+    contents: int = 0
+    of_segments: int = 0
     findings: list[Finding] = field(default_factory=list)
     mended: int = 0
 
@@ -47,13 +65,26 @@ class Comparison:
             "segments": self.segments,
             "documents": self.documents,
             "waiting": self.waiting,
+            "contents": self.contents,
+            "of_segments": self.of_segments,
             "findings": [finding.as_json() for finding in self.findings],
             "mended": self.mended,
         }
 
 
-def reconcile(follower: Follower, *, mend: bool) -> Comparison:
+def reconcile(
+    follower: Follower,
+    *,
+    mend: bool,
+    contents: bool = False,
+    sample: int | None = None,
+    progress: Progress = lambda _what, _done, _total: None,
+) -> Comparison:
     """Compare every segment's documents with its records, and with ``mend`` write or delete what differs.
+
+    Args:
+        contents: compare every document with its record, too.
+        sample: that of so many segments only, drawn at random.
 
     Raises:
         As ``Follower.step``.
@@ -76,7 +107,35 @@ def reconcile(follower: Follower, *, mend: bool) -> Comparison:
     _orphans(writer, done, counted, {label.label: label.index_name for label in labels}, mend=mend)
     for segment_id in sorted(rows.keys() - there):
         _gone(follower, writer, done, segment_id, mend=mend)
+    right = _counts(follower, writer, done, rows, by_segment, counted, there, numbered, mend=mend)
+    for restriction_id, count in sorted(persons.still_there(follower.parts, writer).items()):
+        done.findings.append(Finding(RESTRICTED, f"restriction:{restriction_id}", f"{count} documents"))
+        if mend:
+            persons.converge(follower.parts, writer, [restriction_id])
+            done.mended += 1
+    if contents:
+        chosen = right
+        if sample is not None and sample < len(chosen):
+            chosen = random.SystemRandom().sample(chosen, sample)
+        _contents(follower, writer, done, chosen, mend=mend, progress=progress)
+    return done
+
+
+def _counts(
+    follower: Follower,
+    writer: Writer,
+    done: Comparison,
+    rows: Mapping[str, Any],
+    labels: Mapping[str, list[book.Label]],
+    counted: Mapping[tuple[str, str], int],
+    there: set[str],
+    numbered: set[str],
+    *,
+    mend: bool,
+) -> list[str]:
+    """Compare how many documents each segment has with its records; the segments that have the right number."""
     restricted = restricted_accounts(follower.parts)
+    right: list[str] = []
     for segment_id in sorted(there):
         row = rows.get(segment_id)
         if row is None or row.state != book.DONE:
@@ -86,25 +145,55 @@ def reconcile(follower: Follower, *, mend: bool) -> Comparison:
             else:
                 done.waiting += 1
             continue
-        found = sum(counted.get((label.index_name, label.label), 0) for label in by_segment.get(segment_id, []))
+        found = sum(counted.get((label.index_name, label.label), 0) for label in labels.get(segment_id, []))
         done.segments += 1
         done.documents += found
         if found == row.rows - row.withheld and not row.recount:
+            right.append(segment_id)
             continue
         held = persons.withheld(follower.parts, segment_id, restricted)
         if held is None or found == row.rows - held:
             _held(follower, segment_id, held)
+            right.append(segment_id)
             continue
         kind = MISSING if found < row.rows - held else SURPLUS
         detail = f"{row.rows} records, {held} of them withheld, {found} documents"
         done.findings.append(Finding(kind, f"segment:{segment_id}", detail))
         _rewrite(follower, writer, done, segment_id, mend=mend)
-    for restriction_id, count in sorted(persons.still_there(follower.parts, writer).items()):
-        done.findings.append(Finding(RESTRICTED, f"restriction:{restriction_id}", f"{count} documents"))
-        if mend:
-            persons.converge(follower.parts, writer, [restriction_id])
-            done.mended += 1
-    return done
+    return right
+
+
+def _contents(
+    follower: Follower, writer: Writer, done: Comparison, chosen: list[str], *, mend: bool, progress: Progress
+) -> None:
+    """Compare the documents of these segments with their records."""
+    since, restricted = time.monotonic(), restricted_accounts(follower.parts)
+    for number, segment_id in enumerate(chosen):
+        progress("index", number, len(chosen))
+        if time.monotonic() - since > GO_ON:
+            follower.step(seconds=GO_ON)
+            since, restricted = time.monotonic(), restricted_accounts(follower.parts)
+        with follower.parts.catalogue.read() as connection:
+            manifest = book.live(connection, [segment_id]).get(segment_id)
+            labels = book.labels_of(connection, [segment_id])
+        if manifest is None or not labels:
+            done.waiting += 1  # merged or destroyed meanwhile, its documents with it
+            continue
+        try:
+            found = compare_contents(writer, manifest, labels, restricted)
+        except LiucunError:
+            with follower.parts.catalogue.read() as connection:
+                if book.live(connection, [segment_id]):
+                    raise
+            done.waiting += 1
+            continue
+        done.contents += found.compared
+        done.of_segments += 1
+        if not found.ok:
+            kind = ALTERED if found.altered else MISSING
+            done.findings.append(Finding(kind, f"segment:{segment_id}", found.words()))
+            _rewrite(follower, writer, done, segment_id, mend=mend)
+    progress("index", len(chosen), len(chosen))
 
 
 def catch_up(follower: Follower) -> Followed:

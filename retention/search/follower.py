@@ -31,7 +31,9 @@ from retention.transparency.log import state_of as log_state
 STEP_SECONDS: Final = 20.0
 """How long a step goes on; the next one continues. Well below the worker's lease."""
 _PAGE: Final = 500
-_KINDS: Final = (DESTROYED, "restriction.made", "restriction.lifted")
+FORGETS: Final = (DESTROYED, "restriction.made")
+"""Events after which documents must go."""
+_KINDS: Final = (*FORGETS, "restriction.lifted")
 
 
 @dataclass(slots=True)

@@ -99,7 +99,7 @@ class Writer:
         """Write all documents of a segment but those about restricted accounts."""
         self.ensure(label.index_name, manifest.record_class)
         refused = written = 0
-        for batch in self._batches(manifest):
+        for batch in self.batches(manifest):
             seen = without_restricted(pa.Table.from_batches([batch]), restricted)
             one = self._write(seen, manifest, label)
             refused += one.refused
@@ -110,7 +110,7 @@ class Writer:
         """Write the documents about these accounts, unless they are about a restricted one too; counts all withheld."""
         self.ensure(label.index_name, manifest.record_class)
         refused = written = withheld = 0
-        for batch in self._batches(manifest):
+        for batch in self.batches(manifest):
             table = pa.Table.from_batches([batch])
             open_ = without_restricted(table, restricted)
             withheld += table.num_rows - open_.num_rows
@@ -191,22 +191,25 @@ class Writer:
             found.append(documents.blinder(self._parts.archive.suite, key)(kind, value))
         return found
 
-    def _batches(self, manifest: SegmentManifest) -> Iterator[pa.RecordBatch]:
+    def batches(self, manifest: SegmentManifest) -> Iterator[pa.RecordBatch]:
+        """A segment's records, with the columns that documents are made of."""
         file = open_segment(self._parts.archive, manifest).parquet()
         wanted = documents.read_columns(self.settings)
         for batch in file.iter_batches(batch_size=ROWS, columns=wanted, use_threads=False):
             yield batch
             self._pulse()
 
-    def _write(self, table: pa.Table, manifest: SegmentManifest, label: Label) -> Written:
-        if not table.num_rows:
-            return Written(0, 0, 0)
+    def lines(self, table: pa.Table, manifest: SegmentManifest, label: Label) -> tuple[pa.Array, pa.Array, pa.Array]:
+        """For each record its document's id, the document, and the least form of it that any mapping takes."""
         batch = table.combine_chunks().to_batches()[0]
         key = self._parts.archive.period_keys.get(label.key_id).key
         blind = documents.blinder(self._parts.archive.suite, key)
-        ids, bodies, least = documents.lines(
-            batch, self.settings, label=label.label, record_class=manifest.record_class, blind=blind
-        )
+        return documents.lines(batch, self.settings, label=label.label, record_class=manifest.record_class, blind=blind)
+
+    def _write(self, table: pa.Table, manifest: SegmentManifest, label: Label) -> Written:
+        if not table.num_rows:
+            return Written(0, 0, 0)
+        ids, bodies, least = self.lines(table, manifest, label)
         limit = self.settings.bulk_megabytes << 20
         refused = 0
         for bulk in documents.bulks(label.index_name, ids, bodies, least, limit=limit):

@@ -23,6 +23,10 @@ PLACE: Final = ("liucun.source", "liucun.partition", "log.offset")
 PAGE: Final = 10_000
 """Most documents that one search gives."""
 DAY: Final = 86_400
+NAMES: Final = ("one", "two", "three")
+EACH, FILES = 1_000, len(NAMES)
+RECORDS: Final = EACH * FILES
+"""What the store ``copied`` holds: files, each a segment at least, of ``EACH`` records."""
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from retention.objects.s3 import S3Objects
 from retention.objects.s3_settings import S3Settings
 from tests.services import servers
-from tests.services.indexed import Indexed, Server, environment
+from tests.services.indexed import EACH, FILES, NAMES, RECORDS, Indexed, Server, environment
 
 
 @pytest.fixture(scope="session")
@@ -100,3 +101,28 @@ def indexed(tmp_path: Path, search_server: Server) -> Iterator[Indexed]:
     made = Indexed(tmp_path, search_server, f"t{secrets.token_hex(6)}", environment(search_server.password))
     yield made
     made.clean()
+
+
+@pytest.fixture(scope="session")
+def sealed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of some segments that nothing follows yet."""
+    made = Indexed(tmp_path_factory.mktemp("sealed"), Server("", "", ""), "", environment("none"))
+    (made.folder / "settings.toml").write_text("format = 1\n[run]\nbatch_megabytes = 1\n", encoding="utf-8")
+    made.fine("init", "--settings", str(made.folder / "settings.toml"))
+    for name in NAMES:
+        made.say(name, [f"{name} 第{n}条 " + "今天的绿茶很香," * 40 for n in range(EACH)])
+    taken = made.take_in()
+    assert taken["records"]["content"] == RECORDS
+    assert taken["segments"] >= FILES
+    return made.folder
+
+
+@pytest.fixture
+def copied(indexed: Indexed, sealed: Path, monkeypatch: pytest.MonkeyPatch) -> Indexed:
+    """A copy of the store with an index, for commands."""
+    shutil.copytree(sealed, indexed.folder, dirs_exist_ok=True)
+    with (indexed.store / "liucun.toml").open("a", encoding="utf-8") as file:
+        file.write(indexed.section())
+    for name in ("LIUCUN_PASSPHRASE", "LIUCUN_SEARCH_PASSWORD"):
+        monkeypatch.setenv(name, indexed.env[name])
+    return indexed

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,26 +25,9 @@ from retention.search.errors import (
 )
 from tests.services import servers
 from tests.services.dropping_proxy import dropping_proxy
-from tests.services.indexed import Indexed, Server, environment, within
+from tests.services.indexed import FILES, RECORDS, Indexed, within
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(1800)]
-
-EACH, FILES = 1_000, 3
-RECORDS = EACH * FILES
-
-
-@pytest.fixture(scope="module")
-def sealed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store of some segments that nothing follows yet."""
-    made = Indexed(tmp_path_factory.mktemp("sealed"), Server("", "", ""), "", environment("none"))
-    (made.folder / "settings.toml").write_text("format = 1\n[run]\nbatch_megabytes = 1\n", encoding="utf-8")
-    made.fine("init", "--settings", str(made.folder / "settings.toml"))
-    for name in ("one", "two", "three"):
-        made.say(name, [f"{name} 第{n}条 " + "今天的绿茶很香," * 40 for n in range(EACH)])
-    taken = made.take_in()
-    assert taken["records"]["content"] == RECORDS
-    assert taken["segments"] >= FILES
-    return made.folder
 
 
 @dataclass(slots=True)
@@ -72,17 +53,6 @@ class Followed:
         documents = self.indexed.indexed()
         assert len(documents) == len(set(documents)) == RECORDS
         assert self.indexed.agree() == RECORDS
-
-
-@pytest.fixture
-def copied(indexed: Indexed, sealed: Path, monkeypatch: pytest.MonkeyPatch) -> Indexed:
-    """A copy of the store with an index, for commands."""
-    shutil.copytree(sealed, indexed.folder, dirs_exist_ok=True)
-    with (indexed.store / "liucun.toml").open("a", encoding="utf-8") as file:
-        file.write(indexed.section())
-    for name in ("LIUCUN_PASSPHRASE", "LIUCUN_SEARCH_PASSWORD"):
-        monkeypatch.setenv(name, indexed.env[name])
-    return indexed
 
 
 @contextmanager

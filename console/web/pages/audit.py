@@ -31,9 +31,9 @@ def show(request: Request, visit: Reader) -> Response:
     runner: audits.AuditRunner = request.app.state.audits
     with visit.parts.catalogue.read() as connection:
         kept = audits.headings(connection)
-        last = {kind: audits.newest(connection, kind) for kind in audits.KINDS}
-    running = {kind: runner.progress.get(kind, ("", 0, 0)) for kind in audits.KINDS if runner.running(kind)}
-    return page(visit, "audit.html", kept=kept, kinds=audits.KINDS, running=running, newest=last)
+        last = {kind: audits.newest(connection, kind) for kind in runner.kinds}
+    running = {kind: runner.progress.get(kind, ("", 0, 0)) for kind in runner.kinds if runner.running(kind)}
+    return page(visit, "audit.html", kept=kept, kinds=runner.kinds, running=running, newest=last)
 
 
 @router.post("/run")
