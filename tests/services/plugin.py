@@ -120,7 +120,8 @@ def sealed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def copied(indexed: Indexed, sealed: Path, monkeypatch: pytest.MonkeyPatch) -> Indexed:
     """A copy of the store with an index, for commands."""
-    shutil.copytree(sealed, indexed.folder, dirs_exist_ok=True)
+    # Without the files, which are taken in already: under another path they would be new ones.
+    shutil.copytree(sealed, indexed.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("in"))
     with (indexed.store / "liucun.toml").open("a", encoding="utf-8") as file:
         file.write(indexed.section())
     for name in ("LIUCUN_PASSPHRASE", "LIUCUN_SEARCH_PASSWORD"):

@@ -241,3 +241,34 @@ def test_an_index_that_is_somebody_elses_is_left_alone(followed: Followed) -> No
     with following(followed.opened) as follower, pytest.raises(SearchRebuildError):
         compare.rebuild(follower)
     assert indexed.server.ask("GET", f"/{name}/_doc/1")["_source"] == {"theirs": "yes"}
+
+
+def test_a_wrong_password_stops_the_index_and_not_the_archive(copied: Indexed) -> None:
+    copied.say("four", ["再来一条"] * 10)
+    wrong = {"LIUCUN_SEARCH_PASSWORD": "wrong"}
+    assert copied.take_in(**wrong)["records"]["content"] == 10
+    told = copied.call("index", "reconcile", **wrong)
+    assert told.returncode == 9, told.stderr
+    assert "Traceback" not in told.stderr
+    assert copied.documents() == []
+    with followed_by(copied) as followed:
+        followed.step()
+    assert copied.agree() == RECORDS + 10
+
+
+def test_the_cluster_goes_away_while_the_job_goes_on(copied: Indexed) -> None:
+    """Killed in the middle of a bulk, away while logs are taken in; the worker catches up by itself."""
+    with copied.worker() as worker:
+        servers.wait_until("a bulk was written", lambda: copied.count() > 0, 120)
+        servers.control("elasticsearch", "kill")
+        try:
+            copied.say("four", ["趁它不在的时候又来一条"] * 50)
+            assert copied.take_in()["records"]["content"] == 50, "the archive goes on"
+            servers.wait_until("the worker said so", lambda: any(s["error"] for s in copied.worker_said()), 60)
+        finally:
+            servers.control("elasticsearch", "start")
+        within("the index caught up", 300, lambda: copied.count() == RECORDS + 50)
+        assert worker.poll() is None
+    errors = [said["error"] for said in copied.worker_said() if said["error"]]
+    assert len(errors) <= 3, "a fault that lasts is said once"
+    assert copied.agree() == RECORDS + 50
