@@ -24,6 +24,7 @@ MOST_BYTES: Final = 128 << 20
 """Bytes of found rows that are kept in memory; segments after that are scanned."""
 LOCAL_THREADS: Final = 2
 """Segments that are looked up at a time; a store far away says more (``look_ups_at_once``)."""
+_NOTHING: Final = pa.table({})
 
 
 @dataclass(slots=True)
@@ -43,15 +44,15 @@ def look_up_rows(
     opened: Callable[[str], SegmentFile],
     period_key: Callable[[str], PeriodKey],
     look_up: LookUp,
+    found: Found,
     *,
     threads: int,
-) -> Found:
-    """Look up every segment.
+) -> None:
+    """Look up every segment, and add what is found.
 
     Raises:
         LiucunError: a segment is not intact, its key is gone, or its object cannot be read.
     """
-    found = Found()
 
     def one(segment_id: str) -> tuple[pa.Table, int] | None:
         if found.nbytes > MOST_BYTES:
@@ -60,6 +61,8 @@ def look_up_rows(
         narrowed = narrow(reader, period_key(reader.header.key_id), look_up)
         if narrowed is None:
             return None
+        if not narrowed.blocks:
+            return _NOTHING, 0
         try:  # without Arrow's own threads, which would only wait for each other here
             table = pq.ParquetFile(pa.BufferReader(narrowed.data)).read(use_threads=False)
         except (OSError, pa.ArrowException) as error:
@@ -72,7 +75,6 @@ def look_up_rows(
                 continue
             found.tables[segment_id], found.blocks[segment_id] = part
             found.nbytes += part[0].nbytes
-    return found
 
 
 def as_records(tables: Sequence[pa.Table], columns: frozenset[str] | None) -> pa.Table:

@@ -57,7 +57,7 @@ def _as_json(table: pa.Table, zone: ZoneInfo) -> bytes:
     names = table.column_names
     parts: list[bytes] = []
     for batch in table.to_batches(max_chunksize=16 << 10):
-        columns = [[_plain(value, zone) for value in column.to_pylist()] for column in batch.columns]
+        columns = [_plain_column(column, zone) for column in batch.columns]
         rows = zip(*columns, strict=True) if columns else iter(())
         parts.extend(orjson.dumps(dict(zip(names, row, strict=True))) for row in rows)
     return b"[" + b",\n ".join(parts) + b"]\n"
@@ -88,6 +88,15 @@ def _as_table(table: pa.Table, zone: ZoneInfo) -> bytes:
     lines += ["  ".join(map(_padded, row, widths, right)).rstrip() for row in zip(*columns, strict=True)]
     lines.append(f"({table.num_rows} row{'' if table.num_rows == 1 else 's'})")
     return ("\n".join(lines) + "\n").encode("utf-8", "replace")
+
+
+def _plain_column(column: pa.Array, zone: ZoneInfo) -> list[Any]:
+    """A column as ``orjson`` writes it; most kinds need no look at each value."""
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    values: list[Any] = column.to_pylist()
+    if pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_string(kind) or pa.types.is_null(kind):
+        return values
+    return [value if value is None else _plain(value, zone) for value in values]
 
 
 def _plain(value: Any, zone: ZoneInfo) -> Any:  # noqa: PLR0912  # one line a type
@@ -125,6 +134,8 @@ def _word(value: Any, zone: ZoneInfo) -> str:
     """A value as one word of CSV, or as a key of an object."""
     if value is None:
         return ""
+    if isinstance(value, str):
+        return value
     plain = _plain(value, zone)
     if isinstance(plain, str):
         return plain

@@ -30,7 +30,7 @@ from retention.manifest import SegmentManifest
 from retention.persons.restriction import PERSON_COLUMNS
 from retention.query.asked import asked_of
 from retention.query.errors import bare
-from retention.query.looking_up import LOCAL_THREADS, as_records, look_up_rows
+from retention.query.looking_up import LOCAL_THREADS, Found, as_records, look_up_rows
 from retention.query.proving import possible
 from retention.schema import RECORD_SCHEMA
 from retention.segments import Archive, SegmentFile, open_segment
@@ -41,6 +41,8 @@ BATCH_READAHEAD: Final = 4
 DRAIN_SECONDS: Final = 10.0
 _ENDED: Final = "the query has ended"
 _GROUP: Final = 64
+_MANIFESTS_AT_ONCE: Final = 200
+"""Manifests that one statement fetches for a look-up; one that merged many places has up to a megabyte."""
 _TIME_TYPE: Final = RECORD_SCHEMA.field("event_time").type
 
 
@@ -71,6 +73,8 @@ class Reading:
     blocks: dict[str, int] = field(default_factory=dict)
     """How many blocks of rows were read of the segments that were looked up by their postings."""
     failure: LiucunError | None = None
+    _manifests: dict[str, SegmentManifest] = field(default_factory=dict)
+    """Fetched ahead of their opening."""
     _stopped: bool = False
     _alive: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -88,14 +92,29 @@ class Reading:
         """A segment of the snapshot."""
         if self._stopped:
             raise OSError(_ENDED)
-        with self.catalogue.read() as connection:
-            data = connection.execute(
-                sa.select(segment_table.c.manifest).where(segment_table.c.segment_id == segment_id)
-            ).scalar_one()
-        opened = open_segment(self.archive, SegmentManifest.from_bytes(data))
+        manifest = self._manifests.pop(segment_id, None) or self._fetched([segment_id])[segment_id]
+        opened = open_segment(self.archive, manifest)
         with self._lock:
             self.opened.add(segment_id)
         return opened
+
+    def look_up(self, segment_ids: Sequence[str], look_up: LookUp) -> Found:
+        """What the postings of segments of the snapshot lead to; their manifests are fetched many at a time."""
+        found = Found()
+        threads = int(getattr(self.archive.objects, "look_ups_at_once", LOCAL_THREADS))
+        for begin in range(0, len(segment_ids), _MANIFESTS_AT_ONCE):
+            few = segment_ids[begin : begin + _MANIFESTS_AT_ONCE]
+            self._manifests = self._fetched(few)
+            look_up_rows(few, self.open, self.archive.period_keys.get, look_up, found, threads=threads)
+        self._manifests = {}
+        self.blocks.update(found.blocks)
+        return found
+
+    def _fetched(self, segment_ids: Sequence[str]) -> dict[str, SegmentManifest]:
+        c = segment_table.c
+        with self.catalogue.read() as connection:
+            rows = connection.execute(sa.select(c.segment_id, c.manifest).where(c.segment_id.in_(segment_ids)))
+            return {name: SegmentManifest.from_bytes(data) for name, data in rows}
 
     def guard(self, step: Callable[[], Any]) -> Any:
         """Do one step of reading, keeping the first typed error, and refusing once the query has ended."""
@@ -231,17 +250,7 @@ class ClassDataset(ds.FileSystemDataset):  # type: ignore[misc]  # pyarrow is un
     def _looked_up(self, chosen: Sequence[SegmentRow], look_up: LookUp) -> ds.Dataset:
         """The rows that segments' postings lead to, and the segments without them, in the order of the segments."""
         reading = self.reading
-        archive = reading.archive
-        found = reading.guard(
-            lambda: look_up_rows(
-                [row.segment_id for row in chosen],
-                reading.open,
-                archive.period_keys.get,
-                look_up,
-                threads=int(getattr(archive.objects, "look_ups_at_once", LOCAL_THREADS)),
-            )
-        )
-        reading.blocks.update(found.blocks)
+        found = reading.guard(lambda: reading.look_up([row.segment_id for row in chosen], look_up))
         parts: list[ds.Dataset] = []
         for known, rows in itertools.groupby(chosen, key=lambda row: row.segment_id in found.tables):
             if known:
