@@ -144,6 +144,7 @@ EVENTS: Final = {
     "clock.warned": _("时限提醒"),
     "evidence.kept": _("证据已封存"),
     "evidence.read": _("取出工单证据"),
+    "source.declared": _("来源公开范围声明"),
     "source.begins": _("来源起点"),
     "source.holes": _("来源空缺"),
     "source.lost": _("来源数据丢失"),

@@ -11,12 +11,28 @@ from detectors.model import default_model
 from detectors.model.install import installed
 from liucun.rule_layers import MODELS, layers_of, today
 from liucun.settings import Settings
-from retention.audits.monitoring import DeclaredSource, Monitoring
+from retention.audits.monitoring import Monitoring
+from retention.catalogue.declarations import DeclaredSource, declarations
+from retention.catalogue.engine import Catalogue
 from tickets.categories import categories
 
 
-def monitoring_of(root: Path, settings: Settings) -> Monitoring:
-    """Look at the store's rules, model and settings as they are now.
+def declared_sources(settings: Settings) -> tuple[DeclaredSource, ...]:
+    """The sources of the settings."""
+    return tuple(
+        DeclaredSource(source.name, source.record_class.value, dict(source.published)) for source in settings.source
+    )
+
+
+def ran_sources(catalogue: Catalogue, settings: Settings) -> tuple[DeclaredSource, ...]:
+    """The sources that only command lines named, as their last run declared them."""
+    named = {source.name for source in settings.source}
+    with catalogue.read() as connection:
+        return tuple(source for source in declarations(connection) if source.name not in named)
+
+
+def monitoring_of(root: Path, settings: Settings, catalogue: Catalogue) -> Monitoring:
+    """Look at the store's rules, model, settings and runs as they are now.
 
     Raises:
         PackError, ModelFileError: a pack or the model in use is damaged.
@@ -33,7 +49,6 @@ def monitoring_of(root: Path, settings: Settings) -> Monitoring:
     return Monitoring(
         detectors={item: tuple(sorted(names)) for item, names in found.items() if item},
         engines=dict(settings.detect.engines),
-        sources=tuple(
-            DeclaredSource(source.name, source.record_class.value, dict(source.published)) for source in settings.source
-        ),
+        sources=declared_sources(settings),
+        ran=ran_sources(catalogue, settings),
     )

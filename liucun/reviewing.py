@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from liucun.monitoring import declared_sources, ran_sources
 from retention.policies.periods import shanghai_date
 from tickets.samples.draw import WORKER, Frame, draw, frames_of
 from tickets.samples.tables import days
 
 if TYPE_CHECKING:
-    from liucun.settings import Settings
     from liucun.store import OpenStore
 
 
-def frames(settings: Settings) -> tuple[Frame, ...]:
-    """What the settings declare public."""
-    return frames_of((source.name, source.record_class.value, dict(source.published)) for source in settings.source)
+def frames(opened: OpenStore) -> tuple[Frame, ...]:
+    """What the settings, and the command lines of runs, declare public."""
+    every = (*declared_sources(opened.settings), *ran_sources(opened.catalogue, opened.settings))
+    return frames_of((source.name, source.record_class, source.published) for source in every)
 
 
 def due_days(opened: OpenStore, now: datetime) -> list[date]:
@@ -40,7 +41,7 @@ def draw_due(opened: OpenStore, now: datetime | None = None) -> dict[str, Any]:
     Raises:
         LiucunError: as of ``draw``; days drawn before it stay drawn.
     """
-    chosen, size = frames(opened.settings), opened.settings.review.size
+    chosen, size = frames(opened), opened.settings.review.size
     found = {"days": 0, "drawn": 0}
     if not chosen or not size:
         return found

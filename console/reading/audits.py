@@ -187,7 +187,7 @@ class AuditRunner:
         parts = self._parts
         verdict = None if parts.log is None else verified_log(parts.log, progress=show)
         if kind == SAMPLES:
-            declared = ((one.name, one.record_class, one.published) for one in parts.monitoring().sources)
+            declared = ((one.name, one.record_class, one.published) for one in parts.monitoring().every)
             return audit_samples(parts.catalogue, frames=frames_of(declared), size=parts.review.size, verdict=verdict)
         if kind == INDEX:
             follower = leased(parts, parts.search, wait=INDEX_SECONDS)

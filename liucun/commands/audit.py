@@ -182,13 +182,13 @@ def _run(names: Sequence[str], options: dict[str, Any], *, indexed: bool = False
         settings = opened.settings
         with progress(quiet=options["as_json"]) as show:
             verdict = verified_log(opened.store.log, progress=show)
-            monitoring = monitoring_of(opened.root, settings) if "coverage" in names else None
+            monitoring = monitoring_of(opened.root, settings, opened.catalogue) if "coverage" in names else None
 
             def make(name: str) -> AuditReport:
                 if name == SAMPLES:
                     size = settings.review.size
                     return audit_samples(
-                        opened.catalogue, frames=frames(settings), size=size, span=span, verdict=verdict
+                        opened.catalogue, frames=frames(opened), size=size, span=span, verdict=verdict
                     )
                 if name == INDEX:
                     return audit_index(

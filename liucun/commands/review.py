@@ -45,7 +45,7 @@ def draw_command(store: Path, day: str | None, size: int | None, as_json: bool) 
             wanted = size or opened.settings.review.size
             if not wanted:
                 raise UsageError("[review] size is 0.", cure="Set it, or give --size.")
-            drawn = draw(opened, frames(opened.settings), _day(day), wanted, actor=opened.actor)
+            drawn = draw(opened, frames(opened), _day(day), wanted, actor=opened.actor)
             found = {"days": 1, "drawn": len(drawn.places), "passed": dict(drawn.passed), "flagged": drawn.flagged}
     if as_json:
         print_json(found)

@@ -95,6 +95,7 @@ def command(
         else:
             click.echo(f"liucun: {start_line(opened.store)}", err=True)
         specs = _specs(opened, sources, parse_pairs(mapping, "--map"), time_zone, published)
+        _declare(opened, specs)
         job: Job | FlinkJob
         if runner == "flink":
             job = _flink_job(opened, specs, flink_master, parallelism, follow=follow, max_seconds=max_seconds)
@@ -121,6 +122,15 @@ def command(
             print_run_report(opened, summary, job.problems, specs)
     if fail_on_unparsed and summary.unparsed.total():
         sys.exit(1)
+
+
+def _declare(opened: OpenStore, specs: list[SourceSpec]) -> None:
+    """Put on record which text is public: audits and human review go by it."""
+    from retention.catalogue.declarations import DeclaredSource, declare
+
+    with opened.catalogue.write() as connection:
+        for spec in specs:
+            declare(connection, DeclaredSource(spec.name, spec.record_class.value, dict(spec.published)))
 
 
 def _tell_index(_seconds: float, _figures: dict[str, Any], error: str | None) -> None:

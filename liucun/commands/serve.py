@@ -100,7 +100,7 @@ def parts_of(opened: OpenStore) -> Parts:
         log=opened.store.log,
         intake=_intake(opened),
         retention=opened.settings.retention,
-        monitoring=lambda: monitoring_of(opened.root, opened.settings),
+        monitoring=lambda: monitoring_of(opened.root, opened.settings, opened.catalogue),
         search=opened.settings.search,
         suite=opened.settings.archive.suite,
         certification=certification_of(opened.store),

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from retention.audits.gaps import silences, time_gaps
 from retention.audits.kinds import NAMES, STANDARD, kind_of
 from retention.audits.report import AuditReport, Severity, Table
+from retention.catalogue.declarations import DeclaredSource
 from retention.catalogue.tables import partitions, segment_content_types, segments
 
 ITEMS: Final = {
@@ -33,28 +34,23 @@ ITEMS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class DeclaredSource:
-    """A source that the settings name. ``published`` says field by field whether its text is public."""
-
-    name: str
-    record_class: str
-    published: Mapping[str, bool] = field(default_factory=dict)
-
-    @property
-    def scanned(self) -> tuple[str, ...]:
-        """Fields whose text is scanned."""
-        return tuple(sorted(name for name, public in self.published.items() if public))
-
-
-@dataclass(frozen=True, slots=True)
 class Monitoring:
-    """What is monitored: live detectors by item of Article 15, engines by type of content, declared sources."""
+    """What is monitored: live detectors by item of Article 15, engines by type of content, declared sources.
+
+    ``sources`` are those of the settings, from which records are expected; ``ran`` those of command lines.
+    """
 
     detectors: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     """Item (1 to 9) to the names of its live rules' packs and models."""
     engines: Mapping[str, str] = field(default_factory=dict)
     """Type of content to the detector of it; text is scanned by the detectors themselves."""
     sources: tuple[DeclaredSource, ...] = ()
+    ran: tuple[DeclaredSource, ...] = ()
+
+    @property
+    def every(self) -> tuple[DeclaredSource, ...]:
+        """All of them."""
+        return (*self.sources, *self.ran)
 
 
 def audit_monitoring(connection: sa.Connection, monitoring: Monitoring, report: AuditReport, *, now: datetime) -> None:
@@ -89,7 +85,7 @@ def _silent(connection: sa.Connection, monitoring: Monitoring, report: AuditRepo
 
 
 def _undeclared(monitoring: Monitoring, report: AuditReport) -> None:
-    for source in monitoring.sources:
+    for source in monitoring.every:
         if "text" not in source.published:
             report.add(
                 "not_monitored",
@@ -136,7 +132,7 @@ def _types(connection: sa.Connection, monitoring: Monitoring, report: AuditRepor
         )
     }
     engines = {kind_of(name): by for name, by in monitoring.engines.items()}
-    if any(source.scanned for source in monitoring.sources) and any(monitoring.detectors.values()):
+    if any(source.scanned for source in monitoring.every) and any(monitoring.detectors.values()):
         engines.setdefault("text", "关键词与模型 keywords and model")
     rows = []
     for kind in [*STANDARD, *sorted(held.keys() - set(STANDARD))]:

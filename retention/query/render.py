@@ -29,6 +29,8 @@ from retention.query.run import Rendered
 FORMATS: Final = ("table", "json", "csv", "parquet")
 WIDEST_CELL: Final = 60
 """Columns of a terminal that one cell of a table may take."""
+_ROWS_AT_ONCE: Final = 2 << 10
+"""Rows that are Python objects at a time."""
 
 
 def renderer(name: str, time_zone: str) -> Callable[[pa.Table], Rendered]:
@@ -55,19 +57,23 @@ def renderer(name: str, time_zone: str) -> Callable[[pa.Table], Rendered]:
 
 def _as_json(table: pa.Table, zone: ZoneInfo) -> bytes:
     names = table.column_names
-    parts: list[bytes] = []
-    for batch in table.to_batches(max_chunksize=16 << 10):
+    out = io.BytesIO()
+    between = b"["
+    for batch in table.to_batches(max_chunksize=_ROWS_AT_ONCE):
         columns = [_plain_column(column, zone) for column in batch.columns]
-        rows = zip(*columns, strict=True) if columns else iter(())
-        parts.extend(orjson.dumps(dict(zip(names, row, strict=True))) for row in rows)
-    return b"[" + b",\n ".join(parts) + b"]\n"
+        for row in zip(*columns, strict=True):
+            out.write(between)
+            out.write(orjson.dumps(dict(zip(names, row, strict=True))))
+            between = b",\n "
+    out.write(b"]\n" if out.tell() else b"[]\n")
+    return out.getvalue()
 
 
 def _as_csv(table: pa.Table, zone: ZoneInfo) -> bytes:
     out = io.StringIO(newline="")
     writer = csv.writer(out)
     writer.writerow(table.column_names)
-    for batch in table.to_batches(max_chunksize=16 << 10):
+    for batch in table.to_batches(max_chunksize=_ROWS_AT_ONCE):
         columns = [[_word(value, zone) for value in column.to_pylist()] for column in batch.columns]
         writer.writerows(zip(*columns, strict=True))
     return out.getvalue().encode("utf-8", "surrogatepass")

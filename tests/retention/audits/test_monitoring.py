@@ -14,8 +14,9 @@ from retention.audits.days import count_days
 from retention.audits.document import Context, document
 from retention.audits.gaps import silences, time_gaps, usual_pause
 from retention.audits.kinds import kind_of
-from retention.audits.monitoring import DeclaredSource, Monitoring
+from retention.audits.monitoring import Monitoring
 from retention.audits.report import Severity, read_report
+from retention.catalogue.declarations import DeclaredSource, declarations, declare
 from retention.catalogue.tables import batches, timestamp
 from retention.printing.web import write_page
 from tests.retention.sealed_store import SealedStore, make_store
@@ -134,6 +135,30 @@ def test_what_is_not_monitored_is_named_and_printed(store: SealedStore) -> None:
     assert "\u202e" not in page
     assert "content_type:image" in page
     assert page.count("<svg") == 1
+
+
+def test_text_of_a_source_that_a_command_line_declared_public_is_monitored(store: SealedStore) -> None:
+    rules = {7: ("rules gambling",)}
+    with store.catalogue.write() as connection:
+        assert declare(connection, DeclaredSource("once", "content", {"text": False}))
+        assert declare(connection, DeclaredSource("once", "content", {"text": True}))
+        assert not declare(connection, DeclaredSource("once", "content", {"text": True})), "nothing changed"
+        assert declare(connection, DeclaredSource("logs", "user_log", {"text": False}))
+    with store.catalogue.read() as connection:
+        ran = declarations(connection)
+    assert [(one.name, one.record_class, one.scanned) for one in ran] == [
+        ("logs", "user_log", ()), ("once", "content", ("text",)),
+    ]  # fmt: skip
+
+    def unmonitored(*sources: DeclaredSource) -> set[str]:
+        monitoring = Monitoring(detectors=rules, ran=sources)
+        report = audit_coverage(store, monitoring=monitoring, now=FIRST + timedelta(days=400))
+        assert not [f for f in report.findings if f.kind == "source_silent"], "nobody expects more of it"
+        return {f.where for f in report.findings if f.kind == "not_monitored" and "article15" not in f.where}
+
+    assert "content_type:text" not in unmonitored(*ran)
+    assert "content_type:text" in unmonitored(ran[0])
+    assert "source:shy" in unmonitored(*ran, DeclaredSource("shy", "content"))
 
 
 def test_every_clause_has_a_row() -> None:
