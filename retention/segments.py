@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
@@ -26,6 +26,7 @@ from retention.crypto.suites import Suite
 from retention.errors import SegmentMismatchError
 from retention.keys.periods import PeriodKeys
 from retention.lookups.blind import BlindKey
+from retention.lookups.opened import OpenedSegments
 from retention.lookups.pages import BLOCK_ROWS
 from retention.lookups.section import section_of, with_section
 from retention.manifest import FORMAT_VERSION, ROWS_VERSION, SegmentManifest, SegmentPlace, check
@@ -68,11 +69,15 @@ _ENCODING: Final = {"log_offset": "DELTA_BINARY_PACKED", "event_time": "DELTA_BI
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """Where segments lie, which keys seal them, and by which suite. ``suite`` applies to new segments."""
+    """Where segments lie, which keys seal them, and by which suite. ``suite`` applies to new segments.
+
+    ``opened`` are the segments that look-ups keep open.
+    """
 
     objects: ObjectStore
     period_keys: PeriodKeys
     suite: Suite
+    opened: OpenedSegments = field(default_factory=OpenedSegments, compare=False, repr=False)
 
 
 def write_segment(

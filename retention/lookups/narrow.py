@@ -1,4 +1,4 @@
-"""Reading of an open segment no more than the blocks that may hold what is asked for."""
+"""Reading of an opened segment no more than the blocks that may hold what is asked for."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from retention.errors import SegmentMismatchError
 from retention.keys.periods import PeriodKey
 from retention.lookups.blind import BlindKey
 from retention.lookups.excerpt import chosen_pages, excerpt
+from retention.lookups.opened import OpenedSection
 from retention.lookups.postings import Blocks, find
-from retention.lookups.section import Head, UnknownVersionError, find_head, footer_start, read_head
+from retention.lookups.section import Head
 
 Asked = tuple[tuple[tuple[str, str], ...], ...]
 """Of each member, a row has at least one of its (column, value)."""
@@ -52,7 +53,7 @@ class LookUp:
 
 @dataclass(frozen=True, slots=True)
 class Narrowed:
-    """Blocks of a segment as a Parquet file in memory."""
+    """Blocks of a segment as a Parquet file in memory; without blocks there is none."""
 
     data: bytes
     blocks: int
@@ -67,7 +68,7 @@ class Narrowed:
         return memoryview(self.data)[start : start + length]
 
 
-def narrow(reader: ContainerReader, key: PeriodKey, look_up: LookUp) -> Narrowed | None:
+def narrow(section: OpenedSection, key: PeriodKey, look_up: LookUp) -> Narrowed | None:
     """The blocks that may hold what is asked for; None where the segment must be read itself.
 
     That is so when it has no postings, or none of the columns asked for, or too many blocks would be needed.
@@ -76,12 +77,12 @@ def narrow(reader: ContainerReader, key: PeriodKey, look_up: LookUp) -> Narrowed
         SegmentMismatchError: its postings were sealed by a faulty program.
         ChunkRefusedError: a chunk does not authenticate.
     """
-    try:
-        return _narrow(reader, key, look_up)
-    except UnknownVersionError:
+    if section.head is None:
         return None
+    try:
+        return _narrow(section, section.head, look_up, look_up.hashes(section.reader.suite, key))
     except (ValueError, OverflowError, IndexError) as error:
-        raise faulty_section(reader.segment, str(error)) from error
+        raise faulty_section(section.reader.segment, str(error)) from error
 
 
 def faulty_section(segment: str, why: str) -> SegmentMismatchError:
@@ -93,19 +94,14 @@ def faulty_section(segment: str, why: str) -> SegmentMismatchError:
     )
 
 
-def _narrow(reader: ContainerReader, key: PeriodKey, look_up: LookUp) -> Narrowed | None:
-    footer = footer_start(reader.read_at(reader.size - 8, 8), reader.size)
-    found = find_head(reader.read_at, footer, BlindKey(reader.suite, key))
-    if found is None:
-        return None
-    head = read_head(found[1])
-    section_at = found[0] - head.section
-    if section_at < 0:
-        raise ValueError("it is longer than the file")
-    blocks = _blocks(reader, head, section_at, look_up, look_up.hashes(reader.suite, key))
+def _narrow(section: OpenedSection, head: Head, look_up: LookUp, hashes: dict[tuple[str, str], int]) -> Narrowed | None:
+    reader = section.reader
+    blocks = _blocks(reader, head, section.begin, look_up, hashes)
     if blocks is None or len(blocks) * _MOST_SHARE > head.blocks + _MOST_SHARE:
         return None
-    leaves, data, dictionaries = chosen_pages(head, section_at, blocks, look_up.columns, reader.read_many)
+    if not len(blocks):
+        return Narrowed(b"", 0)
+    leaves, data, dictionaries = chosen_pages(head, section.begin, blocks, look_up.columns, reader.read_many)
     if int(data["length"].sum() + dictionaries["length"].sum()) > MOST_BYTES or not leaves:
         return None
     return Narrowed(excerpt(head, blocks, leaves, data, dictionaries, reader.read_many), len(blocks))

@@ -15,10 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from retention.keys.periods import PeriodKey
 from retention.lookups.narrow import Asked, LookUp, faulty_section, narrow
+from retention.lookups.opened import OpenedSection, open_section
+from retention.lookups.section import UnknownVersionError
 from retention.schema import RECORD_SCHEMA
-from retention.segments import SegmentFile
+from retention.segments import Archive, SegmentFile
 
 MOST_BYTES: Final = 128 << 20
 """Bytes of found rows that are kept in memory; segments after that are scanned."""
@@ -42,7 +43,7 @@ class Found:
 def look_up_rows(
     segment_ids: Sequence[str],
     opened: Callable[[str], SegmentFile],
-    period_key: Callable[[str], PeriodKey],
+    archive: Archive,
     look_up: LookUp,
     found: Found,
     *,
@@ -57,17 +58,11 @@ def look_up_rows(
     def one(segment_id: str) -> tuple[pa.Table, int] | None:
         if found.nbytes > MOST_BYTES:
             return None
-        reader = opened(segment_id).reader
-        narrowed = narrow(reader, period_key(reader.header.key_id), look_up)
-        if narrowed is None:
-            return None
-        if not narrowed.blocks:
-            return _NOTHING, 0
-        try:  # without Arrow's own threads, which would only wait for each other here
-            table = pq.ParquetFile(pa.BufferReader(narrowed.data)).read(use_threads=False)
-        except (OSError, pa.ArrowException) as error:
-            raise faulty_section(segment_id, str(error)) from error
-        return table.filter(_has(table, look_up.asked)).combine_chunks(), narrowed.blocks
+        try:
+            return _look_up(segment_id, opened, archive, look_up)
+        except BaseException:
+            archive.opened.clear()
+            raise
 
     with ThreadPoolExecutor(threads, thread_name_prefix="look-up") as pool:
         for segment_id, part in zip(segment_ids, pool.map(one, segment_ids), strict=True):
@@ -75,6 +70,32 @@ def look_up_rows(
                 continue
             found.tables[segment_id], found.blocks[segment_id] = part
             found.nbytes += part[0].nbytes
+
+
+def _look_up(
+    segment_id: str, opened: Callable[[str], SegmentFile], archive: Archive, look_up: LookUp
+) -> tuple[pa.Table, int] | None:
+    """The rows that a segment's postings lead to and the blocks read for them; None where it must be scanned."""
+    section = archive.opened.get(segment_id)
+    if section is None:
+        reader = opened(segment_id).reader
+        try:
+            section = open_section(reader, archive.period_keys.get(reader.header.key_id))
+        except UnknownVersionError:
+            section = OpenedSection(reader, None, 0)
+        except (ValueError, OverflowError, IndexError) as error:
+            raise faulty_section(segment_id, str(error)) from error
+        archive.opened.keep(segment_id, section)
+    narrowed = narrow(section, archive.period_keys.get(section.reader.header.key_id), look_up)
+    if narrowed is None:
+        return None
+    if not narrowed.blocks:
+        return _NOTHING, 0
+    try:  # without Arrow's own threads, which would only wait for each other here
+        table = pq.ParquetFile(pa.BufferReader(narrowed.data)).read(use_threads=False)
+    except (OSError, pa.ArrowException) as error:
+        raise faulty_section(segment_id, str(error)) from error
+    return table.filter(_has(table, look_up.asked)).combine_chunks(), narrowed.blocks
 
 
 def as_records(tables: Sequence[pa.Table], columns: frozenset[str] | None) -> pa.Table:

@@ -104,9 +104,10 @@ class Reading:
         threads = int(getattr(self.archive.objects, "look_ups_at_once", LOCAL_THREADS))
         for begin in range(0, len(segment_ids), _MANIFESTS_AT_ONCE):
             few = segment_ids[begin : begin + _MANIFESTS_AT_ONCE]
-            self._manifests = self._fetched(few)
-            look_up_rows(few, self.open, self.archive.period_keys.get, look_up, found, threads=threads)
+            self._manifests = self._fetched([name for name in few if name not in self.archive.opened])
+            look_up_rows(few, self.open, self.archive, look_up, found, threads=threads)
         self._manifests = {}
+        self.opened.update(found.tables)
         self.blocks.update(found.blocks)
         return found
 

@@ -104,16 +104,23 @@ def test_few_chunks_are_opened(full: tuple[SealedStore, Any], monkeypatch: pytes
     readers: list[Any] = []
     real = looking_up.narrow
 
-    def noting(reader: Any, *rest: Any) -> Any:
-        readers.append(reader)
-        return real(reader, *rest)
+    def noting(section: Any, *rest: Any) -> Any:
+        readers.append(section.reader)
+        return real(section, *rest)
 
     monkeypatch.setattr(looking_up, "narrow", noting)
+    store.archive.opened.clear()
     ask(store, "SELECT user_id FROM user_logs WHERE order_id = 'o12345'")
     merged = [reader for reader in readers if reader.chunks > 20]
     assert len(merged) == 2
     # Four at the end are opened with the segment; the rest are the head, the postings and two columns of a block.
     assert all(reader.chunks_opened <= 14 for reader in merged)
+    before = {id(reader): reader.chunks_opened for reader in merged}
+    readers.clear()
+    ask(store, "SELECT user_id FROM user_logs WHERE order_id = 'nothing'")
+    # They stayed open: the directory of the postings and a group of them at most.
+    assert {id(reader) for reader in readers} >= before.keys()
+    assert all(reader.chunks_opened <= before[id(reader)] + 2 for reader in merged)
 
 
 VALUES = {
@@ -199,10 +206,13 @@ def test_too_much_for_memory_is_scanned(full: tuple[SealedStore, Any], monkeypat
 
 def test_after_shredding_nothing_is_looked_up(sealed: SealedStore) -> None:
     fill(sealed)
+    ask(sealed, "SELECT * FROM user_logs WHERE user_id = 'u42'")
+    assert len(sealed.archive.opened) == 3
     for key_id in {manifest.key_id for manifest in manifests(sealed)}:
         sealed.period_keys.destroy(key_id)
     with pytest.raises(KeyDestroyedError):
         ask(sealed, "SELECT * FROM user_logs WHERE user_id = 'u42'")
+    assert len(sealed.archive.opened) == 0, "what was open holds data keys"
 
 
 def test_a_flipped_bit_is_refused_or_not_read(sealed: SealedStore) -> None:
@@ -218,15 +228,19 @@ def test_a_flipped_bit_is_refused_or_not_read(sealed: SealedStore) -> None:
         damaged[place] ^= 1 << place % 8
         path.chmod(0o600)
         path.write_bytes(damaged)
-        try:
-            assert ask(sealed, sql).data == right
-        except LiucunError:
-            refused += 1
+        for opened_anew in (False, True):
+            if opened_anew:
+                sealed.archive.opened.clear()
+            try:
+                assert ask(sealed, sql).data == right
+            except LiucunError:
+                refused += 1
     assert refused >= 1
     path.write_bytes(whole)
     damaged = bytearray(whole)
     damaged[-200] ^= 1
     path.write_bytes(damaged)
+    sealed.archive.opened.clear()
     with pytest.raises(ChunkRefusedError):
         ask(sealed, sql)
 
