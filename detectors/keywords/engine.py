@@ -106,9 +106,8 @@ class KeywordDetector:
         seen = view(points, point_rows, table, repeats=self._steps.repeats)
         key, first, last = scanner.scan(seen)
         hits = Evaluation(scanner.patterns, seen, points, point_rows, table).rules(key, first, last)
-        return found_in(
-            hits, seen, points, point_rows, places[rows] if isinstance(places, np.ndarray) else places + rows
-        )
+        at = places[rows] if isinstance(places, np.ndarray) else places + rows
+        return found_in(hits, scanner.patterns.plans, seen, points, point_rows, at)
 
 
 def _slices(texts: pa.StringArray) -> Iterator[tuple[int, pa.StringArray]]:

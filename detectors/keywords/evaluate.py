@@ -1,12 +1,11 @@
 """From hits of words to hits of rules: repeats, boundaries, allow-phrases, what must or must not stand near.
 
 Positions are indexes of tokens in the view of a column; rows lie end to end, so that sorting by position sorts by row.
+All rules are judged together: what one pass costs does not grow with how many rules had a hit.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -15,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from detectors.keywords.boundaries import WINDOW, Window, overlap_words
-from detectors.keywords.patterns import Patterns, RulePlan
-from detectors.keywords.rules import Boundary
+from detectors.keywords.patterns import Patterns
+from detectors.keywords.placed import Placed, Spans, place_in_group, ranges
 from detectors.normalise.tables.fold import FoldTable
 from detectors.normalise.view import Points, View
 
@@ -31,28 +30,7 @@ MAX_HITS: Final = 16
 """Hits kept of one rule in one text."""
 FIRST_ROUND: Final = 4 * MAX_HITS
 """Hits of one rule in one text whose boundaries are judged before it is asked whether more are needed."""
-AUTO_LENGTH: Final = 3
-"""Longest Chinese word whose boundaries are checked by themselves."""
 _SENTENCE: Final = frozenset("。，、！？；：.,!?;:\n\r…")
-
-
-@dataclass(frozen=True, slots=True)
-class Spans:
-    """Token spans [start, end) in ascending order of start."""
-
-    start: Longs
-    end: Longs
-
-    def take(self, which: Bools | Longs) -> Spans:
-        return Spans(self.start[which], self.end[which])
-
-
-@dataclass(frozen=True, slots=True)
-class RuleHits:
-    """Hits of one rule."""
-
-    plan: RulePlan
-    spans: Spans
 
 
 class Evaluation:
@@ -63,39 +41,68 @@ class Evaluation:
         self.row_of = np.repeat(np.arange(len(seen.rows) - 1, dtype=np.int64), np.diff(seen.rows))
         self._folded: str | None = None
 
-    def rules(self, key: Longs, start: Longs, end: Longs) -> list[RuleHits]:
+    def rules(self, key: Longs, start: Longs, end: Longs) -> Spans:
         """Return the hits of all rules, given hits of keys (numbers into ``patterns.keys``) as token spans."""
         inside = self.row_of[start] == self.row_of[end - 1] if len(start) else np.zeros(0, np.bool_)
         key, start, end = key[inside], start[inside], end[inside]
         keep = self._repeated_enough(key, start) & self._not_continued(key, start, end)
         key, start, end = key[keep], start[keep], end[keep]
-        size = self.patterns.borders[key + 1] - self.patterns.borders[key]
-        source = np.repeat(np.arange(len(key)), size)
-        within = np.arange(len(source)) - np.repeat(np.cumsum(size) - size, size)
-        lists = self.patterns.lists[self.patterns.borders[key][source] + within]
-        order = np.lexsort((end[source], start[source], lists))
-        lists, source = lists[order], source[order]
-        borders = np.flatnonzero(np.diff(lists, prepend=-1, append=-1))
-        found = {
-            int(lists[low]): Spans(start[source[low:high]], end[source[low:high]])
-            for low, high in pairwise(borders.tolist())
-        } if len(lists) else {}  # fmt: skip
-        out = []
-        for plan in self.patterns.plans_of(found):
-            spans = self._judge(plan, found)
-            if len(spans.start):
-                out.append(RuleHits(plan, spans))
-        return out
+        at, source = ranges(self.patterns.borders[key], self.patterns.borders[key + 1])
+        columns = self.patterns.columns
+        lists = self.patterns.lists[at].astype(np.int64)
+        placed = Placed(lists, start[source], end[source], columns.count, self.row_of)
+        plans = columns.active(placed.held)
+        spoken = columns.words[plans]
+        at, own = ranges(placed.borders[spoken], placed.borders[spoken + 1])
+        spans, words = self._in_company(Spans(plans[own], placed.start[at], placed.end[at]), placed)
+        if not len(spans):
+            return spans
+        asked = np.flatnonzero(columns.pattern[spans.own])
+        free = np.flatnonzero(~columns.pattern[spans.own])
+        bare = self._first_bounded(spans.take(free), words.take(free))
+        if not len(asked):
+            return bare
+        asked = asked[self._bounded(words.take(asked))]
+        drawn = self._matched(spans.take(asked))
+        drawn = drawn.take(drawn.first(self.row_of, MAX_HITS))
+        return Spans(*(np.concatenate(pair) for pair in zip(_columns(bare), _columns(drawn), strict=True)))
+
+    def _in_company(self, spans: Spans, placed: Placed) -> tuple[Spans, Spans]:
+        """Spans of words that no allow-phrase holds and no exception is near, extended over what must be near.
+
+        Returns them and the spans of the words themselves, which boundaries are judged by.
+        """
+        columns = self.patterns.columns
+        spans = spans.take(~placed.hold(spans, columns.allow[spans.own]))
+        row = self.row_of[spans.start]
+        low = np.maximum(spans.start - UNLESS_WITHIN, self.seen.rows[row])
+        high = np.minimum(spans.end + UNLESS_WITHIN, self.seen.rows[row + 1])
+        spans = spans.take(~placed.reach_into(columns.unless[spans.own], low, high))
+        # Segmenting costs most, so it comes after what is near; the word's own span is what it judges.
+        words = spans
+        for depth in range(columns.near.shape[1]):
+            lists = columns.near[spans.own, depth]
+            which = np.flatnonzero(lists < columns.count)
+            if not len(which):
+                break
+            some = spans.take(which)
+            wider, near = placed.joined(some, lists[which], columns.within[some.own], self.row_of)
+            kept = np.ones(len(spans), np.bool_)
+            kept[which[~near]] = False
+            start, end = spans.start.copy(), spans.end.copy()
+            start[which[near]], end[which[near]] = wider.start, wider.end
+            spans, words = Spans(spans.own, start, end).take(kept), words.take(kept)
+        return spans, words
 
     def _repeated_enough(self, key: Longs, start: Longs) -> Bools:
         """A key with doubled characters needs them doubled; without the step ``repeats`` all runs are one."""
         keep = np.ones(len(key), np.bool_)
-        for number in np.unique(key):
+        doubled = self.patterns.doubled[key]
+        for number in np.unique(key[doubled]).tolist():
             needed = self.patterns.runs[number]
-            if needed is not None:
-                which = np.flatnonzero(key == number)
-                at = start[which, None] + np.arange(len(needed))
-                keep[which] = (self.seen.run[at] >= np.array(needed)).all(axis=1)
+            which = np.flatnonzero(key == number)
+            at = start[which, None] + np.arange(len(needed or ()))
+            keep[which] = (self.seen.run[at] >= np.array(needed)).all(axis=1)
         return keep
 
     def _not_continued(self, key: Longs, start: Longs, end: Longs) -> Bools:
@@ -116,85 +123,40 @@ class Evaluation:
         digit = (folded >= 48) & (folded <= 57)
         return np.where(letter, 1, np.where(digit, 2, 0)).astype(np.int8)
 
-    def _judge(self, plan: RulePlan, found: dict[int, Spans]) -> Spans:
-        spans = found[plan.words]
-        if plan.allow in found:
-            spans = spans.take(~_held(spans, found[plan.allow]))
-        if plan.unless in found and len(spans.start):
-            spans = spans.take(~self._any_near(spans, found[plan.unless], UNLESS_WITHIN))
-        # Segmenting costs most, so it comes after what is near; the word's own span is what it judges.
-        words = spans
-        for group in plan.near:
-            if len(spans.start):
-                spans, kept = self._joined(spans, found[group], plan.rule.within)
-                words = words.take(kept)
-        if not len(spans.start):
-            return spans
-        if not plan.rule.pattern:
-            return self._first_bounded(plan, spans, words)
-        spans = spans.take(self._bounded(plan, words))
-        return self._first(self._matched(plan, spans)) if len(spans.start) else spans
-
-    def _first_bounded(self, plan: RulePlan, spans: Spans, words: Spans) -> Spans:
-        """``_first`` of the spans whose words' boundaries hold.
+    def _first_bounded(self, spans: Spans, words: Spans) -> Spans:
+        """The first spans of each rule and row, of those whose words' boundaries hold.
 
         A row with many is judged in rounds, until it has enough: with spans ascending, what comes later in a row cannot
         change which are the first.
         """
-        if len(spans.start) <= FIRST_ROUND:
-            return self._first(spans.take(self._bounded(plan, words)))
-        order = np.lexsort((-spans.end, spans.start))
+        if not len(spans):
+            return spans
+        order = np.lexsort((-spans.end, spans.start, spans.own))
         spans, words = spans.take(order), words.take(order)
         row = self.row_of[spans.start]
-        place = np.arange(len(row)) - np.searchsorted(row, row, side="left")
+        place = place_in_group(spans.own, row)
+        group = np.cumsum(place == 0) - 1
         kept = np.zeros(len(row), np.bool_)
-        low, high = 0, FIRST_ROUND
-        while low <= place.max():
-            enough = np.bincount(self.row_of[self._first(spans.take(kept)).start], minlength=len(self.rows)) >= MAX_HITS
-            which = np.flatnonzero((place >= low) & (place < high) & ~enough[row])
-            kept[which] = self._bounded(plan, words.take(which))
+        low, high, most = 0, FIRST_ROUND, int(place.max())
+        while True:
+            which = (place >= low) & (place < high)
+            if low:
+                begun = np.flatnonzero(kept)
+                found = begun[spans.take(begun).first(self.row_of, MAX_HITS)]
+                which &= (np.bincount(group[found], minlength=group[-1] + 1) < MAX_HITS)[group]
+            asked = np.flatnonzero(which)
+            kept[asked] = self._bounded(words.take(asked))
+            if high > most:
+                break
             low, high = high, 8 * high
-        return self._first(spans.take(kept))
+        spans = spans.take(kept)
+        return spans.take(spans.first(self.row_of, MAX_HITS))
 
-    def _any_near(self, spans: Spans, others: Spans, distance: int) -> Bools:
-        row = self.row_of[spans.start]
-        low = np.maximum(spans.start - distance, self.seen.rows[row])
-        high = np.minimum(spans.end + distance, self.seen.rows[row + 1])
-        begun = np.searchsorted(others.start, high, side="left")
-        ended = np.searchsorted(np.sort(others.end), low, side="right")
-        return np.asarray(begun > ended)
-
-    def _joined(self, spans: Spans, others: Spans, distance: int) -> tuple[Spans, Bools]:
-        """Extend each span over the nearest of ``others`` in its row; drop those with none within ``distance``.
-
-        Returns the spans that are left and which of the given ones they are.
-        """
-        after = np.searchsorted(others.start, spans.end, side="left")
-        has_after = after < len(others.start)
-        after = np.minimum(after, len(others.start) - 1)
-        gap_after = np.where(has_after, others.start[after] - spans.end, np.iinfo(np.int64).max)
-        by_end = np.argsort(others.end, kind="stable")
-        before = np.searchsorted(others.end[by_end], spans.start, side="right") - 1
-        has_before = before >= 0
-        before = by_end[np.maximum(before, 0)]
-        gap_before = np.where(has_before, spans.start - others.end[before], np.iinfo(np.int64).max)
-        row = self.row_of[spans.start]
-        gap_after[self.row_of[others.start[after]] != row] = np.iinfo(np.int64).max
-        gap_before[self.row_of[others.start[before]] != row] = np.iinfo(np.int64).max
-        near = np.minimum(gap_after, gap_before) <= distance
-        use_after = gap_after <= gap_before
-        start = np.where(use_after, spans.start, np.minimum(spans.start, others.start[before]))
-        end = np.where(use_after, np.maximum(spans.end, others.end[after]), spans.end)
-        return Spans(start[near], end[near]), near
-
-    def _bounded(self, plan: RulePlan, spans: Spans) -> Bools:
-        keep = np.ones(len(spans.start), np.bool_)
-        boundary = plan.rule.boundary
-        if boundary in (Boundary.NONE, Boundary.LATIN):
-            return keep
-        size = spans.end - spans.start
-        asked = np.flatnonzero(size <= AUTO_LENGTH) if boundary is not Boundary.WORD else np.arange(len(size))
-        keep[asked] = ~np.array(overlap_words(self._windows(spans.take(asked))), np.bool_)
+    def _bounded(self, words: Spans) -> Bools:
+        keep = np.ones(len(words), np.bool_)
+        longest = self.patterns.columns.longest[words.own]
+        asked = np.flatnonzero(words.end - words.start <= longest)
+        keep[asked] = ~np.array(overlap_words(self._windows(words.take(asked))), np.bool_)
         return keep
 
     def _windows(self, spans: Spans) -> list[Window]:
@@ -224,41 +186,31 @@ class Evaluation:
             self._folded = kept.astype(np.uint32).tobytes().decode("utf-32-le", "replace")
         return self._folded
 
-    def _matched(self, plan: RulePlan, spans: Spans) -> Spans:
+    def _matched(self, spans: Spans) -> Spans:
+        """Where the patterns of the spans' rules match near them; spans without a match are dropped."""
         row = self.row_of[spans.start]
         low = np.maximum(spans.start - PATTERN_WITHIN, self.seen.rows[row])
         high = np.minimum(spans.end + PATTERN_WITHIN, self.seen.rows[row + 1])
-        windows = [
-            self.seen.tokens[a:b].tobytes().decode("utf-32-le")
-            for a, b in zip(low.tolist(), high.tolist(), strict=True)
-        ]
-        found = pc.extract_regex_span(pa.array(windows, pa.string()), f"(?P<hit>{plan.rule.pattern})")
-        start, end = [], []
-        for at, window, match in zip(low.tolist(), windows, found.to_pylist(), strict=True):
-            # \b and its like match between characters: nothing to show.
-            if match is not None and match["hit"][1]:
-                offset, size = match["hit"]
-                lead = len(window.encode()[:offset].decode())
-                body = len(window.encode()[offset : offset + size].decode())
-                start.append(at + lead)
-                end.append(at + lead + body)
-        return Spans(np.array(start, np.int64), np.array(end, np.int64))
-
-    def _first(self, spans: Spans) -> Spans:
-        """Of overlapping spans the first and longest, at most ``MAX_HITS`` a row."""
-        order = np.lexsort((-spans.end, spans.start))
-        spans = spans.take(order)
-        reach = np.maximum.accumulate(spans.end) if len(spans.end) else spans.end
-        fresh = np.ones(len(spans.start), np.bool_)
-        fresh[1:] = spans.start[1:] >= reach[:-1]
-        spans = spans.take(fresh)
-        row = self.row_of[spans.start]
-        first = np.searchsorted(row, row, side="left")
-        return spans.take(np.arange(len(row)) - first < MAX_HITS)
+        own, start, end = [], [], []
+        for number in np.unique(spans.own).tolist():
+            which = np.flatnonzero(spans.own == number)
+            windows = [
+                self.seen.tokens[a:b].tobytes().decode("utf-32-le")
+                for a, b in zip(low[which].tolist(), high[which].tolist(), strict=True)
+            ]
+            pattern = self.patterns.plans[number].rule.pattern
+            found = pc.extract_regex_span(pa.array(windows, pa.string()), f"(?P<hit>{pattern})")
+            for at, window, match in zip(low[which].tolist(), windows, found.to_pylist(), strict=True):
+                # \b and its like match between characters: nothing to show.
+                if match is not None and match["hit"][1]:
+                    offset, size = match["hit"]
+                    lead = len(window.encode()[:offset].decode())
+                    body = len(window.encode()[offset : offset + size].decode())
+                    own.append(number)
+                    start.append(at + lead)
+                    end.append(at + lead + body)
+        return Spans(np.array(own, np.int64), np.array(start, np.int64), np.array(end, np.int64))
 
 
-def _held(spans: Spans, others: Spans) -> Bools:
-    """Which spans lie inside one of ``others``."""
-    reach = np.maximum.accumulate(others.end)
-    at = np.searchsorted(others.start, spans.start, side="right") - 1
-    return np.asarray((at >= 0) & (reach[np.maximum(at, 0)] >= spans.end))
+def _columns(spans: Spans) -> tuple[Longs, Longs, Longs]:
+    return spans.own, spans.start, spans.end

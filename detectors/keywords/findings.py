@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,7 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from detectors.base import FINDING_SCHEMA
-from detectors.keywords.evaluate import RuleHits
+from detectors.keywords.patterns import RulePlan
+from detectors.keywords.placed import Spans
 from detectors.keywords.rules import Rule
 from detectors.normalise.view import Points, View
 
@@ -29,20 +31,19 @@ class Found:
     matched: list[str]
 
 
-def found_in(hits: list[RuleHits], seen: View, points: Points, borders: Longs, rows: Longs) -> Found:
-    """Translate token spans into spans of the original and cut the matched text out of it."""
-    if not hits:
+def found_in(hits: Spans, plans: Sequence[RulePlan], seen: View, points: Points, borders: Longs, rows: Longs) -> Found:
+    """Translate token spans of ``plans`` into spans of the original and cut the matched text out of it."""
+    if not len(hits):
         return NOTHING
-    first = np.concatenate([hit.spans.start for hit in hits])
-    last = np.concatenate([hit.spans.end for hit in hits]) - 1
-    rule = np.repeat(np.arange(len(hits)), [len(hit.spans.start) for hit in hits])
+    first, last = hits.start, hits.end - 1
+    spoke, rule = np.unique(hits.own, return_inverse=True)
     local = np.searchsorted(seen.rows, first, side="right") - 1
     start, end = seen.start[first].astype(np.int64), seen.end[last].astype(np.int64)
     low, high = borders[local] + start, borders[local] + end
     matched = [
         points[a:b].tobytes().decode("utf-32-le", "replace") for a, b in zip(low.tolist(), high.tolist(), strict=True)
     ]
-    return Found([hit.plan.rule for hit in hits], rows[local], rule, start, end, matched)
+    return Found([plans[n].rule for n in spoke.tolist()], rows[local], rule, start, end, matched)
 
 
 def judged(parts: list[Found], threshold: float) -> pa.RecordBatch:
@@ -76,7 +77,8 @@ def judged(parts: list[Found], threshold: float) -> pa.RecordBatch:
     keep = _enough(row, own, rules, threshold)
     row, own, start, end, matched = row[keep], own[keep], start[keep], end[keep], matched[keep]
     order = np.lexsort((own, -end, start, row))
-    versions = [rule.version for rule in rules]
+    spoke, said = np.unique(own[order], return_inverse=True)
+    versions = pa.array([rules[n].version for n in spoke.tolist()], pa.string())
     picked = [rules[i] for i in own[order].tolist()]
     return pa.record_batch(
         [
@@ -89,7 +91,7 @@ def judged(parts: list[Found], threshold: float) -> pa.RecordBatch:
             pa.array(end[order].astype(np.int32)),
             pa.array(matched[order].tolist(), pa.string()),
             pa.array([rule.weight for rule in picked], pa.float32()),
-            pa.array([versions[i] for i in own[order].tolist()], pa.string()),
+            versions.take(pa.array(said)),
         ],
         schema=FINDING_SCHEMA,
     )

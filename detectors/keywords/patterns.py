@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -10,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from detectors.keywords.rules import Rule
+from detectors.keywords.rules import Boundary, Rule
 from detectors.normalise.steps import Steps
 from detectors.normalise.tables.fold import FoldTable, Reading, fold_table
 from detectors.normalise.tables.split import spellings
@@ -20,6 +19,9 @@ Longs = npt.NDArray[np.int64]
 
 MAX_SPELLINGS = 8
 """Split spellings taken of one word."""
+AUTO_LENGTH = 3
+"""Longest Chinese word whose boundaries are checked by themselves."""
+_CHECKED = {Boundary.NONE: 0, Boundary.LATIN: 0, Boundary.AUTO: AUTO_LENGTH, Boundary.WORD: 1 << 40}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,55 @@ class RulePlan:
     near: tuple[int, ...]
     unless: int
     allow: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlanColumns:
+    """The plans' numbers as arrays, so that all rules are judged at once.
+
+    ``count`` lists there are; ``near`` (plans × most groups of a rule) is filled up with ``count``. ``pattern``
+    says which have one, ``longest`` up to what length a word's boundaries are checked. ``by_words`` are the plans
+    ordered by the list of their words, those of list ``n`` in ``by_words[owned[n]:owned[n+1]]``.
+    """
+
+    count: int
+    words: Longs
+    near: Longs
+    unless: Longs
+    allow: Longs
+    within: Longs
+    pattern: npt.NDArray[np.bool_]
+    longest: Longs
+    by_words: Longs
+    owned: Longs
+
+    @classmethod
+    def of(cls, plans: tuple[RulePlan, ...], count: int) -> PlanColumns:
+        """Lay out ``plans`` over ``count`` lists."""
+        deep = max((len(plan.near) for plan in plans), default=0)
+        near = np.full((len(plans), deep), count, np.int64)
+        for n, plan in enumerate(plans):
+            near[n, : len(plan.near)] = plan.near
+        words = np.array([plan.words for plan in plans], np.int64)
+        order = np.argsort(words, kind="stable")
+        return cls(
+            count,
+            words,
+            near,
+            np.array([plan.unless for plan in plans], np.int64),
+            np.array([plan.allow for plan in plans], np.int64),
+            np.array([plan.rule.within for plan in plans], np.int64),
+            np.array([bool(plan.rule.pattern) for plan in plans], np.bool_),
+            np.array([_CHECKED[plan.rule.boundary] for plan in plans], np.int64),
+            order,
+            np.searchsorted(words[order], np.arange(count + 1)),
+        )
+
+    def active(self, held: npt.NDArray[np.bool_]) -> Longs:
+        """Plans whose words and groups all have hits, ascending; ``held`` says it by list."""
+        # A group of no words, -1, has none; what fills up has always.
+        known = np.concatenate([held, [True, False]])
+        return np.flatnonzero(known[self.words] & known[self.near].all(axis=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +100,9 @@ class Patterns:
     left: npt.NDArray[np.int8]
     right: npt.NDArray[np.int8]
     plans: tuple[RulePlan, ...]
-    plans_by_words: dict[int, tuple[RulePlan, ...]]
-
-    def plans_of(self, held: Container[int]) -> Iterator[RulePlan]:
-        """Plans whose words and groups all have hits."""
-        for words, plans in self.plans_by_words.items():
-            if words in held:
-                yield from (plan for plan in plans if all(group in held for group in plan.near))
+    columns: PlanColumns
+    doubled: npt.NDArray[np.bool_]
+    """Which keys have ``runs``."""
 
 
 def compile_patterns(rules: tuple[Rule, ...], steps: Steps, reading: Reading = Reading.PLAIN) -> Patterns:
@@ -82,11 +129,16 @@ def compile_patterns(rules: tuple[Rule, ...], steps: Steps, reading: Reading = R
             for form in _split_spellings(word) if steps.split and reading is Reading.PLAIN else (word,):
                 spelled.append(form)
                 owner.append(at)
-    return _index(spelled, owner, plans, fold_table(steps, reading), steps.repeats)
+    return _index(spelled, owner, plans, PlanColumns.of(plans, len(words)), fold_table(steps, reading), steps.repeats)
 
 
 def _index(
-    spelled: list[str], owner: list[int], plans: tuple[RulePlan, ...], table: FoldTable, repeats: bool
+    spelled: list[str],
+    owner: list[int],
+    plans: tuple[RulePlan, ...],
+    columns: PlanColumns,
+    table: FoldTable,
+    repeats: bool,
 ) -> Patterns:
     normal = view(*code_points(pa.array(spelled, pa.string())), table, repeats=repeats)
     text = normal.text()
@@ -104,9 +156,6 @@ def _index(
         lists.extend(sorted(belongs[entry]))
         borders.append(len(lists))
     keys = tuple(entry[0] for entry in order)
-    by_words: dict[int, list[RulePlan]] = {}
-    for plan in plans:
-        by_words.setdefault(plan.words, []).append(plan)
     return Patterns(
         keys=keys,
         lists=np.array(lists, np.int32),
@@ -115,7 +164,8 @@ def _index(
         left=np.array([_edge(key[0]) for key in keys], np.int8),
         right=np.array([_edge(key[-1]) for key in keys], np.int8),
         plans=plans,
-        plans_by_words={number: tuple(same) for number, same in by_words.items()},
+        columns=columns,
+        doubled=np.array([entry[1] is not None for entry in order], np.bool_),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from dataclasses import dataclass
 from typing import Final
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from detectors.keywords.matcher import ColumnMatcher, matcher_for
 from detectors.keywords.packset import PackSet
 from detectors.keywords.patterns import Patterns, compile_patterns
+from detectors.keywords.placed import ranges
 from detectors.keywords.rules import State
 from detectors.normalise.steps import Steps
 from detectors.normalise.tables.fold import Reading
@@ -35,30 +37,27 @@ class Scanner:
         """Rows in which some rule has a hit of its words and of every group near them, ascending."""
         if not len(word):
             return word
+        columns = self.patterns.columns
         low, high = self.patterns.borders[self.first[word]], self.patterns.borders[self.first[word + 1]]
-        lists, source = _ranges(low, high)
-        lists, row = self.patterns.lists[lists].astype(np.int64), row[source]
-        # Numbers of two bytes are sorted by their digits, several times as fast.
-        order = np.argsort(lists.astype(np.uint16) if lists.max(initial=0) < 1 << 16 else lists, kind="stable")
-        lists, row = lists[order], row[order]
-        cuts = np.flatnonzero(np.diff(lists, prepend=-1, append=-1))
-        held = {int(lists[a]): row[a:b] for a, b in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True)}
-        judge = np.zeros(rows, np.bool_)
-        present: dict[int, npt.NDArray[np.bool_]] = {}
-        for plan in self.patterns.plans_of(held):
-            found = held[plan.words]
-            for group in plan.near:
-                if group not in present:
-                    present[group] = np.zeros(rows, np.bool_)
-                    present[group][held[group]] = True
-                found = found[present[group][found]]
-            judge[found] = True
-        return np.flatnonzero(judge)
+        if "detectors.keywords.hashed" in sys.modules:
+            from detectors.keywords.gathering import rows_in_company
+
+            return rows_in_company(row, low, high, self.patterns.lists, columns, rows)
+        at, source = ranges(low, high)
+        held = np.unique(self.patterns.lists[at] * np.int64(rows) + row[source])
+        begins = np.searchsorted(held, np.arange(columns.count + 1) * rows)
+        plans = columns.active(np.diff(begins) > 0)
+        words = columns.words[plans]
+        at, own = ranges(begins[words], begins[words + 1])
+        near, found = columns.near[plans[own]], held[at] % rows
+        asked = near * rows + found[:, None]
+        there = held[np.minimum(np.searchsorted(held, asked), len(held) - 1)] == asked
+        return np.unique(found[(there | (near == columns.count)).all(axis=1)])
 
     def scan(self, seen: View) -> tuple[Longs, Longs, Longs]:
         """Hits as (keys, first tokens, tokens after the last) of a view."""
         word, start, end = self.matcher.find(seen.text().encode())
-        key, source = _ranges(self.first[word], self.first[word + 1])
+        key, source = ranges(self.first[word], self.first[word + 1])
         return key, start[source], end[source]
 
 
@@ -82,10 +81,3 @@ def scanner_of(packs: PackSet, state: State, steps: Steps, reading: Reading) -> 
             matcher = matcher_for([keys[i] for i in first])
             _scanners[key] = Scanner(patterns, matcher, np.array([*first, len(keys)], np.int64))
         return _scanners[key]
-
-
-def _ranges(low: Longs, high: Longs) -> tuple[Longs, Longs]:
-    """Write out ranges [low, high): the numbers in them, and from which range each came."""
-    size = high - low
-    source = np.repeat(np.arange(len(low)), size)
-    return low[source] + np.arange(len(source)) - np.repeat(np.cumsum(size) - size, size), source

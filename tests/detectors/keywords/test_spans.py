@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from functools import lru_cache
 
@@ -11,10 +12,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from detectors.default import PACKS, default_detector
-from detectors.keywords import evaluate
+from detectors.keywords import evaluate, hashed  # noqa: F401 - compiled code is loaded
 from detectors.keywords.engine import KeywordDetector
 from detectors.keywords.packset import PackSet, load_packs
-from detectors.keywords.rules import Boundary, Rule
+from detectors.keywords.rules import Boundary, Rule, State
+from detectors.keywords.scanner import scanner_of
+from detectors.normalise.steps import ALL_STEPS
+from detectors.normalise.tables.fold import Reading, fold_table
 
 WORDS = ("代开发票", "加微信", "赌场", "冰毒", "包赚", "源码", "VX", "妈的")
 PIECES = st.one_of(
@@ -125,6 +129,30 @@ def test_whatever_the_rules_spans_cut_what_they_matched(packs: PackSet, texts: l
             text = texts[finding["row"]]
             assert 0 <= finding["start"] < finding["end"] <= len(text)
             assert text[finding["start"] : finding["end"]] == finding["matched"]
+
+
+@given(any_rules(), st.lists(st.lists(ODD, max_size=8).map("".join), max_size=4))
+@settings(max_examples=150, deadline=None)
+def test_rules_judged_together_find_what_each_finds_alone(packs: PackSet, texts: list[str]) -> None:
+    column = pa.array(texts, pa.string())
+    alone = [f for rule in packs.rules for f in KeywordDetector(PackSet.of([rule])).evidence(column).to_pylist()]
+    together = KeywordDetector(packs).evidence(column).to_pylist()
+    assert sorted(alone, key=str) == sorted(together, key=str)
+
+
+@given(any_rules(), st.lists(st.lists(ODD, max_size=8).map("".join), max_size=6), st.sampled_from(Reading))
+@settings(max_examples=150, deadline=None)
+def test_compiled_code_picks_the_same_rows_to_judge(packs: PackSet, texts: list[str], reading: Reading) -> None:
+    words = scanner_of(packs, State.LIVE, ALL_STEPS, reading)
+    if not words.patterns.keys:
+        return
+    found = words.matcher.find_rows(pa.array(texts, pa.string()), fold_table(ALL_STEPS, reading), repeats=True)
+    assert found is not None
+    word, row, _ = found
+    picked = words.rows_to_judge(word, row, len(texts)).tolist()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delitem(sys.modules, "detectors.keywords.hashed")
+        assert picked == words.rows_to_judge(word, row, len(texts)).tolist()
 
 
 MANY = st.lists(st.sampled_from(["路口交通", "有口交", "冰毒", "白冰毒药", "加v信", "，"]), max_size=40).map("".join)
