@@ -10,20 +10,20 @@ import pyarrow.compute as pc
 
 from retention.manifest import SegmentPlace
 
-COLUMNS = ("log_source", "log_partition", "log_offset", "log_length")
+COLUMNS = ("log_source", "log_partition", "log_offset")
 """The columns that ``place_of_rows`` reads."""
 
 
 def place_of_rows(table: pa.Table, places: Sequence[SegmentPlace]) -> np.ndarray:
-    """Of each row the number of the place that holds it whole, −1 where none does (int64, one a row).
+    """Of each row the number of the place that it begins in, −1 where it does in none (int64, one a row).
 
+    Where it ends is not asked: offsets count the bytes of a file and the messages of a topic, lengths always bytes.
     Places of one partition do not overlap; of places that do, a row is in one only.
     """
     found = np.full(table.num_rows, -1, dtype=np.int64)
     if not table.num_rows:
         return found
     offsets = table.column("log_offset").to_numpy()
-    ends = offsets + table.column("log_length").to_numpy()
     owners = pc.binary_join_element_wise(
         table.column("log_source").cast(pa.string()), table.column("log_partition").cast(pa.string()), "\x00"
     )
@@ -42,6 +42,6 @@ def place_of_rows(table: pa.Table, places: Sequence[SegmentPlace]) -> np.ndarray
         stops = np.array([places[n].end for n in numbers], dtype=np.int64)
         rows = order[borders[code] : borders[code + 1]]
         at = np.searchsorted(starts, offsets[rows], side="right") - 1
-        inside = (at >= 0) & (ends[rows] <= stops[at])
+        inside = (at >= 0) & (offsets[rows] < stops[at])
         found[rows[inside]] = numbers[at[inside]]
     return found

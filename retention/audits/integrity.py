@@ -127,7 +127,7 @@ def check_segment(archive: Archive, manifest: SegmentManifest) -> None:
 def misplaced(table: pa.Table, manifest: SegmentManifest) -> str | None:
     """In what the rows' places contradict the manifest's, None if in nothing.
 
-    Every row lies whole inside one of the manifest's ranges, each range holds its count of rows, and no two rows of a
+    Every row lies inside one of the manifest's ranges, each range holds its count of rows, and no two rows of a
     partition share an offset.
     """
     places = place_of_rows(table, manifest.places)

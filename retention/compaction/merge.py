@@ -22,6 +22,7 @@ from retention.catalogue.commit import add_segments
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.tables import retired_segments, segment_places, segments, timestamp
 from retention.manifest import MANIFEST_LIMIT, SegmentManifest, SegmentPlace
+from retention.placing import COLUMNS
 from retention.rebuilding.restore import COMPACTED
 from retention.schema import as_current
 from retention.segments import Archive, open_segment, write_segment
@@ -160,7 +161,7 @@ def _merge(archive: Archive, group: Group) -> SegmentManifest:
         by_account=True,
         look_ups=True,
     )
-    wrong = misplaced(table.select(["log_source", "log_partition", "log_offset", "log_length"]), merged)
+    wrong = misplaced(table.select(list(COLUMNS)), merged)
     if wrong:
         raise IntegrityError(
             f"Merging {len(group.manifests)} segments of {group.record_class} {group.period} lost rows: {wrong}.",

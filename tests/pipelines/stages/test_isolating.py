@@ -21,6 +21,8 @@ from pipelines.sources.spec import SourceSpec
 from pipelines.stages import detect
 from pipelines.stages.isolating import TRIES, isolated
 from retention.audits.coverage import audit_coverage
+from retention.audits.integrity import audit_integrity
+from retention.compaction.merge import compact, plan
 from retention.store import Store, StoreSettings
 
 SPEC = SourceSpec.model_validate(
@@ -127,3 +129,8 @@ def test_a_fault_in_either_stage_costs_one_message(store: Store, monkeypatch: py
     assert sum(result.records.get("content", 0) for result in results) == 49
     assert sum(result.unparsed.get("program_fault", 0) for result in results) == 1
     assert audit_coverage(store).findings == []
+    # A message is longer than its place, which counts messages.
+    assert audit_integrity(store, threads=1).findings == []
+    merged = compact(store.catalogue, store.archive, plan(store.catalogue), progress=lambda *_: None)
+    assert merged.replaced > 1
+    assert audit_integrity(store, threads=1).findings == []
