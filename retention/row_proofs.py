@@ -70,6 +70,7 @@ def prove_rows(
     leaves = list(_leaves(suite, hashed))
     nodes = merkle.extend(suite.hash, 0, [], leaves)
     wanted = set(fields)
+    salt = suite.hmac_under(row_key)
     values = {name: field_bytes(table.column(name).take(pa.array(rows, pa.int64()))) for name in sorted(wanted)}
 
     def look_up(ids: Sequence[merkle.NodeId]) -> list[bytes]:
@@ -82,7 +83,7 @@ def prove_rows(
         for name in sorted(wanted & present.keys()):
             value = values[name][position]
             assert value is not None
-            shown[name] = (value, _salt(suite, row_key, row, name))
+            shown[name] = (value, salt(_salted(row, name)))
         hidden = {name: digest for name, digest in present.items() if name not in shown}
         path = merkle.inclusion_proof(suite.hash, look_up, row, len(leaves))
         proofs.append(RowProof(row, len(leaves), shown, hidden, tuple(path)))
@@ -107,13 +108,14 @@ def verify_row(suite: Suite, proof: RowProof, root: bytes) -> None:
 def _hashes(suite: Suite, row_key: bytes, table: pa.Table) -> list[dict[str, bytes]]:
     """Of each row the salted hashes of the fields that it has."""
     found: list[dict[str, bytes]] = [{} for _ in range(table.num_rows)]
+    salt = suite.hmac_under(row_key)
     for name in table.schema.names:
         column = table.column(name)
         if column.null_count == table.num_rows:
             continue
         for row, value in enumerate(field_bytes(column)):
             if value is not None:
-                found[row][name] = _field(suite, _salt(suite, row_key, row, name), value)
+                found[row][name] = _field(suite, salt(_salted(row, name)), value)
     return found
 
 
@@ -121,8 +123,9 @@ def _leaves(suite: Suite, rows: Sequence[Mapping[str, bytes]]) -> Iterable[bytes
     return (merkle.leaf_hash(suite.hash, _entry(row)) for row in rows)
 
 
-def _salt(suite: Suite, row_key: bytes, row: int, name: str) -> bytes:
-    return suite.hmac(row_key, row.to_bytes(8) + name.encode("ascii"))
+def _salted(row: int, name: str) -> bytes:
+    """What a field's salt is the keyed hash of."""
+    return row.to_bytes(8) + name.encode("ascii")
 
 
 def _field(suite: Suite, salt: bytes, value: bytes) -> bytes:

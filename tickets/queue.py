@@ -237,8 +237,12 @@ def ticket_detail(connection: sa.Connection, bodies: Bodies, ticket_id: str) -> 
     return ticket_details(connection, bodies, [ticket_id])[0]
 
 
-def ticket_details(connection: sa.Connection, bodies: Bodies, ids: Sequence[str]) -> list[TicketDetail]:
+def ticket_details(
+    connection: sa.Connection, bodies: Bodies, ids: Sequence[str], *, history: bool = True
+) -> list[TicketDetail]:
     """Tickets opened, in the order given, in a few reads however many they are.
+
+    Without ``history`` their notes and events are left out.
 
     Raises:
         TicketUnknownError: there is none of one of these numbers.
@@ -250,11 +254,12 @@ def ticket_details(connection: sa.Connection, bodies: Bodies, ids: Sequence[str]
     c, f, n, t, e = table.c, finding_table.c, note_table.c, text_table.c, event_table.c
     sealed = _of_each(connection, sa.select(c.ticket_id, c.body), c.ticket_id, ids)
     hits = _of_each(connection, sa.select(f.ticket_id, *_HIT).order_by(f.offset, f.start, f.id), f.ticket_id, ids)
-    notes = _of_each(connection, sa.select(n.ticket_id, n.at, n.actor, n.body).order_by(n.id), n.ticket_id, ids)
+    told = ids if history else ()
+    notes = _of_each(connection, sa.select(n.ticket_id, n.at, n.actor, n.body).order_by(n.id), n.ticket_id, told)
     texts = sa.select(t.ticket_id, t.text_blind, t.field, t.offset, t.body).order_by(t.offset, t.field)
     later = _of_each(connection, texts, t.ticket_id, ids)
     events = sa.select(e.subject, e.at, e.kind, e.actor, e.body).order_by(e.id)
-    timeline = _of_each(connection, events, e.subject, [f"ticket:{number}" for number in ids])
+    timeline = _of_each(connection, events, e.subject, [f"ticket:{number}" for number in told])
     details = []
     for number in ids:
         body = json.loads(bodies.open(sealed[number][0].body, ticket_context(number)))
@@ -271,7 +276,7 @@ def ticket_details(connection: sa.Connection, bodies: Bodies, ids: Sequence[str]
                 ticket=found[number],
                 user_id=body["user_id"],
                 texts=(*body["texts"], *opened),
-                findings=tuple(dict(list(row._mapping.items())[1:]) for row in hits.get(number, ())),
+                findings=tuple(dict(zip(_HIT_NAMES, row[1:], strict=True)) for row in hits.get(number, ())),
                 notes=tuple(
                     {
                         "at": row.at,
@@ -290,13 +295,11 @@ def ticket_details(connection: sa.Connection, bodies: Bodies, ids: Sequence[str]
     return details
 
 
-_HIT: Final = tuple(
-    finding_table.c[name]
-    for name in (
-        *("partition", "offset", "field", "rule", "category", "subtype"),
-        *("severity", "start", "end", "score", "version"),
-    )
+_HIT_NAMES: Final = (
+    *("partition", "offset", "field", "rule", "category", "subtype"),
+    *("severity", "start", "end", "score", "version"),
 )
+_HIT: Final = tuple(finding_table.c[name] for name in _HIT_NAMES)
 
 
 def _of_each(

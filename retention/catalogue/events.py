@@ -33,7 +33,7 @@ def append(
     at: datetime | None = None,
 ) -> int:
     """Append one event and return its number. ``body`` must hold no personal data and no content."""
-    result = connection.execute(events.insert().values(**_row(kind, actor, subject, body, at)))
+    result = connection.execute(events.insert().values(**_row(kind, actor, subject, body, timestamp(at))))
     assert result.inserted_primary_key is not None
     number = int(result.inserted_primary_key[0])
     _opened(connection).append((number, subject))
@@ -51,9 +51,10 @@ def append_many(
     """Append one event for each (subject, body) in one statement."""
     if not rows:
         return
+    moment = timestamp(at)
     inserted = connection.execute(
         events.insert().returning(events.c.id, sort_by_parameter_order=True),
-        [_row(kind, actor, subject, body, at) for subject, body in rows],
+        [_row(kind, actor, subject, body, moment) for subject, body in rows],
     )
     numbers = inserted.scalars().all()
     _opened(connection).extend((int(n), subject) for n, (subject, _) in zip(numbers, rows, strict=True))
@@ -93,9 +94,9 @@ def _opened(connection: sa.Connection) -> list[tuple[int, str]]:
     return opened
 
 
-def _row(kind: str, actor: str, subject: str, body: Mapping[str, object], at: datetime | None) -> dict[str, str]:
+def _row(kind: str, actor: str, subject: str, body: Mapping[str, object], at: str) -> dict[str, str]:
     return {
-        "at": timestamp(at),
+        "at": at,
         "kind": kind,
         "actor": actor,
         "subject": subject,

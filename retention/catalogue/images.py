@@ -78,12 +78,16 @@ def read_rows(
     table = item.table
     key = table.c[item.column]
     order = [*table.primary_key.columns]
+    binary = [at for at, name in enumerate(columns) if isinstance(table.c[name].type, sa.LargeBinary)]
     found: dict[str, list[list[Any]]] = {}
     for begin in range(0, len(values), _LOOK_UP):
         chosen = sa.select(key.label("_key"), *(table.c[name].label(f"c_{name}") for name in columns))
         part = [item.value_of(value) for value in values[begin : begin + _LOOK_UP]]
         for row in connection.execute(chosen.where(key.in_(part)).order_by(*order)):
-            found.setdefault(str(row[0]), []).append([_plain(value) for value in row[1:]])
+            plain = [*row[1:]]
+            for at in binary:
+                plain[at] = _plain(plain[at])
+            found.setdefault(str(row[0]), []).append(plain)
     return found
 
 

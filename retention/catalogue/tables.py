@@ -221,4 +221,4 @@ segment_content_types = sa.Table(
 def timestamp(moment: datetime | None = None) -> str:
     """A moment (default: now) as the catalogue writes it, e.g. ``2026-11-23T08:00:00.000000Z``."""
     moment = moment or datetime.now(UTC)
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"

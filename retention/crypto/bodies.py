@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from retention.crypto import envelope
+from retention.crypto.ciphers import Buffer
 from retention.crypto.suites import NAMES, Suite
 from retention.crypto.suites import suite as suite_named
 from retention.errors import AuthenticationError
@@ -24,6 +26,7 @@ class BodyCipher:
         self._keys = period_keys
         self._suite = suite
         self._purpose = purpose
+        self._blinding: dict[tuple[bytes, str], Callable[[Buffer], bytes]] = {}
 
     def __repr__(self) -> str:
         return f"<BodyCipher for {self._purpose}>"
@@ -61,8 +64,11 @@ class BodyCipher:
     def blind(self, value: str, purpose: str) -> str:
         """A keyed hash (64 hex digits) for equality look-ups: the same value and purpose give the same hash here."""
         key = self._keys.index_key(f"system:{self._purpose}")
-        own = self._suite.hkdf_expand(key, b"liucun/blind/v1\x00" + purpose.encode("utf-8"), 32)
-        return self._suite.hmac(own, value.encode("utf-8")).hex()
+        blinded = self._blinding.get((key, purpose))
+        if blinded is None:
+            own = self._suite.hkdf_expand(key, b"liucun/blind/v1\x00" + purpose.encode("utf-8"), 32)
+            blinded = self._blinding[key, purpose] = self._suite.hmac_under(own)
+        return blinded(value.encode("utf-8")).hex()
 
 
 def _head(suite_name: str, key_id: str) -> bytes:

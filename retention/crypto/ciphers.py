@@ -69,6 +69,9 @@ class Hasher(Protocol):
 HasherMaker = Callable[[], Hasher]
 """Starts a hash."""
 
+HashOnce = Callable[[bytes], bytes]
+"""Hashes one short message."""
+
 CipherMaker = Callable[[bytes], Cipher]
 """Makes a cipher from a key."""
 

@@ -44,6 +44,7 @@ unsigned gcry_md_open(gcry_md_hd_t *, int, unsigned);
 void gcry_md_write(gcry_md_hd_t, const void *, size_t);
 unsigned char *gcry_md_read(gcry_md_hd_t, int);
 void gcry_md_close(gcry_md_hd_t);
+void gcry_md_hash_buffer(int, void *, const void *, size_t);
 """
 
 
@@ -81,6 +82,12 @@ class Libgcrypt:
     def sm4_gcm(self, key: bytes) -> Sm4Gcm:
         """SM4-GCM under a 16-byte key."""
         return Sm4Gcm(self, key)
+
+    def sm3_once(self, data: bytes) -> bytes:
+        """SM3 of one message, without a state to set up and take down."""
+        out = bytearray(32)
+        self.lib.gcry_md_hash_buffer(self.sm3, self.ffi.from_buffer(out), data, len(data))
+        return bytes(out)
 
     def sm3_hasher(self) -> Sm3:
         """A running SM3."""

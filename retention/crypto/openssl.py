@@ -35,6 +35,18 @@ class Sm3:
         return self._state.finalize()
 
 
+def sm3_once(data: bytes) -> bytes:
+    """SM3 of one message."""
+    state = hashes.Hash(hashes.SM3())
+    state.update(data)
+    return state.finalize()
+
+
+def sha256_once(data: bytes) -> bytes:
+    """SHA-256 of one message."""
+    return hashlib.sha256(data).digest()
+
+
 def sha256_hasher() -> Hasher:
     """A running SHA-256."""
     return hashlib.sha256()

@@ -21,11 +21,13 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from errors import SettingsError
 from retention.crypto import libgcrypt, openssl, selftest
-from retention.crypto.ciphers import BlockMaker, Buffer, CipherMaker, HasherMaker, TagError
+from retention.crypto.ciphers import BlockMaker, Buffer, CipherMaker, HasherMaker, HashOnce, TagError
 from retention.errors import AuthenticationError, CryptoUnavailableError
 
 SM4_VARIABLE: Final = "LIUCUN_SM4"
 DEFAULT: Final = "SM4-GCM-SM3"
+_SHORT: Final = 4096
+"""Up to so many bytes are hashed in one call: setting up a state would cost more than joining them."""
 NAMES: Final = (DEFAULT, "AES-256-GCM-SHA256")
 
 
@@ -40,6 +42,7 @@ class Suite:
     implementation: str
     cipher: CipherMaker = field(repr=False, compare=False)
     hasher: HasherMaker = field(repr=False, compare=False)
+    once: HashOnce = field(repr=False, compare=False)
     blocks: BlockMaker = field(repr=False, compare=False)
     """The bare block cipher under a key, for keyed hashes of many values at once."""
     _algorithm: Callable[[], hashes.HashAlgorithm] = field(repr=False, compare=False)
@@ -68,6 +71,8 @@ class Suite:
 
     def hash(self, *parts: Buffer) -> bytes:
         """The suite's hash (32 bytes) over the parts one after the other."""
+        if sum(map(len, parts)) <= _SHORT:
+            return self.once(b"".join(parts))
         state = self.hasher()
         for part in parts:
             state.update(part)
@@ -78,6 +83,17 @@ class Suite:
         state = hmac_.HMAC(key, self._algorithm())
         state.update(message)
         return state.finalize()
+
+    def hmac_under(self, key: bytes) -> Callable[[Buffer], bytes]:
+        """``hmac`` under one key, for many messages: the key is taken in once."""
+        keyed = hmac_.HMAC(key, self._algorithm())
+
+        def one(message: Buffer) -> bytes:
+            state = keyed.copy()
+            state.update(message)
+            return state.finalize()
+
+        return one
 
     def hkdf_expand(self, key: bytes, info: bytes, length: int) -> bytes:
         """HKDF-Expand (RFC 5869, 2.3) with the suite's hash; ``key`` must be uniformly random."""
@@ -118,18 +134,20 @@ def _sm_by_libgcrypt() -> Suite:
     library = libgcrypt.load()
     selftest.sm4_gcm(library.sm4_gcm, "libgcrypt")
     selftest.agreement(library.sm4_gcm, openssl.Sm4Gcm)
-    selftest.sm3(library.sm3_hasher, "libgcrypt")
-    return _sm_suite(f"libgcrypt {library.version}", library.sm4_gcm, library.sm3_hasher)
+    selftest.sm3(library.sm3_hasher, library.sm3_once, "libgcrypt")
+    return _sm_suite(f"libgcrypt {library.version}", library.sm4_gcm, library.sm3_hasher, library.sm3_once)
 
 
 def _sm_by_openssl(implementation: str) -> Suite:
     selftest.sm4_gcm(openssl.Sm4Gcm, "cryptography")
-    selftest.sm3(openssl.Sm3, "cryptography")
-    return _sm_suite(implementation, openssl.Sm4Gcm, openssl.Sm3)
+    selftest.sm3(openssl.Sm3, openssl.sm3_once, "cryptography")
+    return _sm_suite(implementation, openssl.Sm4Gcm, openssl.Sm3, openssl.sm3_once)
 
 
-def _sm_suite(implementation: str, cipher: CipherMaker, hasher: HasherMaker) -> Suite:
-    return Suite(DEFAULT, "AEAD_SM4_GCM", 16, "SM3", implementation, cipher, hasher, openssl.sm4_blocks, hashes.SM3)
+def _sm_suite(implementation: str, cipher: CipherMaker, hasher: HasherMaker, once: HashOnce) -> Suite:
+    return Suite(
+        DEFAULT, "AEAD_SM4_GCM", 16, "SM3", implementation, cipher, hasher, once, openssl.sm4_blocks, hashes.SM3
+    )
 
 
 @cache
@@ -143,6 +161,7 @@ def _aes() -> Suite:
         openssl.version(),
         openssl.Aes256Gcm,
         openssl.sha256_hasher,
+        openssl.sha256_once,
         openssl.aes_blocks,
         hashes.SHA256,
     )

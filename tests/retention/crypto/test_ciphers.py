@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retention.crypto import libgcrypt, openssl, selftest
-from retention.crypto.ciphers import CHUNK_BYTES, TAG_BYTES, CipherMaker, HasherMaker, TagError
+from retention.crypto.ciphers import CHUNK_BYTES, TAG_BYTES, CipherMaker, HasherMaker, HashOnce, TagError
+from retention.crypto.suites import NAMES, suite
 from retention.errors import CryptoUnavailableError
 
 try:
@@ -25,8 +26,10 @@ OFFICIAL = Path(__file__).parents[2] / "vectors" / "official"
 SM4: dict[str, CipherMaker] = {"cryptography": openssl.Sm4Gcm}
 AES: dict[str, CipherMaker] = {"cryptography": openssl.Aes256Gcm}
 SM3: dict[str, HasherMaker] = {"cryptography": openssl.Sm3}
+SM3_ONCE: dict[str, HashOnce] = {"cryptography": openssl.sm3_once}
 if LIBGCRYPT is not None:
     SM4["libgcrypt"], SM3["libgcrypt"] = LIBGCRYPT.sm4_gcm, LIBGCRYPT.sm3_hasher
+    SM3_ONCE["libgcrypt"] = LIBGCRYPT.sm3_once
 
 
 def official(name: str) -> dict[str, Any]:
@@ -79,6 +82,24 @@ def test_sm3_of_the_standard(maker: HasherMaker) -> None:
         for byte in bytes.fromhex(case["message"]):
             state.update(bytes([byte]))
         assert state.digest().hex() == case["digest"]
+
+
+@pytest.mark.parametrize("once", SM3_ONCE.values(), ids=SM3_ONCE)
+def test_sm3_of_one_message(once: HashOnce) -> None:
+    for case in official("sm3")["cases"]:
+        assert once(bytes.fromhex(case["message"])).hex() == case["digest"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_long_message_hashes_like_its_parts(name: str) -> None:
+    chosen, message = suite(name), bytes(range(256)) * 32
+    for length in (0, 1, 63, 64, 4095, 4096, 4097, len(message)):
+        state = chosen.hasher()
+        state.update(message[:length])
+        assert chosen.hash(message[:length]) == state.digest()
+        assert chosen.hash(memoryview(message)[:length], b"") == chosen.hash(
+            message[: length // 2], message[length // 2 : length]
+        )
 
 
 def test_sm4_of_the_standard() -> None:
@@ -159,4 +180,6 @@ def test_a_cipher_that_errs_is_not_used() -> None:
     with pytest.raises(CryptoUnavailableError):
         selftest.agreement(Deranged, openssl.Sm4Gcm)
     with pytest.raises(CryptoUnavailableError):
-        selftest.sm3(openssl.sha256_hasher, "test")
+        selftest.sm3(openssl.sha256_hasher, openssl.sm3_once, "test")
+    with pytest.raises(CryptoUnavailableError):
+        selftest.sm3(openssl.Sm3, openssl.sha256_once, "test")
