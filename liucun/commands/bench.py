@@ -8,6 +8,9 @@ import click
 
 from liucun.cli import json_option, print_json
 
+RECORD_US, BATCH_MS = 8.5, 30.0
+"""CPU time of a record (measured) and of a batch (assumed), as docs/sizing.md has it."""
+
 
 @click.group(name="bench", short_help="Measure this machine.")
 def command() -> None:
@@ -77,6 +80,60 @@ def detect_command(records: int, words: int, as_json: bool) -> None:
         return
     for name, value in figures.items():
         click.echo(f"{name:>36}  {value}")
+
+
+@command.command(name="sizing")
+@click.option("--rate", type=click.FloatRange(1, 1e9), default=1_000_000, show_default=True, help="Records a second.")
+@click.option("--lanes", type=click.IntRange(1, 4096), default=32, show_default=True, help="Lanes of all workers.")
+@click.option("--cores", type=click.IntRange(1, 8192), default=16, show_default=True, help="Cores of all workers.")
+@click.option(
+    "--record-us",
+    type=click.FloatRange(0.01, 10_000),
+    default=RECORD_US,
+    show_default=True,
+    help="CPU of a record, µs.",
+)
+@click.option(
+    "--batch-ms", type=click.FloatRange(0, 60_000), default=BATCH_MS, show_default=True, help="CPU of a batch, ms."
+)
+@click.option("--store-ms", type=click.FloatRange(0, 60_000), default=30, show_default=True, help="A write to S3, ms.")
+@click.option("--commit-ms", type=click.FloatRange(0, 60_000), default=12, show_default=True, help="A commit, ms.")
+@click.option(
+    "--commits-at-once", type=click.IntRange(1, 1024), default=8, show_default=True, help="That the catalogue serves."
+)
+@click.option("--lost", type=click.FloatRange(0, 1), default=0.25, show_default=True, help="Part of lanes lost once.")
+@click.option("--seconds", type=click.FloatRange(200, 86_400), default=600, show_default=True, help="Simulated time.")
+@json_option
+def sizing_command(
+    rate: float,
+    lanes: int,
+    cores: int,
+    record_us: float,
+    batch_ms: float,
+    store_ms: float,
+    commit_ms: float,
+    commits_at_once: int,
+    lost: float,
+    seconds: float,
+    as_json: bool,
+) -> None:
+    """Simulate a deployed job of many lanes, from figures measured on a small one.
+
+    Prints cores in use, records a commit, how busy the catalogue is, the seconds from a record's arrival to its commit,
+    and how long lanes that were lost need to catch up. Exit 1 when the job does not keep up.
+    """
+    import sys
+
+    from benchmarks.sizing import Costs, Load, figures
+
+    costs = Costs(record_us / 1e6, batch_ms / 1e3, store_ms / 1e3, commit_ms / 1e3, commits_at_once)
+    found = figures(Load(rate, seconds, lanes, cores, lost=lost), costs)
+    if as_json:
+        print_json(found)
+    else:
+        for name, value in found.items():
+            click.echo(f"{name:>36}  {value}")
+    sys.exit(0 if found["keeps_up"] else 1)
 
 
 @command.command(name="tickets")
