@@ -3,7 +3,8 @@
 Measured over 100,000 texts on one core, words 3,000 and 60,000: hashed words 500 and 290 MB/s, Hyperscan 440 and 256,
 daachorse by character 108 and 94; and a hit costs Hyperscan a call of Python, daachorse a tuple, hashed words nothing.
 Building takes Hyperscan 0.04 and 2.3 s, daachorse 0.1 s for the larger set, hashed words 0.03 s, but they load numba,
-half a second. So columns are scanned by hashed words, and single texts by what is ready at once.
+half a second. So columns are scanned by hashed words, and single texts by what is ready at once: daachorse, as 4,000
+words cost Hyperscan 0.2 s, a fifth of a process's start. Hyperscan is here to be measured against.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ from detectors.normalise.view import string_buffers
 Longs = npt.NDArray[np.int64]
 Rows = tuple[Longs, Longs, npt.NDArray[np.bool_]]
 
-HYPERSCAN_WORDS: Final = 20_000
 COLUMN: Final = 1 << 20
 """Bytes from which loading numba pays."""
 PIECE: Final = 1 << 22
@@ -136,12 +136,7 @@ class ColumnMatcher:
         if len(text) >= COLUMN or "detectors.keywords.hashed" in sys.modules:
             found: tuple[Longs, Longs, Longs] = self._columns().find(text)
             return found
-        library = self._single()
-        word, start, end = library.find(text)
-        if library.unit == "byte":
-            chars = np.cumsum((np.frombuffer(text, np.uint8) & 0xC0) != 0x80)
-            start, end = chars[start] - 1, chars[end - 1]
-        return word, start, end
+        return self._single().find(text)
 
     def find_rows(self, texts: pa.StringArray, table: FoldTable, *, repeats: bool) -> Rows | None:
         """Fold and scan a column in one pass: (word numbers, rows), each word once a row, and which rows hold a sign
@@ -165,23 +160,13 @@ class ColumnMatcher:
     def _single(self) -> Matcher:
         with self._building:
             if self._library is None:
-                self._library = library_matcher(self._words)
+                self._library = DaachorseMatcher(self._words)
             return self._library
 
 
 def matcher_for(words: list[str]) -> ColumnMatcher:
     """Return the scanner for ``words`` (distinct, none empty)."""
     return ColumnMatcher(words)
-
-
-def library_matcher(words: list[str]) -> Matcher:
-    """Return the faster library that is ready within a second for ``words``."""
-    if len(words) <= HYPERSCAN_WORDS:
-        try:
-            return HyperscanMatcher(words)
-        except ImportError:
-            return DaachorseMatcher(words)
-    return DaachorseMatcher(words)
 
 
 _Text = TypeVar("_Text", bytes, str)

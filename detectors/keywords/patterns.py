@@ -143,11 +143,12 @@ def _index(
     normal = view(*code_points(pa.array(spelled, pa.string())), table, repeats=repeats)
     text = normal.text()
     belongs: dict[tuple[str, tuple[int, ...] | None], set[int]] = {}
+    more = np.concatenate([[0], np.cumsum(normal.run > 1)])[normal.rows]
+    doubled = (np.diff(more) > 0).tolist()
     for i, (low, high) in enumerate(pairwise(normal.rows.tolist())):
         if low == high:
             continue  # nothing is left of it; lint names such words
-        runs = normal.run[low:high]
-        needed = tuple(runs.tolist()) if runs.max() > 1 else None
+        needed = tuple(normal.run[low:high].tolist()) if doubled[i] else None
         belongs.setdefault((text[low:high], needed), set()).add(owner[i])
     order = sorted(belongs, key=lambda entry: (entry[0], entry[1] or ()))
     lists: list[int] = []
