@@ -6,12 +6,14 @@ import json
 import os
 import re
 import secrets
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -26,6 +28,7 @@ from tests.services.two_collectors import NEEDED, Places, on_servers
 
 ILLEGAL_EVERY = 100
 USERS = 5000
+ROOMS = ("errors", "detectors", "retention", "tickets", "pipelines", "console", "liucun")
 
 
 @dataclass
@@ -73,7 +76,15 @@ def record(number: int) -> bytes:
     return json.dumps(fields | {"event_time": f"2026-11-{1 + number % 20:02d}T08:00:00Z"}, ensure_ascii=False).encode()
 
 
-def produce(kafka: str, topic: str, numbers: range, *, partitions: int, rate: float | None = None) -> None:
+def produce(
+    kafka: str,
+    topic: str,
+    numbers: range,
+    *,
+    partitions: int,
+    rate: float | None = None,
+    make: Callable[[int], bytes] = record,
+) -> None:
     """Write records, evenly over the partitions, at about ``rate`` a second."""
     from confluent_kafka import Producer
 
@@ -84,7 +95,7 @@ def produce(kafka: str, topic: str, numbers: range, *, partitions: int, rate: fl
     for count, number in enumerate(numbers):
         while True:
             try:
-                producer.produce(topic, record(number), partition=number % partitions)
+                producer.produce(topic, make(number), partition=number % partitions)
                 break
             except BufferError:
                 producer.poll(0.05)
@@ -95,7 +106,7 @@ def produce(kafka: str, topic: str, numbers: range, *, partitions: int, rate: fl
 
 @dataclass
 class Trial:
-    """A store under test and the run that fills it."""
+    """A store under test and the run that fills it, with the program in the folder ``code``."""
 
     cluster: Cluster
     store: Path
@@ -103,6 +114,7 @@ class Trial:
     parallelism: int = 2
     places: Places | None = None
     passphrase: str = ""
+    code: Path = servers.PROJECT
     log: list[str] = field(default_factory=list)
     _last: int = 0
     process: subprocess.Popen[str] | None = None
@@ -110,6 +122,7 @@ class Trial:
     @property
     def env(self) -> dict[str, str]:
         env = {name: value for name, value in os.environ.items() if name != "LIUCUN_PASSPHRASE"}
+        env["PYTHONPATH"] = str(self.code)
         if self.places:
             env |= {**self.places.env, "PGPASSFILE": str(servers.folder() / "postgres" / "pgpass")}
         if self.passphrase:
@@ -119,7 +132,7 @@ class Trial:
     def call(self, *words: str) -> Any:
         """Run a command with ``--json`` and return its answer."""
         command = [sys.executable, "-m", "liucun", *words, "--store", str(self.store), "--json"]
-        done = subprocess.run(command, env=self.env, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, env=self.env, cwd=self.code, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{words}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return json.loads(done.stdout)
 
@@ -179,7 +192,7 @@ checkpoint_seconds = 2
             *words,
         ]
         self.process = subprocess.Popen(
-            command, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command, env=self.env, cwd=self.code, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
 
     def finish(self, seconds: float = 300) -> dict[str, Any]:
@@ -226,7 +239,7 @@ checkpoint_seconds = 2
         engine.dispose()
         return int(found)
 
-    def wait(self, records: int, seconds: float = 300) -> None:
+    def wait(self, records: int, seconds: float = 600) -> None:
         """Wait until so many records are committed."""
         assert self.process is not None
         until = time.monotonic() + seconds
@@ -300,6 +313,35 @@ class Watch:
             if begin <= at <= end and now > before:
                 moves.append(at)
         return max(b - a for a, b in pairwise([*moves, end]))
+
+
+def copied_program(folder: Path) -> Path:
+    """A copy of the program, to be changed: another version of it, or one with a fault."""
+    for room in ROOMS:
+        shutil.copytree(servers.PROJECT / room, folder / room)
+    return folder
+
+
+@contextmanager
+def worker_pool(trial: Trial) -> Iterator[str]:
+    """A pool of workers of the trial's own version of the program; gives its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "pipelines.runners.worker_pool", "--port", str(port)]
+    with (trial.store.parent / "workers.log").open("w", encoding="utf-8") as log:
+        pool = subprocess.Popen(command, env=trial.env, cwd=trial.code, stdout=log, stderr=log)
+        try:
+            servers.wait_until("the worker pool", lambda: _listens(port), 120)
+            yield f"127.0.0.1:{port}"
+        finally:
+            pool.terminate()
+            pool.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @contextmanager
