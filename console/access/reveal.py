@@ -31,13 +31,7 @@ def reveal(catalogue: Catalogue, bodies: Bodies, session: Session, subject: str,
     Raises:
         AccountError: the reason is missing or too long.
     """
-    reason = reason.strip()
-    if not reason or len(reason) > MAX_REASON:
-        raise AccountError(
-            f"A reason of up to {MAX_REASON} characters is needed.", cure="Say why the personal data must be seen."
-        )
-    number = secrets.token_hex(8)
-    sealed = bodies.seal(reason.encode("utf-8", "replace"), _context(number))
+    body = why(bodies, reason)
     with catalogue.write() as connection:
         r = reveals.c
         connection.execute(reveals.delete().where(r.session_digest == session.digest, r.subject == subject))
@@ -46,8 +40,23 @@ def reveal(catalogue: Catalogue, bodies: Bodies, session: Session, subject: str,
                 session_digest=session.digest, subject=subject, until=timestamp(datetime.now(UTC) + LASTS)
             )
         )
-        body = {"reveal": number, "reason_sealed": base64.b64encode(sealed).decode()}
         events.append(connection, kind=kind, actor=session.account.actor, subject=subject, body=body)
+
+
+def why(bodies: Bodies, reason: str) -> dict[str, object]:
+    """What the event of a look behind the mask says: a number, and the reason sealed under it.
+
+    Raises:
+        AccountError: the reason is missing or too long.
+    """
+    reason = reason.strip()
+    if not reason or len(reason) > MAX_REASON:
+        raise AccountError(
+            f"A reason of up to {MAX_REASON} characters is needed.", cure="Say why the personal data must be seen."
+        )
+    number = secrets.token_hex(8)
+    sealed = bodies.seal(reason.encode("utf-8", "replace"), _context(number))
+    return {"reveal": number, "reason_sealed": base64.b64encode(sealed).decode()}
 
 
 def revealed(connection: sa.Connection, session: Session, subject: str) -> bool:

@@ -116,17 +116,25 @@ def refuse(store: Path, number: str, reason: str, as_json: bool) -> None:
 
 @command.command(name="list", short_help="Every disclosure there ever was.")
 @store_option
+@click.option("--purpose", metavar="TEXT", help="Show the accounts in full, for this; it is recorded, sealed.")
 @json_option
-def listing(store: Path, as_json: bool) -> None:
-    """List disclosures 列表, newest first."""
+def listing(store: Path, purpose: str | None, as_json: bool) -> None:
+    """List disclosures 列表, newest first; accounts are masked unless a purpose is given."""
+    from console.access.reveal import KINDS, why
     from liucun.store import open_store
+    from retention.catalogue import events
     from retention.disclosure.requests import list_disclosures
 
     with open_store(store) as opened:
         opened.acting.require(Right.READ_DISCLOSURES)
         found = list_disclosures(opened)
+        if purpose is not None:
+            body = why(opened.bodies, purpose)
+            with opened.catalogue.write() as connection:
+                said = [(f"disclosure:{item.disclosure_id}", body) for item in found]
+                events.append_many(connection, said, kind=KINDS[0], actor=opened.actor)
     if as_json:
-        print_json([item.as_json() for item in found])
+        print_json([item.as_json() if purpose is not None else _masked(item) for item in found])
         return
     for item in found:
         _show(item, as_json=False)
@@ -263,13 +271,21 @@ def _may_stop(acting: Actor, found: Disclosure) -> None:
 
 def _show(found: Disclosure, as_json: bool) -> None:
     if as_json:
-        print_json(found.as_json())
+        print_json(_masked(found))
         return
     scope = found.scope
     click.echo(f"{found.disclosure_id} {found.state}  {found.case.authority}, {found.case.number}")
     click.echo(f"  {', '.join(scope.classes)}; {len(scope.accounts)} accounts; {scope.since} to {scope.until}")
     click.echo(f"  by {found.requested_by}; approved by {', '.join(found.approvers) or 'nobody yet'}")
     click.echo(f"  expires {found.expires_at}; exported {found.exports} times")
+
+
+def _masked(found: Disclosure) -> dict[str, Any]:
+    """A request as JSON without personal data."""
+    from console.masking import mask_account
+
+    told = found.as_json()
+    return {**told, "scope": {**told["scope"], "accounts": [mask_account(name) for name in found.scope.accounts]}}
 
 
 def _moment(text: str, option: str) -> datetime:

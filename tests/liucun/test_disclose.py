@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
 from console.access.roles import Role
@@ -17,6 +18,7 @@ from console.migrate import SCRIPTS as CONSOLE_SCRIPTS
 from liucun.cli import main_group
 from liucun.store import open_store
 from retention.catalogue.migrate import migrate
+from retention.catalogue.tables import events
 from tests.console.conftest import make_account
 
 SECRET = "a passphrase of tests"
@@ -140,3 +142,22 @@ def test_a_refused_request_hands_out_nothing(acting: As, tmp_path: Path) -> None
     result = acting("he", "disclose", "export", number, "--to", tmp_path / "bundle.zip")
     assert result.exit_code != 0
     assert not (tmp_path / "bundle.zip").exists()
+
+
+def test_a_list_masks_accounts_until_a_purpose_is_recorded(acting: As, store: Path, tmp_path: Path) -> None:
+    number = asked(acting, tmp_path)
+    masked = acting("aud", "disclose", "list", "--json")
+    assert masked.exit_code == 0, masked.output
+    assert [one["disclosure_id"] for one in json.loads(masked.output)] == [number]
+    assert all("＊" in name for one in json.loads(masked.output) for name in one["scope"]["accounts"])
+    refused = acting("aud", "disclose", "list", "--json", "--purpose", " ")
+    assert refused.exit_code != 0
+    assert "u1" not in refused.output
+    full = acting("aud", "disclose", "list", "--json", "--purpose", "yearly review of disclosures")
+    assert [one["scope"]["accounts"] for one in json.loads(full.output)] == [["u1", "u2"]]
+    with open_store(store) as opened, opened.catalogue.read() as connection:
+        chosen = events.c.kind == "personal.revealed", events.c.subject == f"disclosure:{number}"
+        found = connection.execute(sa.select(events.c.actor, events.c.body).where(*chosen)).one()
+    assert found.actor == "aud"
+    assert "reason_sealed" in found.body
+    assert "yearly" not in found.body
