@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import httpx
+import sqlalchemy as sa
 import uvicorn
 
 from console.access.accounts import account_by
@@ -24,10 +25,12 @@ from console.web.app import create_app
 from detectors.default import PACKS
 from detectors.keywords.layers import Layers
 from liucun.store import prepare_tables
+from retention.catalogue.tables import events
 from retention.store import Store, StoreSettings
 from tests.console.conftest import PASSWORD, make_account
 from tickets.actors import Actor
 from tickets.calendar.reading import shipped_calendar
+from tickets.queue import get_ticket
 from tickets.service import Desk
 from tickets.settings import CompanySettings
 from tickets.states import Channel
@@ -175,3 +178,18 @@ def running(
         server.should_exit = True
         thread.join(20)
         opened.close()
+
+
+def state(console, number: str):
+    """A ticket as the catalogue has it."""
+    with console.parts.catalogue.read() as connection:
+        return get_ticket(connection, number)
+
+
+def trail(console, subject: str) -> list[tuple[str, str]]:
+    """Kind and actor of every event of a subject, in order."""
+    with console.parts.catalogue.read() as connection:
+        rows = connection.execute(
+            sa.select(events.c.kind, events.c.actor).where(events.c.subject == subject).order_by(events.c.id)
+        )
+        return [tuple(row) for row in rows]

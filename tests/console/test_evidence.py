@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-from tests.console.running import TEXT
-from tests.console.test_web import trail
+from tests.console.running import TEXT, trail
 from tickets.evidence import list_evidence
 
 

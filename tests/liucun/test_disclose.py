@@ -158,6 +158,6 @@ def test_a_list_masks_accounts_until_a_purpose_is_recorded(acting: As, store: Pa
     with open_store(store) as opened, opened.catalogue.read() as connection:
         chosen = events.c.kind == "personal.revealed", events.c.subject == f"disclosure:{number}"
         found = connection.execute(sa.select(events.c.actor, events.c.body).where(*chosen)).one()
-    assert found.actor == "aud"
+    assert found.actor == "user:aud"
     assert "reason_sealed" in found.body
     assert "yearly" not in found.body
