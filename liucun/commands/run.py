@@ -21,7 +21,7 @@ from liucun.store import OpenStore, open_store
 from liucun.watching.logs import json_wished, start_logs
 from liucun.watching.run import RunMeters, Said
 from liucun.watching.server import metrics_option, shown
-from pipelines.runners.settings import flink_settings
+from pipelines.runners.settings import FlinkSettings, flink_settings
 from pipelines.sources.spec import SourceSpec, parse_spec
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 @click.option("--runner", type=click.Choice(["direct", "flink"]), default="direct", show_default=True, help="Engine.")
 @click.option("--flink-master", metavar="HOST:PORT", help="REST address of Flink's job manager. [default: settings]")
 @click.option("--parallelism", type=click.IntRange(1, 1024), help="Parallel readers on Flink. [default: settings]")
+@click.option("--from-savepoint", metavar="PATH", help="Begin from a savepoint of the job on Flink. [default: none]")
 @click.option("--max-seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after so many seconds.")
 @click.option("--fail-on-unparsed", is_flag=True, help="Exit 1 when a line could not be parsed.")
 @metrics_option
@@ -66,6 +67,7 @@ def command(
     runner: str,
     flink_master: str | None,
     parallelism: int | None,
+    from_savepoint: str | None,
     max_seconds: float | None,
     fail_on_unparsed: bool,
     metrics: str | None,
@@ -86,8 +88,10 @@ def command(
     from liucun.index_following import IndexThread
     from pipelines.rules_in_force import rules_alarm
 
-    if runner != "flink" and (flink_master or parallelism):
-        raise UsageError("--flink-master and --parallelism are for --runner flink.", cure="Add --runner flink.")
+    if runner != "flink" and (flink_master or parallelism or from_savepoint):
+        raise UsageError(
+            "--flink-master, --parallelism and --from-savepoint are for --runner flink.", cure="Add --runner flink."
+        )
     log = start_logs("run")
     with open_store(store) as opened, closing(RunMeters(opened.root)) as meters:
         if json_wished():
@@ -98,7 +102,8 @@ def command(
         _declare(opened, specs)
         job: Job | FlinkJob
         if runner == "flink":
-            job = _flink_job(opened, specs, flink_master, parallelism, follow=follow, max_seconds=max_seconds)
+            flink = flink_settings(opened.settings.flink, flink_master, parallelism)
+            job = _flink_job(opened, specs, flink, from_savepoint, follow=follow, max_seconds=max_seconds)
         else:
             job = _embedded_job(opened, specs, meters, follow=follow, max_seconds=max_seconds)
             meters.behind = job.lags
@@ -160,8 +165,8 @@ def _embedded_job(
 def _flink_job(
     opened: OpenStore,
     specs: list[SourceSpec],
-    master: str | None,
-    parallelism: int | None,
+    flink: FlinkSettings,
+    savepoint: str | None,
     *,
     follow: bool,
     max_seconds: float | None,
@@ -171,12 +176,13 @@ def _flink_job(
     return FlinkJob(
         opened.store,
         specs,
-        flink_settings(opened.settings.flink, master, parallelism),
+        flink,
         follow=follow,
         max_seconds=max_seconds,
         batch_bytes=opened.settings.run.batch_megabytes << 20,
         rules=_rules(opened),
         opening=_opening(opened),
+        savepoint=savepoint,
         say=lambda what: click.echo(f"liucun: {what}", err=True),
     )
 

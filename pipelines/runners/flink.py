@@ -64,6 +64,7 @@ class FlinkJob:
         batch_bytes: int,
         rules: JobRules | None,
         opening: Opening = AS_SHIPPED,
+        savepoint: str | None = None,
         say: Callable[[str], None] = lambda _what: None,
     ) -> None:
         files = [spec.name for spec in specs if spec.kind != "kafka"]
@@ -75,6 +76,7 @@ class FlinkJob:
         self.summary = RunSummary()
         self.problems: list[str] = []
         self._say = say
+        self._savepoint = savepoint
         self._names: list[str] = []
         self._stuck: tuple[tuple[str, int | None], int] = (("", None), 0)
         whose = "\n".join([str(store.root.resolve()), *sorted(spec.name for spec in specs)])
@@ -159,8 +161,12 @@ class FlinkJob:
 
     def _options(self, name: str) -> Any:
         flink = self._flink
+        # Once: a job that the cluster lost goes on at the cursors. What another version kept for stages that are no
+        # more is let go.
+        savepoint, self._savepoint = self._savepoint, None
+        restored = [f"--savepoint_path={savepoint}", "--allow_non_restored_state"] if savepoint else []
         return PipelineOptions(
-            flags=[],
+            flags=restored,
             runner="PortableRunner",
             job_name=name,
             job_endpoint=flink.job_server,
