@@ -24,6 +24,9 @@ DECIMAL: Final = pa.decimal128(18, 6)
 _TIME = pa.timestamp("us", tz="UTC")
 _LABEL = pa.dictionary(pa.int32(), pa.string())
 
+EVIDENCE_SOURCE: Final = "system:evidence"
+"""The source of records of evidence; each ticket has a partition ``ticket:ID`` of its own in it."""
+
 
 class RecordClass(StrEnum):
     """Record classes (日志类别), each with a retention policy and a view of its own."""

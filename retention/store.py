@@ -183,7 +183,8 @@ class Store:
         )
 
     def close(self) -> None:
-        """Give back connections."""
+        """Give back connections, and let go of what is open."""
+        self.archive.opened.clear()
         self.catalogue.close()
         self.period_keys.close()
         close_objects(self.objects)

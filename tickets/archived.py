@@ -21,14 +21,13 @@ from retention.catalogue import events
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.tables import segment_places, segments
 from retention.manifest import SegmentManifest
-from retention.schema import as_current
+from retention.schema import EVIDENCE_SOURCE, as_current
 from retention.segments import Archive, open_segment
 from tickets.bodies import Bodies
 from tickets.evidence import StoredFile, list_evidence, open_evidence
 from tickets.queue import get_ticket
 
-SOURCE: Final = "system:evidence"
-"""The source of records of evidence; each ticket has a partition of its own in it."""
+SOURCE: Final = EVIDENCE_SOURCE
 MAX_PURPOSE: Final = 1000
 _PLACES: Final = 100
 _MOST_RANGES: Final = 2_000

@@ -19,6 +19,7 @@ from retention.catalogue.tables import events, log_pending, timestamp
 
 _OPEN: Final = "liucun_events"
 """Where a connection keeps the (id, subject) of the events of its open transaction."""
+DESTROYED: Final = "segment.destroyed"
 SEGMENT: Final = "segment"
 EVENT: Final = "event"
 

@@ -25,12 +25,13 @@ from retention.holds.effect import ACCOUNT, ACTIVE, SPAN
 from retention.holds.errors import HoldTargetError
 from retention.holds.tables import hold_segments, holds
 from retention.objects.base import ObjectStore
-from retention.schema import RecordClass
+from retention.schema import EVIDENCE_SOURCE, RecordClass
 from retention.segments import Archive
 
 SEGMENTS: Final = "segment"
 TICKET: Final = "ticket"
 QUERY: Final = "query"
+_AT_ONCE: Final = 500
 _PLACE: Final = ("log_source", "log_partition", "log_offset")
 
 
@@ -160,19 +161,34 @@ def hold_rows(parts: Parts, matter: Matter, sql: str, result: pa.Table, *, actor
 
 
 def _ticket_places(connection: sa.Connection, ticket_id: str) -> dict[tuple[str, str], list[int]]:
+    """Where the records lie that a ticket, and those merged into it, are about; and their sealed evidence."""
     inspector = sa.inspect(connection)
     found: dict[tuple[str, str], list[int]] = {}
     if not inspector.has_table("tickets"):
         return found
-    tickets = sa.table("tickets", *map(sa.column, ("ticket_id", "source", "partition", "offset")))
-    row = connection.execute(sa.select(tickets).where(tickets.c.ticket_id == ticket_id)).one_or_none()
-    if row is None:
-        return found
-    found[row.source, row.partition] = [row.offset]
-    if inspector.has_table("findings"):
-        hits = sa.table("findings", *map(sa.column, ("ticket_id", "partition", "offset")))
-        for hit in connection.execute(sa.select(hits).where(hits.c.ticket_id == ticket_id)):
-            found.setdefault((row.source, hit.partition), []).append(hit.offset)
+    names = {column["name"] for column in inspector.get_columns("tickets")}
+    tickets = sa.table("tickets", *map(sa.column, ("ticket_id", "source", "partition", "offset", "merged_into")))
+    known, level = [ticket_id], [ticket_id]
+    while level and "merged_into" in names:
+        below = sa.select(tickets.c.ticket_id).where(tickets.c.merged_into.in_(level[:_AT_ONCE]))
+        level = [*level[_AT_ONCE:], *(name for name in connection.execute(below).scalars() if name not in known)]
+        known += [name for name in level if name not in known]
+    p = segment_places.c
+    for begin in range(0, len(known), _AT_ONCE):
+        part = known[begin : begin + _AT_ONCE]
+        place = (tickets.c.ticket_id, tickets.c.source, tickets.c.partition, tickets.c.offset)
+        sources = {}
+        for row in connection.execute(sa.select(*place).where(tickets.c.ticket_id.in_(part))):
+            sources[row.ticket_id] = row.source
+            found.setdefault((row.source, row.partition), []).append(row.offset)
+        if inspector.has_table("findings"):
+            hits = sa.table("findings", *map(sa.column, ("ticket_id", "partition", "offset")))
+            for hit in connection.execute(sa.select(hits).where(hits.c.ticket_id.in_(list(sources)))):
+                found.setdefault((sources[hit.ticket_id], hit.partition), []).append(hit.offset)
+        own = p.partition.in_([f"ticket:{name}" for name in sources])
+        sealed = sa.select(p.partition, p.start, p.end).where(p.source == EVIDENCE_SOURCE, own)
+        for partition, start, end in connection.execute(sealed):
+            found.setdefault((EVIDENCE_SOURCE, partition), []).extend(range(start, end))
     return found
 
 

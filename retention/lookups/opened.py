@@ -91,7 +91,8 @@ class OpenedSegments:
     def _wait(self) -> None:
         """Look again when the longest unused one is idle."""
         if self._timer is None and self._held:
-            self._timer = threading.Timer(self._idle, self._let_go)
+            used = next(iter(self._held.values()))[1]
+            self._timer = threading.Timer(max(0.01, used + self._idle - time.monotonic()), self._let_go)
             self._timer.daemon = True
             self._timer.start()
 

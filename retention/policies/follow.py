@@ -227,6 +227,7 @@ def _close_with_tickets(catalogue: Catalogue, blind: Callable[[str, str], bytes]
             return
         t = sa.table("tickets", *(sa.column(name) for name in ("ticket_id", "state", "closed_at", "triaged_at")))
         rows = connection.execute(sa.select(t).where(t.c.state.in_(_TERMINAL))).all()
+        running = connection.execute(sa.select(t.c.ticket_id).where(t.c.state.not_in(_TERMINAL))).scalars().all()
         c = subjects.c
         mine = connection.execute(sa.select(c.blind, c.ended_at).where(c.record_class == RecordClass.EVIDENCE.value))
         known = {bytes(row.blind): row.ended_at or "" for row in mine}
@@ -237,6 +238,11 @@ def _close_with_tickets(catalogue: Catalogue, blind: Callable[[str, str], bytes]
         # A ticket that was opened again and closed later keeps its evidence from then.
         if ended and found in known and known[found] < ended:
             closed.append({"b_blind": found, "b_at": ended, "b_on": stored_date(ended).isoformat()})
+    # One that was opened again has not ended: its evidence stays with it.
+    for ticket_id in running:
+        found = blind(RecordClass.EVIDENCE.value, ticket_id)
+        if known.get(found):
+            closed.append({"b_blind": found, "b_at": None, "b_on": None})
     if closed:
         with catalogue.write() as connection:
             connection.execute(

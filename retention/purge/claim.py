@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from errors import BusyError
 from retention.catalogue import events
 from retention.catalogue.commit import add_segments
+from retention.catalogue.events import DESTROYED
 from retention.catalogue.tables import meta, retired_segments, segment_places, segments, timestamp
 from retention.errors import KeyDestroyedError
 from retention.manifest import SegmentManifest
@@ -27,7 +28,7 @@ from retention.policies.tables import units
 from retention.purge.carry import Carried, carry, grounds_of
 from retention.purge.plan import DROPPED, PLANNED, Parts
 from retention.purge.tables import destroyed_places, purge_segments, purge_units, purges
-from retention.rebuilding.restore import COMPACTED, DESTROYED
+from retention.rebuilding.restore import COMPACTED
 
 CLAIMED: Final = "claimed"
 RETIRED_PREFIX: Final = "retired:"

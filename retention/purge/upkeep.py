@@ -11,13 +11,14 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from errors import BusyError
+from errors import BusyError, LiucunError
 from retention.catalogue.tables import timestamp
 from retention.errors import KeyDestroyedError
 from retention.holds.service import enforce, examine
 from retention.policies.follow import follow
 from retention.policies.settings import RetentionSettings
 from retention.purge.certificate import certify, finish
+from retention.purge.errors import ClockRefusedError
 from retention.purge.plan import APPROVED, RUNNING, Parts
 from retention.purge.run import SHREDDED, carry_out, shred_key
 from retention.purge.tables import purge_units, purges
@@ -63,18 +64,25 @@ def keep_up(
 
     Raises:
         ClockRefusedError: there is a purge to carry out, and the clock cannot be trusted with it.
-        CertificateError: a certificate and the facts disagree.
+        LiucunError: what a purge met (certificate and facts disagree, storage fails); the others were carried out.
     """
     done = bring_up_to_date(parts, settings)
+    failed: list[LiucunError] = []
     for purge_id in ready(parts, now):
         try:
             carry_out(parts, purge_id, actor=actor, now=now, settings=settings, witnessed=witnessed)
             certify(parts, purge_id, signers=signers, actor=actor, now=now, settings=settings)
         except BusyError as error:
             done.unfinished[purge_id] = error.what
+        except ClockRefusedError:
+            raise
+        except LiucunError as error:  # one purge that cannot go on is no reason to keep what others may destroy
+            failed.append(error)
         else:
             done.certified.append(purge_id)
     done.final = finish(parts, actor=actor, now=now)
+    if failed:
+        raise failed[0]
     return done
 
 

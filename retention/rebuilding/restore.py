@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from errors import IntegrityError
 from retention.catalogue import events, images
+from retention.catalogue.events import DESTROYED
 from retention.catalogue.tables import (
     batches,
     checkpoints,
@@ -33,7 +34,6 @@ from retention.transparency import merkle
 from retention.transparency.entries import Entry
 from retention.transparency.sequencer import shape_of
 
-DESTROYED = "segment.destroyed"
 """Kind of the event that a segment was lawfully destroyed: subject ``segment:ID``."""
 COMPACTED = "segments.compacted"
 """Kind of the event that segments were merged: subject ``segment:ID`` of the new one."""

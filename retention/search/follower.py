@@ -16,11 +16,10 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from retention.catalogue.events import EVENT, SEGMENT
+from retention.catalogue.events import DESTROYED, EVENT, SEGMENT
 from retention.catalogue.tables import events, log_leaves, retired_segments, segments
 from retention.manifest import SegmentManifest
 from retention.persons.restriction import restricted_accounts
-from retention.rebuilding.restore import DESTROYED
 from retention.search import book, persons
 from retention.search.cluster import Cluster
 from retention.search.settings import SearchSettings

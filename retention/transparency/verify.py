@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from errors import IntegrityError, LiucunError, StorageError, UnreachableError
 from retention.catalogue import images
-from retention.catalogue.events import EVENT, SEGMENT
+from retention.catalogue.events import DESTROYED, EVENT, SEGMENT
 from retention.catalogue.tables import (
     checkpoints,
     events,
@@ -34,6 +34,7 @@ from retention.transparency.custodian import Custodian
 from retention.transparency.entries import entry_data, event_content, open_entries
 from retention.transparency.keeping import LogKeeper
 from retention.transparency.note import Checkpoint, open_note
+from retention.transparency.sequencer import shape_of
 
 Progress = Callable[[str, int, int], None]
 
@@ -105,11 +106,19 @@ def _check_leaves(connection: sa.Connection, suite: Suite, verdict: LogVerdict, 
         last = index
         if data is None:
             verdict.add("entry_missing", f"{kind}:{ref}", f"The log has it at {index}, the catalogue no longer.")
-        elif merkle.leaf_hash(suite.hash, data(suite)) != stored:
+        elif _hashed(suite, data) != stored:
             verdict.add("entry_changed", f"{kind}:{ref}", f"It is not what the log committed to at {index}.")
         if not number % _PAGE:
             show("log", number, verdict.size)
     show("log", verdict.size, verdict.size)
+
+
+def _hashed(suite: Suite, data: Callable[[Suite], bytes]) -> bytes | None:
+    """The leaf of an entry; None of one that cannot be read any more."""
+    try:
+        return merkle.leaf_hash(suite.hash, data(suite))
+    except ValueError:
+        return None
 
 
 _Leaf = tuple[int, str, str, bytes, Callable[[Suite], bytes] | None]
@@ -130,13 +139,13 @@ def _leaves(connection: sa.Connection) -> Iterator[_Leaf]:
             return
         start = page[-1][0] + 1
         manifests = _manifests(connection, [row[2] for row in page if row[1] == SEGMENT])
-        found = _events(connection, [int(row[2]) for row in page if row[1] == EVENT])
+        found = _events(connection, [int(row[2]) for row in page if row[1] != SEGMENT and row[2].isdecimal()])
         for index, kind, ref, stored in page:
             if kind == SEGMENT:
                 manifest = manifests.get(ref)
                 made = None if manifest is None else _manifest_entry(ref, manifest)
             else:
-                event = found.get(int(ref))
+                event = found.get(int(ref)) if ref.isdecimal() else None
                 made = None if event is None else _event_entry(ref, event)
             yield index, kind, ref, bytes(stored), made
 
@@ -238,7 +247,7 @@ def _witnessed(custodian: Custodian, verdict: LogVerdict) -> dict[int, Checkpoin
                 found[size] = custodian.read(size, keys).checkpoint
             except IntegrityError as error:
                 verdict.add("witness_refused", f"custodian:{size}", error.what)
-        strangers = [] if sizes else custodian.others()
+        strangers = custodian.others()
     except (UnreachableError, StorageError) as error:
         verdict.notices.append(LogFault("custodian_unreachable", custodian.name, error.what))
         return found
@@ -250,8 +259,8 @@ def _witnessed(custodian: Custodian, verdict: LogVerdict) -> dict[int, Checkpoin
             LogFault(
                 "custodian_stranger",
                 custodian.name,
-                f"The custodian has never seen this log; it holds {', '.join(strangers[:5])}. If one of these was this "
-                "archive's, its keys and history were replaced.",
+                f"The custodian {'also holds' if found else 'has never seen this log; it holds'} "
+                f"{', '.join(strangers[:5])}. If one of these was this archive's, its keys and history were replaced.",
             )
         )
     verdict.witnessed = max(found, default=0)
@@ -260,7 +269,8 @@ def _witnessed(custodian: Custodian, verdict: LogVerdict) -> dict[int, Checkpoin
 
 def check_images(connection: sa.Connection, suite: Suite, verdict: LogVerdict, show: Progress) -> None:
     """Every imaged row is what the last event about its subject says, and has such an event."""
-    shapes = {row.shape: json.loads(row.columns) for row in connection.execute(sa.select(image_shapes))}
+    shapes = _shapes(connection, verdict)
+    _check_payloads(connection, verdict)
     there = set(sa.inspect(connection).get_table_names())
     for prefix in _imaged_prefixes(connection) - {item.prefix for item in images.registered()}:
         verdict.add("image_unknown", f"{prefix}:", "Events speak of rows of a kind that this program does not know.")
@@ -283,6 +293,34 @@ def check_images(connection: sa.Connection, suite: Suite, verdict: LogVerdict, s
                 )
 
 
+def _shapes(connection: sa.Connection, verdict: LogVerdict) -> dict[str, list[str]]:
+    """Lists of columns by their short names, which are their digests: a list under another's name is none."""
+    found: dict[str, list[str]] = {}
+    for row in connection.execute(sa.select(image_shapes)):
+        try:
+            columns = [str(name) for name in json.loads(row.columns)]
+        except (ValueError, TypeError):
+            columns = []
+        if shape_of(columns) == row.shape:
+            found[row.shape] = columns
+        else:
+            verdict.add("shape_changed", f"shape:{row.shape}", "Its columns are not those that its name is made of.")
+    return found
+
+
+def _numbered() -> sa.ColumnElement[bool]:
+    """Whether the log has an event: its digests count then, and rows that stand beside them are nobody's word."""
+    ref = sa.cast(events.c.id, sa.String(64))
+    return sa.exists().where(log_leaves.c.type == EVENT, log_leaves.c.ref == ref).correlate(events)
+
+
+def _check_payloads(connection: sa.Connection, verdict: LogVerdict) -> None:
+    """Rows beside a numbered event were put there later: numbering takes them away in the same transaction."""
+    left = sa.select(events.c.id).where(events.c.payload.is_not(None), _numbered()).order_by(events.c.id)
+    for number in connection.execute(left).scalars():
+        verdict.add("payload_unlogged", f"event:{number}", "Rows stand beside it that the log was never told of.")
+
+
 def _imaged_prefixes(connection: sa.Connection) -> set[str]:
     e = events.c
     position = sa.func.strpos if connection.dialect.name == "postgresql" else sa.func.instr
@@ -297,14 +335,16 @@ _Image = tuple[int, bytes, str | None, bytes | None]
 
 def _last_images(connection: sa.Connection, item: images.Imaged) -> dict[str, _Image]:
     e = events.c
-    imaged = sa.or_(e.images.is_not(None), e.payload.is_not(None))
+    numbered = _numbered()
+    imaged = sa.or_(e.images.is_not(None), sa.and_(e.payload.is_not(None), ~numbered))
     newest = (
         sa.select(sa.func.max(e.id).label("id"))
         .where(e.subject.startswith(f"{item.prefix}:", autoescape=True), imaged)
         .group_by(e.subject)
         .subquery()
     )
-    rows = connection.execute(sa.select(e.id, e.subject, e.salt, e.images, e.payload).join(newest, newest.c.id == e.id))
+    payload = sa.case((numbered, None), else_=e.payload).label("payload")
+    rows = connection.execute(sa.select(e.id, e.subject, e.salt, e.images, payload).join(newest, newest.c.id == e.id))
     return {row.subject.partition(":")[2]: (row.id, bytes(row.salt or b""), row.images, row.payload) for row in rows}
 
 
@@ -318,13 +358,17 @@ def _compare(
 ) -> None:
     by_columns: dict[tuple[str, ...], list[tuple[str, int, bytes, bytes | str]]] = {}
     for value, (number, salt, digests, payload) in expected.items():
-        if payload is not None:
-            image = next((i for i in orjson.loads(payload) if i["table"] == item.table.name), None)
-            known: bytes | str | None = None if image is None else images.canonical(image["rows"])
-            columns = [] if image is None else image["columns"]
-        else:
-            held = next((d for d in json.loads(digests or "[]") if d[0] == item.table.name), None)
-            known, columns = (None, []) if held is None else (str(held[2]), shapes.get(str(held[1]), []))
+        where = f"event:{number}"
+        try:
+            known, columns = _known(item, digests, payload)
+        except (ValueError, TypeError, KeyError, IndexError):
+            verdict.add("entry_changed", where, "What it says of rows cannot be read.")
+            continue
+        if isinstance(columns, str):
+            if columns not in shapes:
+                verdict.add("shape_missing", where, f"It speaks of rows in {item.table.name} by columns nobody knows.")
+                continue
+            columns = shapes[columns]
         if known is None or not set(columns) <= {column.name for column in item.table.columns}:
             continue  # the table joined its subject, or lost a column, after this event
         by_columns.setdefault(tuple(columns), []).append((value, number, salt, known))
@@ -341,9 +385,24 @@ def _compare(
                 )
 
 
+def _known(
+    item: images.Imaged, digests: str | None, payload: bytes | None
+) -> tuple[bytes | str | None, list[str] | str]:
+    """What an event says of a table's rows: themselves and their columns, or a digest and the name of its columns."""
+    if payload is not None:
+        image = next((i for i in orjson.loads(payload) if i["table"] == item.table.name), None)
+        return (None, []) if image is None else (images.canonical(image["rows"]), list(image["columns"]))
+    held = next((d for d in json.loads(digests or "[]") if d[0] == item.table.name), None)
+    return (None, []) if held is None else (str(held[2]), str(held[1]))
+
+
 def _check_retired(connection: sa.Connection, verdict: LogVerdict) -> None:
-    """A segment that was replaced has a successor that names it."""
+    """A segment that was replaced has a successor that names it; one that was destroyed has an event that says so."""
     r = retired_segments.c
+    told = sa.exists().where(events.c.kind == DESTROYED, events.c.subject == sa.literal("segment:") + r.segment_id)
+    unsaid = sa.select(r.segment_id).where(r.state == "destroyed", ~told.correlate(retired_segments))
+    for segment_id in connection.execute(unsaid.order_by(r.segment_id)).scalars():
+        verdict.add("destruction_unlogged", f"segment:{segment_id}", "It is called destroyed, and no event says so.")
     rows = connection.execute(sa.select(r.segment_id, r.successor).where(r.state == "replaced")).all()
     named: dict[str, set[str]] = {}
     for row in rows:

@@ -167,6 +167,19 @@ def test_a_commit_that_names_a_condemned_object_fails(busy: SealedStore) -> None
         add_segments(connection, (late,), timestamp())
 
 
+def test_an_orphan_that_comes_back_is_deleted_again(busy: SealedStore) -> None:
+    """A replica or a folder put back must not stop the collection for good."""
+    name = "segments/user_log/2026-03/back-00.lcs"
+    busy.objects.put(name, b"left by a crash")
+    for days in (0, 2):
+        collect(busy.catalogue, busy.objects, now=NOW + days * DAY)
+    assert not busy.objects.exists(name)
+    busy.objects.put(name, b"left by a crash")
+    assert collect(busy.catalogue, busy.objects, now=NOW + 3 * DAY).orphans == 1
+    assert not busy.objects.exists(name)
+    assert collect(busy.catalogue, busy.objects, now=NOW + 4 * DAY).orphans == 0
+
+
 def test_an_object_that_got_its_name_in_time_is_kept(busy: SealedStore) -> None:
     manifest = plan(busy.catalogue)[0].manifests[0]
     with busy.catalogue.read() as connection:

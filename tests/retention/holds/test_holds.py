@@ -103,6 +103,28 @@ def test_a_ticket_s_records(world: World) -> None:
         place.hold_ticket(world.store, CASE, "T2", actor="ann", now=NOW)
 
 
+def test_a_ticket_s_evidence_and_what_was_merged_into_it(world: World) -> None:
+    (one,) = world.ingest(logs("2020-01-05"), "content")
+    (two,) = world.ingest(logs("2020-02-05"), "content")
+    world.ingest(logs("2020-03-05"), "content")
+    world.execute(sa.text(TICKETS.replace("triaged_at TEXT)", "triaged_at TEXT, merged_into TEXT)")))
+    for name, place_, into in (("T1", 0, None), ("T2", 10, "T1"), ("T3", 20, None)):
+        world.execute(
+            sa.text("INSERT INTO tickets VALUES (:n, 'closed', 'app', 'content.log#1', :p, NULL, NULL, :i)").bindparams(
+                n=name, p=place_, i=into
+            )
+        )
+    sealed = {}
+    for name in ("T1", "T2", "T3"):
+        rows = [{"event_time": at("2020-03-06"), "event_id": name}]
+        sealed[name] = world.store.add(
+            rows, record_class="evidence", source="system:evidence", partition=f"ticket:{name}"
+        )
+    hold_id = place.hold_ticket(world.store, CASE, "T1", actor="ann", now=NOW)
+    wanted = {one.segment_id, two.segment_id, sealed["T1"].segment_id, sealed["T2"].segment_id}
+    assert held(world) == {segment: [hold_id] for segment in wanted}
+
+
 def test_a_query_s_result(world: World) -> None:
     from retention.query.render import renderer
     from retention.query.run import run_query

@@ -219,6 +219,11 @@ def test_evidence_counts_from_the_closure_of_its_ticket(world: World) -> None:
     assert codes(world.one("2040-01-01")) == ["open_subjects"]
     world.execute(sa.text("UPDATE tickets SET state = 'closed', closed_at = '2021-05-31T16:00:00.000000Z'"))
     assert world.one("2040-01-01").expires_on == date(2024, 6, 2)
+    # Opened again: it has not ended, and its evidence stays however old it is.
+    world.execute(sa.text("UPDATE tickets SET state = 'triage', closed_at = NULL"))
+    assert codes(world.one("2040-01-01")) == ["open_subjects"]
+    world.execute(sa.text("UPDATE tickets SET state = 'closed', closed_at = '2022-05-31T16:00:00.000000Z'"))
+    assert world.one("2040-01-01").expires_on == date(2025, 6, 2)
 
 
 def test_what_could_not_be_read_is_kept_as_long_as_an_order(world: World) -> None:

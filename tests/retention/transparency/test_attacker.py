@@ -10,6 +10,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import orjson
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
@@ -20,11 +21,13 @@ from retention.catalogue.migrate import migrate
 from retention.catalogue.tables import (
     batches,
     checkpoints,
+    image_shapes,
     log_entries,
     log_leaves,
     log_nodes,
     log_pending,
     partitions,
+    retired_segments,
     segment_places,
     segments,
 )
@@ -186,6 +189,61 @@ def test_he_changes_a_tickets_time(logged: Logged, thorough: bool) -> None:
         assert logged.kinds() & HISTORY
 
 
+def test_he_puts_rows_beside_an_event_that_has_its_number(logged: Logged) -> None:
+    """The rows of a numbered event are nobody's word: its digests, which the log has, are what counts."""
+    with logged.store.catalogue.write() as connection:
+        connection.execute(tickets.update().values(detected_at="2026-03-20T00:00:00.000000Z"))
+        subjects = [f"ticket:{name}" for name in connection.execute(sa.select(tickets.c.ticket_id)).scalars()]
+        for subject, image in images.images(connection, subjects).items():
+            newest = sa.select(sa.func.max(event_table.c.id)).where(event_table.c.subject == subject).scalar_subquery()
+            connection.execute(
+                event_table.update().where(event_table.c.id == newest).values(payload=orjson.dumps(image))
+            )
+    assert {"row_changed", "payload_unlogged"} <= logged.kinds()
+
+
+@pytest.mark.parametrize("columns", ['["nope"]', "[", None])
+def test_he_makes_the_columns_of_images_unreadable(logged: Logged, columns: str | None) -> None:
+    with logged.store.catalogue.write() as connection:
+        connection.execute(tickets.update().values(detected_at="2026-03-20T00:00:00.000000Z"))
+        if columns is None:
+            connection.execute(image_shapes.delete())
+        else:
+            connection.execute(image_shapes.update().values(columns=columns))
+    assert "shape_missing" in logged.kinds()
+    assert ("shape_changed" in logged.kinds()) is (columns is not None)
+
+
+def test_he_calls_a_deletion_lawful(logged: Logged) -> None:
+    gone = manifests(logged)[1]
+    with logged.store.catalogue.write() as connection:
+        row = connection.execute(sa.select(segments).where(segments.c.segment_id == gone.segment_id)).one()._asdict()
+        for table in (segment_places, segments):
+            connection.execute(table.delete().where(table.c.segment_id == gone.segment_id))
+        kept = {name: value for name, value in row.items() if name in retired_segments.c}
+        moment = row["committed_at"]
+        connection.execute(
+            retired_segments.insert().values(**kept, state="destroyed", retired_at=moment, object_deleted_at=moment)
+        )
+    logged.store.objects.delete(gone.object_name)
+    assert "destruction_unlogged" in logged.kinds()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        event_table.update().where(event_table.c.images.is_not(None)).values(images="[{"),
+        log_leaves.update().where(log_leaves.c.type == events.EVENT, log_leaves.c.index > 2).values(ref="x1"),
+    ],
+)
+def test_what_he_makes_unreadable_is_a_finding(logged: Logged, damage: sa.Update) -> None:
+    with logged.store.catalogue.write() as connection:
+        if "log_leaves" in str(damage):
+            damage = damage.where(log_leaves.c.index == sa.select(sa.func.max(log_leaves.c.index)).scalar_subquery())
+        connection.execute(damage)
+    assert logged.kinds() & {"entry_changed", "entry_missing"}
+
+
 def test_he_deletes_a_ticket_or_slips_one_in(logged: Logged) -> None:
     with logged.store.catalogue.read() as connection:
         row = connection.execute(sa.select(tickets).limit(1)).one()._asdict()
@@ -233,6 +291,10 @@ def test_he_replaces_the_whole_store_under_new_keys(logged: Logged, tmp_path: Pa
     sequence(keeper(other, None))
     verdict = Logged(other, keeper(other, logged.custodian), logged.custodian).audit()
     assert not verdict.anchored
+    assert "custodian_stranger" in {notice.kind for notice in verdict.notices}
+    # Also when he handed it over: the other log that the custodian holds is named.
+    keeper(other, logged.custodian).keep()
+    verdict = Logged(other, keeper(other, logged.custodian), logged.custodian).audit()
     assert "custodian_stranger" in {notice.kind for notice in verdict.notices}
     other.catalogue.close()
     other.period_keys.close()
