@@ -188,7 +188,13 @@ class AuditRunner:
         verdict = None if parts.log is None else verified_log(parts.log, progress=show)
         if kind == SAMPLES:
             declared = ((one.name, one.record_class, one.published) for one in parts.monitoring().every)
-            return audit_samples(parts.catalogue, frames=frames_of(declared), size=parts.review.size, verdict=verdict)
+            return audit_samples(
+                parts.catalogue,
+                frames=frames_of(declared),
+                size=parts.review.size,
+                lag_hours=parts.review.lag_hours,
+                verdict=verdict,
+            )
         if kind == INDEX:
             follower = leased(parts, parts.search, wait=INDEX_SECONDS)
             return audit_index(follower, sample=sample, verdict=verdict, progress=show)

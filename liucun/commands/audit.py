@@ -186,8 +186,10 @@ def _run(names: Sequence[str], options: dict[str, Any], *, indexed: bool = False
 
             def make(name: str) -> AuditReport:
                 if name == SAMPLES:
-                    size = settings.review.size
-                    return audit_samples(opened.catalogue, frames=frames(opened), size=size, span=span, verdict=verdict)
+                    size, lag = settings.review.size, settings.review.lag_hours
+                    return audit_samples(
+                        opened.catalogue, frames=frames(opened), size=size, lag_hours=lag, span=span, verdict=verdict
+                    )
                 if name == INDEX:
                     return audit_index(
                         following(opened, wait=PATIENCE),

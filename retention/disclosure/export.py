@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 import pyarrow as pa
 import sqlalchemy as sa
 
+from errors import BusyError
 from retention.catalogue import events
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.tables import segment_places, segments, timestamp
@@ -27,6 +28,7 @@ from retention.transparency.keeping import LogKeeper
 from retention.transparency.log import prove_inclusion, state_of
 
 ZONE: Final = "Asia/Shanghai"
+_TRIES: Final = 20
 
 
 class Parts(Protocol):
@@ -97,9 +99,7 @@ def export(
         files[name], rows[name] = taken.csv, taken.rows
         printed[record_class] = Records(taken.rows, taken.first)
         places |= taken.places
-    proofs = _proofs(parts, log, found.scope.classes, places)
-    with parts.catalogue.read() as connection:
-        note = state_of(connection).note or ""
+    proofs, note = _state(parts, log, found.scope.classes, places)
     watermark = _watermark(found, now)
     made = {**found.as_json(), "exported_by": actor, "exported_at": timestamp(now), "watermark": watermark}
     document = paper(found, printed, actor=actor, now=now, watermark=watermark)
@@ -137,6 +137,23 @@ class _Taken:
         columns: list[Sequence[Any]] = [table.column(name).to_pylist() for name in names]
         self.places = set(zip(*columns, strict=True))
         return made
+
+
+def _state(
+    parts: Parts, log: LogKeeper, classes: Sequence[str], places: set[tuple[str, str, int]]
+) -> tuple[list[dict[str, Any]], str]:
+    """The proofs of all rows, and the checkpoint that they are all of: the log may grow while they are taken.
+
+    Raises:
+        BusyError: it grew each time.
+    """
+    for _ in range(_TRIES):
+        proofs = _proofs(parts, log, classes, places)
+        with parts.catalogue.read() as connection:
+            state = state_of(connection)
+        if all(proof["size"] == state.size for proof in proofs):
+            return proofs, state.note or ""
+    raise BusyError("The log grew while its proofs were taken.", cure="Export again; nothing was recorded.")
 
 
 def _proofs(

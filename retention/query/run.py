@@ -23,6 +23,7 @@ from retention.crypto.bodies import BodyCipher
 from retention.persons.restriction import restricted_accounts
 from retention.query.errors import (
     QueryInterruptedError,
+    QueryInvalidError,
     QueryRefusedError,
     QueryTimeoutError,
     QueryTooLargeError,
@@ -159,6 +160,14 @@ def run_query(
         body = {"error": type(error).__name__, "segments": len(reading.opened)}
         _record(parts, "query.failed", actor, query_id, body)
         raise
+    except Exception as error:
+        # Values that DuckDB has and Python or the format has not: dates of the year 20000, infinity, intervals.
+        body = {"error": type(error).__name__, "segments": len(reading.opened)}
+        _record(parts, "query.failed", actor, query_id, body)
+        raise QueryInvalidError(
+            f"The answer holds a value that cannot be written: {str(error)[:200]}.",
+            cure="Cast the column to VARCHAR, or leave it out.",
+        ) from error
     answer = Answer(
         query_id=query_id,
         data=rendered.data,
@@ -203,11 +212,10 @@ def _context(query_id: str) -> bytes:
 
 
 def _check_purpose(purpose: str) -> None:
-    if not purpose.strip() or len(purpose) > MAX_PURPOSE:
+    said = any(sign.isalnum() for sign in purpose)
+    if not said or len(purpose) > MAX_PURPOSE:
         raise QueryRefusedError(
-            "A query needs a purpose."
-            if not purpose.strip()
-            else f"The purpose is over {MAX_PURPOSE} characters long.",
+            "A query needs a purpose." if not said else f"The purpose is over {MAX_PURPOSE} characters long.",
             cure='Say in a few words what the answer is for: --purpose "weekly check".',
         )
 

@@ -53,6 +53,8 @@ def checked(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
         raise QueryRefusedError(f"The query is {len(sql)} characters long; {MAX_SQL} is the limit.", cure="Shorten it.")
     if "\x00" in sql:
         raise QueryRefusedError("The query contains a NUL character.", cure="Remove it.")
+    if any("\ud800" <= sign <= "\udfff" for sign in sql):
+        raise QueryRefusedError("The query contains half of a surrogate pair.", cure="Write it in UTF-8.")
     try:
         statements = connection.extract_statements(sql)
     except duckdb.Error as error:

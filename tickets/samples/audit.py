@@ -24,6 +24,7 @@ from tickets.samples.tables import samples as table
 AUDIT = "samples"
 LATE_DAYS = 7
 """A sample that waits longer is named."""
+LAG_HOURS = 24
 SHOWN_DAYS = 31
 SHOWN_WEEKS = 26
 _HEADER = ("放行 Passed", "抽样 Drawn", "复核 Reviewed", "漏检 Missed", "漏检率与 95% 区间 Miss rate, interval")
@@ -35,6 +36,7 @@ def audit_samples(
     *,
     frames: Iterable[Frame],
     size: int,
+    lag_hours: int = LAG_HOURS,
     span: Span | None = None,
     verdict: LogVerdict | None = None,
     now: datetime | None = None,
@@ -44,6 +46,7 @@ def audit_samples(
     Args:
         frames: what is declared public now.
         size: texts a day by the settings, 0 where sampling is off.
+        lag_hours: how long after its end a day is drawn; a day of grace later it is missed.
         verdict: what was found of the transparency log.
     """
     moment = now or datetime.now(UTC)
@@ -54,6 +57,7 @@ def audit_samples(
             connection,
             since=shanghai_date(chosen.since) if chosen.since else None,
             until=shanghai_date(chosen.until) if chosen.until else None,
+            due=shanghai_date(moment - timedelta(hours=lag_hours)) - timedelta(days=2),
         )
         late = (shanghai_date(moment) - timedelta(days=LATE_DAYS)).isoformat()
         waits = connection.execute(

@@ -47,8 +47,14 @@ class Standing:
         }
 
 
-def standing(connection: sa.Connection, *, since: date | None = None, until: date | None = None) -> Standing:
-    """Count and estimate. A miss whose ticket was dismissed or reversed was none."""
+def standing(
+    connection: sa.Connection, *, since: date | None = None, until: date | None = None, due: date | None = None
+) -> Standing:
+    """Count and estimate. A miss whose ticket was dismissed or reversed was none.
+
+    Args:
+        due: the last day whose sample should have been drawn by now; None counts gaps between drawn days only.
+    """
     d, c = day_table.c, table.c
     span = sa.and_(
         d.day >= since.isoformat() if since else sa.true(), d.day < until.isoformat() if until else sa.true()
@@ -85,7 +91,7 @@ def standing(connection: sa.Connection, *, since: date | None = None, until: dat
         waiting=sum(one[WAITING] for one in counts.values()),
         gone=sum(one[GONE] for one in counts.values()),
         flagged=sum(drawn_days.values()),
-        undrawn=_undrawn(drawn_days),
+        undrawn=_undrawn(drawn_days, due if until is None or due is None else min(due, until - timedelta(days=1))),
         tickets=tuple(str(number) for number in missed),
     )
 
@@ -107,11 +113,13 @@ def _grouped(
     }
 
 
-def _undrawn(days: Iterable[str]) -> tuple[str, ...]:
+def _undrawn(days: Iterable[str], due: date | None = None) -> tuple[str, ...]:
+    """Days without a sample, from the first that has one to the last that should."""
     known = sorted(days)
     if not known:
         return ()
     first, last = date.fromisoformat(known[0]), date.fromisoformat(known[-1])
+    last = last if due is None else max(last, due)
     every = ((first + timedelta(days=n)).isoformat() for n in range((last - first).days + 1))
     there = set(known)
     return tuple(day for day in every if day not in there)

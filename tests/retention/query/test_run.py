@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from errors import IntegrityError
 from retention.catalogue.tables import events
-from retention.query.errors import QueryInterruptedError
+from retention.query.errors import QueryInterruptedError, QueryInvalidError, QueryRefusedError
 from retention.query.render import renderer
 from retention.query.run import Answer, open_words, run_query
 from retention.query.sealed import SegmentRow, surviving
@@ -240,3 +240,15 @@ sys.stdout.buffer.write(answer.data)
     for _ in range(3):
         done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=60)
         assert (done.returncode, json.loads(done.stdout)) == (0, [{"raw": "MTIzNDU2Nzg5"}]), done.stderr
+
+
+@pytest.mark.parametrize(
+    "sql", ["SELECT 'infinity'::TIMESTAMP AS t", "SELECT DATE '20000-01-01' AS t", "SELECT '\ud800' AS t"]
+)
+@pytest.mark.parametrize("name", ["json", "csv", "table"])
+def test_values_that_no_format_has_are_a_typed_error_on_record(sealed: SealedStore, sql: str, name: str) -> None:
+    with pytest.raises((QueryInvalidError, QueryRefusedError)):
+        run_query(sealed, sql, purpose="test", actor="os:test", render=renderer(name, "Asia/Shanghai"))
+    with sealed.catalogue.read() as connection:
+        newest = connection.execute(sa.select(events.c.kind).order_by(events.c.id.desc()).limit(1)).scalar_one()
+    assert newest == "query.failed"

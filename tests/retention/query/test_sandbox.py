@@ -94,7 +94,7 @@ def test_sql_that_cannot_run_says_why(sealed: SealedStore, sql: str) -> None:
         ask(sealed, sql)
 
 
-@pytest.mark.parametrize("purpose", ["", "  \n", "x" * 1001])
+@pytest.mark.parametrize("purpose", ["", "  \n", "\u200b", ". -", "x" * 1001])
 def test_a_query_needs_a_purpose(sealed: SealedStore, purpose: str) -> None:
     with pytest.raises(QueryRefusedError, match="purpose"):
         ask(sealed, "SELECT 1", purpose=purpose)
