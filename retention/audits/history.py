@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from retention.audits.report import AuditReport, Finding, Severity
-from retention.transparency.verify import LogVerdict
+from retention.transparency.verdict import LogVerdict
 
 
 def add_history(report: AuditReport, verdict: LogVerdict, *, whole: bool) -> None:

@@ -25,7 +25,8 @@ from retention.policies.settings import RetentionSettings
 from retention.purge.upkeep import bring_up_to_date
 from retention.segments import Archive
 from retention.transparency.keeping import LogKeeper
-from retention.transparency.verify import LogVerdict, verify_log
+from retention.transparency.verdict import LogVerdict
+from retention.transparency.verify import verify_log
 
 ARCHIVE: Final = ("coverage", "integrity", "retention", "keys", "access")
 """The audits of the archive itself."""

@@ -19,9 +19,10 @@ from retention.catalogue.tables import events, log_pending, timestamp
 
 _OPEN: Final = "liucun_events"
 """Where a connection keeps the (id, subject) of the events of its open transaction."""
-DESTROYED: Final = "segment.destroyed"
 SEGMENT: Final = "segment"
 EVENT: Final = "event"
+DESTROYED: Final = "segment.destroyed"
+"""Kind of the event that a segment was lawfully destroyed: subject ``segment:ID``."""
 
 
 def append(

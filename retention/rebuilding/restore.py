@@ -34,7 +34,6 @@ from retention.transparency import merkle
 from retention.transparency.entries import Entry
 from retention.transparency.sequencer import shape_of
 
-"""Kind of the event that a segment was lawfully destroyed: subject ``segment:ID``."""
 COMPACTED = "segments.compacted"
 """Kind of the event that segments were merged: subject ``segment:ID`` of the new one."""
 

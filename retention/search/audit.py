@@ -17,7 +17,7 @@ from retention.search import book
 from retention.search.compare import DESTROYED, RESTRICTED, Progress, reconcile
 from retention.search.follower import FORGETS, Follower
 from retention.search.lag import unindexed
-from retention.transparency.verify import LogVerdict
+from retention.transparency.verdict import LogVerdict
 
 AUDIT: Final = "index"
 FORGET_WITHIN: Final = timedelta(minutes=1)

@@ -6,73 +6,28 @@ the leaves, and every imaged row (tickets and the like) is compared with what it
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
-import orjson
 import sqlalchemy as sa
 
-from errors import IntegrityError, LiucunError, StorageError, UnreachableError
-from retention.catalogue import images
+from errors import IntegrityError, LiucunError
 from retention.catalogue.events import DESTROYED, EVENT, SEGMENT
-from retention.catalogue.tables import (
-    checkpoints,
-    events,
-    image_shapes,
-    log_entries,
-    log_leaves,
-    log_pending,
-    retired_segments,
-    segments,
-)
+from retention.catalogue.tables import events, log_entries, log_leaves, log_pending, retired_segments, segments
 from retention.crypto.suites import Suite
 from retention.manifest import SegmentManifest
 from retention.transparency import merkle
-from retention.transparency.custodian import Custodian
 from retention.transparency.entries import entry_data, event_content, open_entries
 from retention.transparency.keeping import LogKeeper
-from retention.transparency.note import Checkpoint, open_note
-from retention.transparency.sequencer import shape_of
-
-Progress = Callable[[str, int, int], None]
+from retention.transparency.verdict import LogVerdict, Progress
+from retention.transparency.verify_rows import check_rows
+from retention.transparency.verify_states import check_states
 
 _PAGE: Final = 2_000
-_WITNESSED: Final = 10_000
-"""Custodian's checkpoints that one audit compares, the newest and evenly spread older ones."""
-
-
-@dataclass(frozen=True, slots=True)
-class LogFault:
-    """One thing that does not hold: a word for machines, where, and what in words."""
-
-    kind: str
-    where: str
-    detail: str
-
-
-@dataclass(slots=True)
-class LogVerdict:
-    """What the verification found. ``witnessed`` is how many entries the custodian's newest checkpoint covers."""
-
-    size: int = 0
-    unsequenced: int = 0
-    checkpoints: int = 0
-    witnessed: int = 0
-    rows: int = 0
-    custodian: str | None = None
-    faults: list[LogFault] = field(default_factory=list)
-    notices: list[LogFault] = field(default_factory=list)
-
-    @property
-    def anchored(self) -> bool:
-        """Whether the custodian has seen everything that was verified, and nothing contradicts it."""
-        return bool(self.size) and self.witnessed == self.size and not self.unsequenced and not self.faults
-
-    def add(self, kind: str, where: str, detail: str) -> None:
-        """Add a fault."""
-        self.faults.append(LogFault(kind, where, detail))
+_AT_ONCE: Final = 500
+"""Manifests read at a time."""
 
 
 def verify_log(log: LogKeeper, *, progress: Progress | None = None, objects: bool = True) -> LogVerdict:
@@ -88,8 +43,8 @@ def verify_log(log: LogKeeper, *, progress: Progress | None = None, objects: boo
         verdict.size = connection.execute(sa.select(sa.func.count()).select_from(log_leaves)).scalar_one()
         _check_leaves(connection, log.suite, verdict, show)
         _check_uncovered(connection, verdict)
-        _check_states(connection, log, custodian, verdict)
-        check_images(connection, log.suite, verdict, show)
+        check_states(connection, log, custodian, verdict)
+        check_rows(connection, log.suite, verdict, show)
         _check_retired(connection, verdict)
         kept = connection.execute(sa.select(log_entries).order_by(log_entries.c.start)).all()
     _check_entry_objects(log, kept, verdict, show if objects else None)
@@ -200,222 +155,40 @@ def _check_uncovered(connection: sa.Connection, verdict: LogVerdict) -> None:
             verdict.add("entry_unlogged", f"{kind}:{found}", "The catalogue has it, the log was never told of it.")
 
 
-def _check_states(connection: sa.Connection, log: LogKeeper, custodian: Custodian | None, verdict: LogVerdict) -> None:
-    """The leaves add up to every state that was signed, here and at the custodian."""
-    signed = {
-        row.size: row
-        for row in connection.execute(sa.select(checkpoints.c.size, checkpoints.c.root, checkpoints.c.note))
-    }
-    verdict.checkpoints = len(signed)
-    verifiers = log.verifiers
-    seen = _witnessed(custodian, verdict) if custodian else {}
-    leaf = log_leaves.c
-    hashes = connection.execution_options(yield_per=_PAGE).execute(sa.select(leaf.hash).order_by(leaf.index))
-    roots = merkle.roots_at(log.suite.hash, (bytes(row[0]) for row in hashes), {*signed, *seen})
-    origin = verifiers[0].name if verifiers else ""
-    for size, row in signed.items():
-        try:
-            stated = Checkpoint.read(open_note(row.note, verifiers))
-        except IntegrityError as error:
-            verdict.add("checkpoint_refused", f"log:{size}", error.what)
-            continue
-        if (stated.origin, stated.size, stated.root) != (origin, size, roots.get(size)):
-            verdict.add("checkpoint_contradicted", f"log:{size}", "The log's entries do not add up to its checkpoint.")
-    if signed and max(signed) != verdict.size:
-        verdict.add("log_length", "log", f"It has {verdict.size} leaves, its newest checkpoint {max(signed)}.")
-    for size, witnessed in seen.items():
-        if size > verdict.size:
-            verdict.add(
-                "log_rolled_back",
-                f"custodian:{size}",
-                f"The custodian has seen {size} entries, the archive's log holds {verdict.size}.",
-            )
-        elif witnessed.root != roots.get(size):
-            verdict.add(
-                "log_forked", f"custodian:{size}", "The custodian holds another history: the log was rewritten."
-            )
-
-
-def _witnessed(custodian: Custodian, verdict: LogVerdict) -> dict[int, Checkpoint]:
-    verdict.custodian = custodian.name
-    found: dict[int, Checkpoint] = {}
-    try:
-        sizes, keys = custodian.sizes(), custodian.verifiers()
-        step = max(len(sizes) // _WITNESSED, 1)
-        for size in [*sizes[:-1:step], *sizes[-1:]]:
-            try:
-                found[size] = custodian.read(size, keys).checkpoint
-            except IntegrityError as error:
-                verdict.add("witness_refused", f"custodian:{size}", error.what)
-        strangers = custodian.others()
-    except (UnreachableError, StorageError) as error:
-        verdict.notices.append(LogFault("custodian_unreachable", custodian.name, error.what))
-        return found
-    except IntegrityError as error:
-        verdict.add("witness_refused", custodian.name, error.what)
-        return found
-    if strangers:
-        verdict.notices.append(
-            LogFault(
-                "custodian_stranger",
-                custodian.name,
-                f"The custodian {'also holds' if found else 'has never seen this log; it holds'} "
-                f"{', '.join(strangers[:5])}. If one of these was this archive's, its keys and history were replaced.",
-            )
-        )
-    verdict.witnessed = max(found, default=0)
-    return found
-
-
-def check_images(connection: sa.Connection, suite: Suite, verdict: LogVerdict, show: Progress) -> None:
-    """Every imaged row is what the last event about its subject says, and has such an event."""
-    shapes = _shapes(connection, verdict)
-    _check_payloads(connection, verdict)
-    there = set(sa.inspect(connection).get_table_names())
-    for prefix in _imaged_prefixes(connection) - {item.prefix for item in images.registered()}:
-        verdict.add("image_unknown", f"{prefix}:", "Events speak of rows of a kind that this program does not know.")
-    for item in images.registered():
-        expected = _last_images(connection, item)
-        if item.table.name not in there:
-            if expected:
-                verdict.add("table_missing", item.table.name, f"Events speak of {len(expected)} subjects in it.")
-            continue
-        values = sorted(expected)
-        for begin in range(0, len(values), _PAGE):
-            part = values[begin : begin + _PAGE]
-            _compare(connection, suite, item, {value: expected[value] for value in part}, shapes, verdict)
-            show(item.table.name, min(begin + _PAGE, len(values)), len(values))
-        key = item.table.c[item.column]
-        for value in connection.execute(sa.select(sa.cast(key, sa.String)).distinct()).scalars():
-            if value not in expected:
-                verdict.add(
-                    "row_unlogged", f"{item.prefix}:{value}", f"No event speaks of its rows in {item.table.name}."
-                )
-
-
-def _shapes(connection: sa.Connection, verdict: LogVerdict) -> dict[str, list[str]]:
-    """Lists of columns by their short names, which are their digests: a list under another's name is none."""
-    found: dict[str, list[str]] = {}
-    for row in connection.execute(sa.select(image_shapes)):
-        try:
-            columns = [str(name) for name in json.loads(row.columns)]
-        except (ValueError, TypeError):
-            columns = []
-        if shape_of(columns) == row.shape:
-            found[row.shape] = columns
-        else:
-            verdict.add("shape_changed", f"shape:{row.shape}", "Its columns are not those that its name is made of.")
-    return found
-
-
-def _numbered() -> sa.ColumnElement[bool]:
-    """Whether the log has an event: its digests count then, and rows that stand beside them are nobody's word."""
-    ref = sa.cast(events.c.id, sa.String(64))
-    return sa.exists().where(log_leaves.c.type == EVENT, log_leaves.c.ref == ref).correlate(events)
-
-
-def _check_payloads(connection: sa.Connection, verdict: LogVerdict) -> None:
-    """Rows beside a numbered event were put there later: numbering takes them away in the same transaction."""
-    left = sa.select(events.c.id).where(events.c.payload.is_not(None), _numbered()).order_by(events.c.id)
-    for number in connection.execute(left).scalars():
-        verdict.add("payload_unlogged", f"event:{number}", "Rows stand beside it that the log was never told of.")
-
-
-def _imaged_prefixes(connection: sa.Connection) -> set[str]:
-    e = events.c
-    position = sa.func.strpos if connection.dialect.name == "postgresql" else sa.func.instr
-    prefix = sa.func.substr(e.subject, 1, position(e.subject, ":") - 1)
-    imaged = sa.or_(e.images.is_not(None), e.payload.is_not(None))
-    return set(connection.execute(sa.select(prefix).where(imaged).distinct()).scalars())
-
-
-_Image = tuple[int, bytes, str | None, bytes | None]
-"""An event's number, salt, digests and payload."""
-
-
-def _last_images(connection: sa.Connection, item: images.Imaged) -> dict[str, _Image]:
-    e = events.c
-    numbered = _numbered()
-    imaged = sa.or_(e.images.is_not(None), sa.and_(e.payload.is_not(None), ~numbered))
-    newest = (
-        sa.select(sa.func.max(e.id).label("id"))
-        .where(e.subject.startswith(f"{item.prefix}:", autoescape=True), imaged)
-        .group_by(e.subject)
-        .subquery()
-    )
-    payload = sa.case((numbered, None), else_=e.payload).label("payload")
-    rows = connection.execute(sa.select(e.id, e.subject, e.salt, e.images, payload).join(newest, newest.c.id == e.id))
-    return {row.subject.partition(":")[2]: (row.id, bytes(row.salt or b""), row.images, row.payload) for row in rows}
-
-
-def _compare(
-    connection: sa.Connection,
-    suite: Suite,
-    item: images.Imaged,
-    expected: dict[str, _Image],
-    shapes: dict[str, list[str]],
-    verdict: LogVerdict,
-) -> None:
-    by_columns: dict[tuple[str, ...], list[tuple[str, int, bytes, bytes | str]]] = {}
-    for value, (number, salt, digests, payload) in expected.items():
-        where = f"event:{number}"
-        try:
-            known, columns = _known(item, digests, payload)
-        except (ValueError, TypeError, KeyError, IndexError):
-            verdict.add("entry_changed", where, "What it says of rows cannot be read.")
-            continue
-        if isinstance(columns, str):
-            if columns not in shapes:
-                verdict.add("shape_missing", where, f"It speaks of rows in {item.table.name} by columns nobody knows.")
-                continue
-            columns = shapes[columns]
-        if known is None or not set(columns) <= {column.name for column in item.table.columns}:
-            continue  # the table joined its subject, or lost a column, after this event
-        by_columns.setdefault(tuple(columns), []).append((value, number, salt, known))
-    for columns_, subjects in by_columns.items():
-        rows = images.read_rows(connection, item, columns_, [value for value, *_ in subjects])
-        for value, number, salt, known in subjects:
-            verdict.rows += 1
-            now = images.canonical(rows.get(value, []))
-            if (suite.hash(salt, now).hex() if isinstance(known, str) else now) != known:
-                verdict.add(
-                    "row_changed",
-                    f"{item.prefix}:{value}",
-                    f"Its rows in {item.table.name} are not what event {number}, the last about it, says.",
-                )
-
-
-def _known(
-    item: images.Imaged, digests: str | None, payload: bytes | None
-) -> tuple[bytes | str | None, list[str] | str]:
-    """What an event says of a table's rows: themselves and their columns, or a digest and the name of its columns."""
-    if payload is not None:
-        image = next((i for i in orjson.loads(payload) if i["table"] == item.table.name), None)
-        return (None, []) if image is None else (images.canonical(image["rows"]), list(image["columns"]))
-    held = next((d for d in json.loads(digests or "[]") if d[0] == item.table.name), None)
-    return (None, []) if held is None else (str(held[2]), str(held[1]))
-
-
 def _check_retired(connection: sa.Connection, verdict: LogVerdict) -> None:
-    """A segment that was replaced has a successor that names it; one that was destroyed has an event that says so."""
+    """A destroyed segment has an event that says so; a replaced one a successor that names it and has all of its rows.
+
+    Manifests of both are in the log: their counts cannot be lowered to fit.
+    """
     r = retired_segments.c
     told = sa.exists().where(events.c.kind == DESTROYED, events.c.subject == sa.literal("segment:") + r.segment_id)
     unsaid = sa.select(r.segment_id).where(r.state == "destroyed", ~told.correlate(retired_segments))
     for segment_id in connection.execute(unsaid.order_by(r.segment_id)).scalars():
         verdict.add("destruction_unlogged", f"segment:{segment_id}", "It is called destroyed, and no event says so.")
-    rows = connection.execute(sa.select(r.segment_id, r.successor).where(r.state == "replaced")).all()
-    named: dict[str, set[str]] = {}
-    for row in rows:
-        if row.successor not in named:
-            manifest = _manifests(connection, [row.successor]).get(row.successor)
-            try:
-                named[row.successor] = set() if manifest is None else {*SegmentManifest.from_bytes(manifest).replaces}
-            except IntegrityError:
-                named[row.successor] = set()
-        if row.segment_id not in named[row.successor]:
-            verdict.add(
-                "successor_missing", f"segment:{row.segment_id}", "No segment names it as one that it replaces."
-            )
+    replaced: dict[str, set[str]] = {}
+    for row in connection.execute(sa.select(r.segment_id, r.successor).where(r.state == "replaced")):
+        replaced.setdefault(row.successor or "", set()).add(row.segment_id)
+    for successor, before in sorted(replaced.items()):
+        after = _readable(connection, [successor])
+        named = {name for manifest in after for name in manifest.replaces}
+        for segment_id in sorted(before - named):
+            verdict.add("successor_missing", f"segment:{segment_id}", "No segment names it as one that it replaces.")
+        if named != before:
+            continue  # what a purge divided, its certificate accounts for
+        had, has = (sum(manifest.rows for manifest in found) for found in (_readable(connection, before), after))
+        if had != has:
+            detail = f"It has {has} rows; the segments that it replaces had {had}."
+            verdict.add("merge_lost_rows", f"segment:{successor}", detail)
+
+
+def _readable(connection: sa.Connection, names: Iterable[str]) -> list[SegmentManifest]:
+    """The manifests of segments, as far as they can be read: one that was changed is a finding of its leaf."""
+    ordered, found = sorted(names), []
+    for begin in range(0, len(ordered), _AT_ONCE):
+        for data in _manifests(connection, ordered[begin : begin + _AT_ONCE]).values():
+            with contextlib.suppress(IntegrityError):
+                found.append(SegmentManifest.from_bytes(data))
+    return found
 
 
 def _check_entry_objects(log: LogKeeper, kept: Any, verdict: LogVerdict, show: Progress | None) -> None:

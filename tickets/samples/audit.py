@@ -14,7 +14,7 @@ from retention.audits.report import AuditReport, Severity, Span, Table
 from retention.catalogue.engine import Catalogue
 from retention.policies.periods import shanghai_date
 from retention.printing.blocks import Picture
-from retention.transparency.verify import LogVerdict
+from retention.transparency.verdict import LogVerdict
 from tickets.samples.draw import Frame
 from tickets.samples.rates import Rate
 from tickets.samples.standing import standing
@@ -24,7 +24,6 @@ from tickets.samples.tables import samples as table
 AUDIT = "samples"
 LATE_DAYS = 7
 """A sample that waits longer is named."""
-LAG_HOURS = 24
 SHOWN_DAYS = 31
 SHOWN_WEEKS = 26
 _HEADER = ("放行 Passed", "抽样 Drawn", "复核 Reviewed", "漏检 Missed", "漏检率与 95% 区间 Miss rate, interval")
@@ -36,7 +35,7 @@ def audit_samples(
     *,
     frames: Iterable[Frame],
     size: int,
-    lag_hours: int = LAG_HOURS,
+    lag_hours: int,
     span: Span | None = None,
     verdict: LogVerdict | None = None,
     now: datetime | None = None,

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from liucun.store import TICKET_SCRIPTS
 from retention.catalogue import events, images
+from retention.catalogue.commit import add_segments
 from retention.catalogue.migrate import migrate
 from retention.catalogue.tables import (
     batches,
@@ -30,10 +31,12 @@ from retention.catalogue.tables import (
     retired_segments,
     segment_places,
     segments,
+    timestamp,
 )
 from retention.catalogue.tables import events as event_table
 from retention.errors import LogForkedError
 from retention.manifest import SegmentManifest
+from retention.schema import as_current
 from retention.segments import open_segment, write_segment
 from retention.transparency.sequencer import sequence
 from tests.retention.sealed_store import hours, make_store
@@ -227,6 +230,45 @@ def test_he_calls_a_deletion_lawful(logged: Logged) -> None:
         )
     logged.store.objects.delete(gone.object_name)
     assert "destruction_unlogged" in logged.kinds()
+
+
+def test_he_merges_segments_and_leaves_a_row_out(logged: Logged) -> None:
+    """All his counts fit one another and the log; but not those of what he replaced, which the log has as well."""
+    before = manifests(logged)[:2]
+    table = pa.concat_tables([as_current(open_segment(logged.store.archive, one).parquet().read()) for one in before])
+    kept = table.slice(0, table.num_rows - 1)
+    places = [place for one in before for place in one.places]
+    places[-1] = replace(places[-1], rows=places[-1].rows - 1)
+    merged = write_segment(
+        logged.store.archive,
+        kept,
+        record_class=before[0].record_class,
+        period=before[0].period,
+        places=tuple(places),
+        replaces=tuple(one.segment_id for one in before),
+    )
+    with logged.store.catalogue.write() as connection:
+        moment = timestamp()
+        for one in before:
+            row = connection.execute(sa.select(segments).where(segments.c.segment_id == one.segment_id)).one()._asdict()
+            named = {name: value for name, value in row.items() if name in retired_segments.c}
+            for changed in (segment_places, segments):
+                connection.execute(changed.delete().where(changed.c.segment_id == one.segment_id))
+            connection.execute(
+                retired_segments.insert().values(
+                    **named, state="replaced", successor=merged.segment_id, retired_at=moment
+                )
+            )
+        add_segments(connection, (merged,), moment)
+        connection.execute(
+            batches.update()
+            .where(batches.c.partition == places[-1].partition, batches.c.start == places[-1].start)
+            .values(records=batches.c.records - 1)
+        )
+        events.append(connection, kind="segments.compacted", actor="system:compact",
+                      subject=f"segment:{merged.segment_id}", body={})  # fmt: skip
+    logged.log.keep()
+    assert "merge_lost_rows" in logged.kinds()
 
 
 @pytest.mark.parametrize(

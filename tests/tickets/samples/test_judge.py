@@ -121,7 +121,7 @@ def test_the_rate_by_day_week_and_type_and_its_audit(drawn: SealedStore) -> None
     assert set(found.by_week) == {"2026-03-09", "2026-03-16"}
     assert found.by_type["text"].rate == pytest.approx(0.1)
     assert len(found.undrawn) == 6
-    report = audit_samples(drawn.catalogue, frames=FRAME, size=10, now=NOW + timedelta(days=30))
+    report = audit_samples(drawn.catalogue, frames=FRAME, size=10, lag_hours=24, now=NOW + timedelta(days=30))
     kinds = [finding.kind for finding in report.findings]
     # Six days between the drawn ones, and those since: sampling that stopped is a fault, not silence.
     since = (NOW + timedelta(days=30 - 1 - 2)).date() - date(2026, 3, 17)
@@ -132,7 +132,12 @@ def test_the_rate_by_day_week_and_type_and_its_audit(drawn: SealedStore) -> None
     assert report.checked["miss_rate"] == "10.000%"
     assert {one.name for one in report.tables} == {"miss_rate_by_week", "miss_rate_by_type", "miss_rate_by_day"}
     week = audit_samples(
-        drawn.catalogue, frames=FRAME, size=10, span=Span(since=DAY + timedelta(days=1)), now=NOW + timedelta(days=8)
+        drawn.catalogue,
+        frames=FRAME,
+        size=10,
+        lag_hours=24,
+        span=Span(since=DAY + timedelta(days=1)),
+        now=NOW + timedelta(days=8),
     )
     assert week.ok
     assert week.checked["days_sampled"] == 1
@@ -146,7 +151,7 @@ def test_the_rate_by_day_week_and_type_and_its_audit(drawn: SealedStore) -> None
 
 def test_an_audit_without_samples_says_why(store: SealedStore) -> None:
     def why(**given) -> str:
-        (found,) = audit_samples(store.catalogue, **given).findings
+        (found,) = audit_samples(store.catalogue, lag_hours=6, **given).findings
         assert found.severity == "notice"
         return found.detail
 
