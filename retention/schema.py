@@ -25,7 +25,12 @@ _TIME = pa.timestamp("us", tz="UTC")
 _LABEL = pa.dictionary(pa.int32(), pa.string())
 
 EVIDENCE_SOURCE: Final = "system:evidence"
-"""The source of records of evidence; each ticket has a partition ``ticket:ID`` of its own in it."""
+"""The source of records of evidence; each ticket has a partition of its own in it."""
+
+
+def evidence_partition(ticket_id: str) -> str:
+    """The partition of a ticket's evidence."""
+    return f"ticket:{ticket_id}"
 
 
 class RecordClass(StrEnum):

@@ -19,7 +19,7 @@ from retention.catalogue.engine import Catalogue
 from retention.catalogue.tables import timestamp
 from retention.manifest import SegmentManifest, SegmentPlace
 from retention.policies.periods import shanghai_date
-from retention.schema import RECORD_SCHEMA, RecordClass
+from retention.schema import RECORD_SCHEMA, RecordClass, evidence_partition
 from retention.segments import Archive, write_segment
 from tickets.archived import SOURCE
 from tickets.bodies import Bodies
@@ -86,16 +86,17 @@ def seal_evidence(catalogue: Catalogue, bodies: Bodies, archive: Archive, ticket
     """
     with catalogue.read() as connection:
         details = ticket_details(connection, bodies, with_merged(connection, ticket_id), history=False)
-        offsets = own_records.next_offsets(connection, SOURCE, [_partition(detail) for detail in details])
+        partitions = [evidence_partition(detail.ticket.ticket_id) for detail in details]
+        offsets = own_records.next_offsets(connection, SOURCE, partitions)
         holding = holding_of(connection, details)
     moment = datetime.now(UTC)
     reader = Copies(catalogue, archive, holding)
     evidence, rows = [], []
-    for detail in details:
+    for detail, partition in zip(details, partitions, strict=True):
         copies = reader.of(detail)
         proofs = {item["manifest"].segment_id: reader.proof(item["manifest"]) for item in copies}
         packed = pack(detail, copies, proofs, moment)
-        place = (_partition(detail), offsets[_partition(detail)])
+        place = (partition, offsets[partition])
         evidence.append(_evidence(detail, packed, place, moment))
         rows.append(as_record(detail, copies, packed, place, moment))
     manifest = write_segment(
@@ -123,10 +124,6 @@ def commit_evidence(connection: sa.Connection, sealed: SealedEvidence, actor: st
 def _content(detail: TicketDetail) -> Content:
     ticket = detail.ticket
     return Content(ticket.ticket_id, ticket.content_id, ticket.source, detail.user_id)
-
-
-def _partition(detail: TicketDetail) -> str:
-    return f"ticket:{detail.ticket.ticket_id}"
 
 
 def _evidence(detail: TicketDetail, packed: Packed, place: tuple[str, int], moment: datetime) -> Evidence:

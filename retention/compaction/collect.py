@@ -77,9 +77,10 @@ def _condemn(catalogue: Catalogue, objects: ObjectStore, done: Collected, *, mom
     with catalogue.write() as connection:
         unnamed = there - _named(connection)
         # An object that is there again after it was deleted (a replica, a folder put back) stays condemned.
-        returned = connection.execute(sa.select(t.object_name).where(t.deleted_at.is_not(None))).scalars().all()
-        for name in unnamed.intersection(returned):
-            connection.execute(tombstones.update().where(t.object_name == name).values(deleted_at=None))
+        names = sorted(unnamed)
+        for begin in range(0, len(names), _PAGE):
+            part = t.object_name.in_(names[begin : begin + _PAGE])
+            connection.execute(tombstones.update().where(part, t.deleted_at.is_not(None)).values(deleted_at=None))
         known = {
             row.object_name: row for row in connection.execute(sa.select(tombstones).where(t.deleted_at.is_(None)))
         }

@@ -25,7 +25,7 @@ from retention.holds.effect import ACCOUNT, ACTIVE, SPAN
 from retention.holds.errors import HoldTargetError
 from retention.holds.tables import hold_segments, holds
 from retention.objects.base import ObjectStore
-from retention.schema import EVIDENCE_SOURCE, RecordClass
+from retention.schema import EVIDENCE_SOURCE, RecordClass, evidence_partition
 from retention.segments import Archive
 
 SEGMENTS: Final = "segment"
@@ -166,16 +166,15 @@ def _ticket_places(connection: sa.Connection, ticket_id: str) -> dict[tuple[str,
     found: dict[tuple[str, str], list[int]] = {}
     if not inspector.has_table("tickets"):
         return found
-    names = {column["name"] for column in inspector.get_columns("tickets")}
     tickets = sa.table("tickets", *map(sa.column, ("ticket_id", "source", "partition", "offset", "merged_into")))
-    known, level = [ticket_id], [ticket_id]
-    while level and "merged_into" in names:
-        below = sa.select(tickets.c.ticket_id).where(tickets.c.merged_into.in_(level[:_AT_ONCE]))
-        level = [*level[_AT_ONCE:], *(name for name in connection.execute(below).scalars() if name not in known)]
-        known += [name for name in level if name not in known]
+    waiting, known = [ticket_id], {ticket_id: None}
     p = segment_places.c
-    for begin in range(0, len(known), _AT_ONCE):
-        part = known[begin : begin + _AT_ONCE]
+    while waiting:
+        part, waiting = waiting[:_AT_ONCE], waiting[_AT_ONCE:]
+        below = sa.select(tickets.c.ticket_id).where(tickets.c.merged_into.in_(part))
+        merged = [name for name in connection.execute(below).scalars() if name not in known]
+        known |= dict.fromkeys(merged)
+        waiting += merged
         place = (tickets.c.ticket_id, tickets.c.source, tickets.c.partition, tickets.c.offset)
         sources = {}
         for row in connection.execute(sa.select(*place).where(tickets.c.ticket_id.in_(part))):
@@ -185,7 +184,7 @@ def _ticket_places(connection: sa.Connection, ticket_id: str) -> dict[tuple[str,
             hits = sa.table("findings", *map(sa.column, ("ticket_id", "partition", "offset")))
             for hit in connection.execute(sa.select(hits).where(hits.c.ticket_id.in_(list(sources)))):
                 found.setdefault((sources[hit.ticket_id], hit.partition), []).append(hit.offset)
-        own = p.partition.in_([f"ticket:{name}" for name in sources])
+        own = p.partition.in_([evidence_partition(name) for name in sources])
         sealed = sa.select(p.partition, p.start, p.end).where(p.source == EVIDENCE_SOURCE, own)
         for partition, start, end in connection.execute(sealed):
             found.setdefault((EVIDENCE_SOURCE, partition), []).extend(range(start, end))

@@ -239,7 +239,7 @@ def _close_with_tickets(catalogue: Catalogue, blind: Callable[[str, str], bytes]
         if ended and found in known and known[found] < ended:
             closed.append({"b_blind": found, "b_at": ended, "b_on": stored_date(ended).isoformat()})
     # One that was opened again has not ended: its evidence stays with it.
-    for ticket_id in running:
+    for ticket_id in running if any(known.values()) else ():
         found = blind(RecordClass.EVIDENCE.value, ticket_id)
         if known.get(found):
             closed.append({"b_blind": found, "b_at": None, "b_on": None})

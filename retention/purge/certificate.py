@@ -13,6 +13,7 @@ from typing import Any, Final
 import orjson
 import sqlalchemy as sa
 
+from errors import LiucunError
 from retention.catalogue import events
 from retention.catalogue.tables import timestamp
 from retention.crypto.suites import Suite
@@ -89,12 +90,28 @@ def finish(parts: Parts, *, actor: str, now: datetime) -> list[str]:
             sa.select(c.purge_id).where(c.state == CERTIFIED, c.final_after <= timestamp(now)).order_by(c.purge_id)
         )
         found = list(ripe.scalars())
+    failed: list[LiucunError] = []
+    done = []
     for purge_id in found:
-        check_facts(parts, purge_id)
-        with parts.catalogue.write() as connection:
-            connection.execute(purges.update().where(c.purge_id == purge_id).values(state=FINAL))
-            events.append(connection, kind="purge.final", actor=actor, subject=f"purge:{purge_id}", body={}, at=now)
-    return found
+        try:
+            check_facts(parts, purge_id)
+            with parts.catalogue.write() as connection:
+                connection.execute(purges.update().where(c.purge_id == purge_id).values(state=FINAL))
+                events.append(connection, kind="purge.final", actor=actor, subject=f"purge:{purge_id}", body={}, at=now)
+        except LiucunError as error:  # what one certificate claims falsely says nothing of the next
+            failed.append(error)
+        else:
+            done.append(purge_id)
+    if failed:
+        raise together(failed)
+    return done
+
+
+def together(failed: Sequence[LiucunError]) -> LiucunError:
+    """The first of several errors, which names the others too."""
+    first = failed[0]
+    first.what = " ".join(dict.fromkeys(error.what for error in failed))
+    return first
 
 
 def check_facts(parts: Parts, purge_id: str) -> None:

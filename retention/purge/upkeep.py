@@ -17,7 +17,7 @@ from retention.errors import KeyDestroyedError
 from retention.holds.service import enforce, examine
 from retention.policies.follow import follow
 from retention.policies.settings import RetentionSettings
-from retention.purge.certificate import certify, finish
+from retention.purge.certificate import certify, finish, together
 from retention.purge.errors import ClockRefusedError
 from retention.purge.plan import APPROVED, RUNNING, Parts
 from retention.purge.run import SHREDDED, carry_out, shred_key
@@ -80,9 +80,12 @@ def keep_up(
             failed.append(error)
         else:
             done.certified.append(purge_id)
-    done.final = finish(parts, actor=actor, now=now)
+    try:
+        done.final = finish(parts, actor=actor, now=now)
+    except LiucunError as error:
+        failed.append(error)
     if failed:
-        raise failed[0]
+        raise together(failed)
     return done
 
 

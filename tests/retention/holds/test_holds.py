@@ -23,7 +23,8 @@ from tests.retention.policies.world import World, at, logs
 NOW = at("2026-11-24")
 CASE = Matter("case 12", "lawsuit of a buyer")
 TICKETS = """CREATE TABLE tickets (
-    ticket_id TEXT, state TEXT, source TEXT, partition TEXT, "offset" INT, closed_at TEXT, triaged_at TEXT)"""
+    ticket_id TEXT, state TEXT, source TEXT, partition TEXT, "offset" INT, closed_at TEXT, triaged_at TEXT,
+    merged_into TEXT)"""
 
 
 def held(world: World) -> dict[str, list[str]]:
@@ -96,7 +97,7 @@ def test_a_ticket_s_records(world: World) -> None:
     (one,) = world.ingest(logs("2020-01-05", "2020-01-06"), "content")
     world.ingest(logs("2020-02-05"), "content")
     world.execute(sa.text(TICKETS))
-    world.execute(sa.text("INSERT INTO tickets VALUES ('T1', 'closed', 'app', 'content.log#1', 10, NULL, NULL)"))
+    world.execute(sa.text("INSERT INTO tickets VALUES ('T1', 'closed', 'app', 'content.log#1', 10, NULL, NULL, NULL)"))
     hold_id = place.hold_ticket(world.store, CASE, "T1", actor="ann", now=NOW)
     assert held(world) == {one.segment_id: [hold_id]}
     with pytest.raises(HoldTargetError):
@@ -107,7 +108,7 @@ def test_a_ticket_s_evidence_and_what_was_merged_into_it(world: World) -> None:
     (one,) = world.ingest(logs("2020-01-05"), "content")
     (two,) = world.ingest(logs("2020-02-05"), "content")
     world.ingest(logs("2020-03-05"), "content")
-    world.execute(sa.text(TICKETS.replace("triaged_at TEXT)", "triaged_at TEXT, merged_into TEXT)")))
+    world.execute(sa.text(TICKETS))
     for name, place_, into in (("T1", 0, None), ("T2", 10, "T1"), ("T3", 20, None)):
         world.execute(
             sa.text("INSERT INTO tickets VALUES (:n, 'closed', 'app', 'content.log#1', :p, NULL, NULL, :i)").bindparams(
