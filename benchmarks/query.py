@@ -196,10 +196,13 @@ def ask(where: Path) -> dict[str, Any]:
     records = body["records"]
     threads = len(os.sched_getaffinity(0))
     with Store.open(where / "store", StoreSettings(), body["secret"]) as store:
-        found, first = {}, 0.0
-        for name, column, values in _asked(accounts_of(records) // 4, _orders(where)):
-            texts = [_LOOK_UP.format(column=column, value=value, year=_OF_YEAR) for value in values]
-            first = first or _clock(partial(_query, store, texts[0], threads))[0]
+        found = {}
+        asked = [
+            (name, [_LOOK_UP.format(column=column, value=value, year=_OF_YEAR) for value in values])
+            for name, column, values in _asked(accounts_of(records) // 4, _orders(where))
+        ]
+        first, _ = _clock(partial(_query, store, asked[0][1][0], threads))
+        for name, texts in asked:
             found[name] = _timed([partial(_query, store, sql, threads) for sql in texts[1:]])
         peak_of_look_ups = _peak()
         sealed, plain = [], []

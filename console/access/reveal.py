@@ -21,7 +21,8 @@ from tickets.bodies import Bodies
 
 LASTS: Final = timedelta(minutes=15)
 MAX_REASON: Final = 1000
-KINDS: Final = ("personal.revealed", "content.read")
+REVEALED: Final = "personal.revealed"
+KINDS: Final = (REVEALED, "content.read")
 """Kinds of events of a look behind the mask."""
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query
 
+from console.access.reveal import REVEALED
 from console.access.roles import Permission
 from console.api.gate import Caller, Needs
 from console.api.models import BulkBody, FindingBody, Number, Page, StepBody, UndoBody, plain
@@ -84,7 +85,7 @@ def _record(caller: Caller, ticket_id: str, purpose: str) -> None:
     number = secrets.token_hex(8)
     sealed = caller.parts.bodies.seal(purpose.encode("utf-8", "replace"), f"console reveal\x00{number}".encode())
     body = {"reveal": number, "reason_sealed": base64.b64encode(sealed).decode(), "by": "api"}
-    kind = "personal.revealed" if caller.may(Permission.PERSONAL_REVEAL) else "content.read"
+    kind = REVEALED if caller.may(Permission.PERSONAL_REVEAL) else "content.read"
     with caller.parts.catalogue.write() as connection:
         events.append(connection, kind=kind, actor=caller.account.actor, subject=f"ticket:{ticket_id}", body=body)
 

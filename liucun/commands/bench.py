@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -29,12 +30,7 @@ def ingest_command(records: int, as_json: bool) -> None:
     """
     from benchmarks.ingest import measure
 
-    figures = measure(records).as_json()
-    if as_json:
-        print_json(figures)
-        return
-    for name, value in figures.items():
-        click.echo(f"{name:>26}  {value}")
+    _show(measure(records).as_json(), as_json)
 
 
 @command.command(name="archive")
@@ -74,12 +70,7 @@ def detect_command(records: int, words: int, as_json: bool) -> None:
     """
     from benchmarks.detect import measure
 
-    figures = measure(records, words)
-    if as_json:
-        print_json(figures)
-        return
-    for name, value in figures.items():
-        click.echo(f"{name:>36}  {value}")
+    _show(measure(records, words), as_json)
 
 
 @command.command(name="sizing")
@@ -128,11 +119,7 @@ def sizing_command(
 
     costs = Costs(record_us / 1e6, batch_ms / 1e3, store_ms / 1e3, commit_ms / 1e3, commits_at_once)
     found = figures(Load(rate, seconds, lanes, cores, lost=lost), costs)
-    if as_json:
-        print_json(found)
-    else:
-        for name, value in found.items():
-            click.echo(f"{name:>36}  {value}")
+    _show(found, as_json)
     sys.exit(0 if found["keeps_up"] else 1)
 
 
@@ -153,11 +140,7 @@ def tickets_command(tickets: int, url: str | None, as_json: bool) -> None:
 
     figures = measure(tickets, url, progress=lambda text: click.echo(f"\r{text}", nl=False, err=True))
     click.echo("", err=True)
-    if as_json:
-        print_json(figures)
-    else:
-        for name, value in figures.items():
-            click.echo(f"{name:>34}  {value}")
+    _show(figures, as_json)
     sys.exit(0 if figures["ok"] else 1)
 
 
@@ -192,9 +175,14 @@ def query_command(records: int, folder: Path | None, segment_rows: int, as_json:
         records, folder, lambda text: click.echo(f"\r{text}", nl=False, err=True), segment_rows=segment_rows
     )
     click.echo("", err=True)
+    _show(figures, as_json)
+    sys.exit(0 if figures["ok"] else 1)
+
+
+def _show(figures: dict[str, Any], as_json: bool) -> None:
+    """Figures by name."""
     if as_json:
         print_json(figures)
-    else:
-        for name, value in figures.items():
-            click.echo(f"{name:>26}  {value}")
-    sys.exit(0 if figures["ok"] else 1)
+        return
+    for name, value in figures.items():
+        click.echo(f"{name:>36}  {value}")

@@ -120,7 +120,7 @@ def refuse(store: Path, number: str, reason: str, as_json: bool) -> None:
 @json_option
 def listing(store: Path, purpose: str | None, as_json: bool) -> None:
     """List disclosures 列表, newest first; accounts are masked unless a purpose is given."""
-    from console.access.reveal import KINDS, why
+    from console.access.reveal import REVEALED, why
     from liucun.store import open_store
     from retention.catalogue import events
     from retention.disclosure.requests import list_disclosures
@@ -132,7 +132,7 @@ def listing(store: Path, purpose: str | None, as_json: bool) -> None:
             body = why(opened.bodies, purpose)
             with opened.catalogue.write() as connection:
                 said = [(f"disclosure:{item.disclosure_id}", body) for item in found]
-                events.append_many(connection, said, kind=KINDS[0], actor=opened.actor)
+                events.append_many(connection, said, kind=REVEALED, actor=opened.actor)
     if as_json:
         print_json([item.as_json() if purpose is not None else _masked(item) for item in found])
         return

@@ -16,7 +16,6 @@ from typing import Final, Protocol
 import duckdb
 import pyarrow as pa
 
-from errors import LiucunError
 from retention.catalogue import events
 from retention.catalogue.engine import Catalogue
 from retention.crypto.bodies import BodyCipher
@@ -155,19 +154,11 @@ def run_query(
     reading = Reading(parts.archive, parts.catalogue, restricted=hidden)
     try:
         table = _unique(_execute(reading, sql, limits))
-        rendered = render(table)
-    except LiucunError as error:
+        rendered = _rendered(render, table)
+    except BaseException as error:
         body = {"error": type(error).__name__, "segments": len(reading.opened)}
         _record(parts, "query.failed", actor, query_id, body)
         raise
-    except Exception as error:
-        # Values that DuckDB has and Python or the format has not: dates of the year 20000, infinity, intervals.
-        body = {"error": type(error).__name__, "segments": len(reading.opened)}
-        _record(parts, "query.failed", actor, query_id, body)
-        raise QueryInvalidError(
-            f"The answer holds a value that cannot be written: {str(error)[:200]}.",
-            cure="Cast the column to VARCHAR, or leave it out.",
-        ) from error
     answer = Answer(
         query_id=query_id,
         data=rendered.data,
@@ -188,6 +179,17 @@ def run_query(
     }
     _record(parts, "query.answered", actor, query_id, body)
     return answer
+
+
+def _rendered(render: Callable[[pa.Table], Rendered], table: pa.Table) -> Rendered:
+    """The result in its format. DuckDB has values that no format has: the year 20000, infinity, intervals."""
+    try:
+        return render(table)
+    except (OverflowError, ValueError, TypeError, pa.ArrowException) as error:
+        raise QueryInvalidError(
+            f"The answer holds a value that cannot be written: {str(error)[:200]}.",
+            cure="Cast the column to VARCHAR, or leave it out.",
+        ) from error
 
 
 def seal_words(bodies: BodyCipher, query_id: str, sql: str, purpose: str, basis: str | None = None) -> str:

@@ -16,6 +16,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 import pyarrow as pa
@@ -43,6 +44,7 @@ _ENDED: Final = "the query has ended"
 _GROUP: Final = 64
 _MANIFESTS_AT_ONCE: Final = 200
 """Manifests that one statement fetches for a look-up; one that merged many places has up to a megabyte."""
+_NONE: Final[Mapping[str, SegmentManifest]] = {}
 _TIME_TYPE: Final = RECORD_SCHEMA.field("event_time").type
 
 
@@ -73,8 +75,6 @@ class Reading:
     blocks: dict[str, int] = field(default_factory=dict)
     """How many blocks of rows were read of the segments that were looked up by their postings."""
     failure: LiucunError | None = None
-    _manifests: dict[str, SegmentManifest] = field(default_factory=dict)
-    """Fetched ahead of their opening."""
     _stopped: bool = False
     _alive: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -88,12 +88,11 @@ class Reading:
             for row in rows:
                 self.by_class.setdefault(row.record_class, []).append(SegmentRow(*row))
 
-    def open(self, segment_id: str) -> SegmentFile:
-        """A segment of the snapshot."""
+    def open(self, segment_id: str, fetched: Mapping[str, SegmentManifest] = _NONE) -> SegmentFile:
+        """A segment of the snapshot; its manifest may have been ``fetched`` with others."""
         if self._stopped:
             raise OSError(_ENDED)
-        manifest = self._manifests.pop(segment_id, None) or self._fetched([segment_id])[segment_id]
-        opened = open_segment(self.archive, manifest)
+        opened = open_segment(self.archive, fetched.get(segment_id) or self._fetched([segment_id])[segment_id])
         with self._lock:
             self.opened.add(segment_id)
         return opened
@@ -104,9 +103,8 @@ class Reading:
         threads = int(getattr(self.archive.objects, "look_ups_at_once", LOCAL_THREADS))
         for begin in range(0, len(segment_ids), _MANIFESTS_AT_ONCE):
             few = segment_ids[begin : begin + _MANIFESTS_AT_ONCE]
-            self._manifests = self._fetched([name for name in few if name not in self.archive.opened])
-            look_up_rows(few, self.open, self.archive, look_up, found, threads=threads)
-        self._manifests = {}
+            manifests = self._fetched([name for name in few if name not in self.archive.opened])
+            look_up_rows(few, partial(self.open, fetched=manifests), self.archive, look_up, found, threads=threads)
         self.opened.update(found.tables)
         self.blocks.update(found.blocks)
         return found

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Form, Query, UploadFile
 from starlette.responses import RedirectResponse, Response
 
 from console import labels
-from console.access.reveal import reveal, revealed
+from console.access.reveal import REVEALED, reveal, revealed
 from console.access.roles import Permission
 from console.errors import ForbiddenError
 from console.i18n import mark as _
@@ -195,7 +195,7 @@ def unmask(visit: Party, number: str, reason: Text = "") -> Response:
     parts = visit.parts
     requests.read(parts, number)
     try:
-        reveal(parts.catalogue, parts.bodies, visit.session, f"disclosure:{number}", reason, kind="personal.revealed")
+        reveal(parts.catalogue, parts.bodies, visit.session, f"disclosure:{number}", reason, kind=REVEALED)
     except LiucunError as error:
         return _one(visit, number, status=400, error=error, step="reveal", reason=reason)
     return RedirectResponse(f"/disclosures/{number}", status_code=303)

@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 
 from console import labels
 from console.access import accounts
-from console.access.reveal import reason_of, reveal, revealed
+from console.access.reveal import REVEALED, reason_of, reveal, revealed
 from console.access.roles import Permission
 from console.errors import PageUnknownError
 from console.i18n import mark as _
@@ -68,7 +68,7 @@ def unmask(visit: Revealer, ticket_id: str, reason: Text = "") -> Response:
     with visit.parts.catalogue.read() as connection:
         get_ticket(connection, ticket_id)
     may = visit.may(Permission.PERSONAL_REVEAL)
-    kind = "personal.revealed" if may else "content.read"
+    kind = REVEALED if may else "content.read"
     try:
         reveal(visit.parts.catalogue, visit.parts.bodies, visit.session, f"ticket:{ticket_id}", reason, kind=kind)
     except LiucunError as error:
