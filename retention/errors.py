@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from errors import IntegrityError, KeyAccessError, NotPermittedError, SettingsError, StorageError
+from errors import (
+    IntegrityError,
+    KeyAccessError,
+    NotPermittedError,
+    SettingsError,
+    StorageError,
+    UnreachableError,
+)
 
 
 class ObjectExistsError(StorageError):
@@ -64,6 +71,10 @@ class EntryObjectError(IntegrityError):
 
 class LogForkedError(IntegrityError):
     """The log contradicts a checkpoint that a second custodian holds: history was rewritten or rolled back."""
+
+
+class WitnessKeysError(UnreachableError):
+    """The custodian does not list the keys that sign the log now: he cannot be reached with its checkpoints."""
 
 
 class ManifestError(IntegrityError):

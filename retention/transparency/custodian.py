@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from errors import UnreachableError
-from retention.errors import LogForkedError, ObjectExistsError, ObjectMissingError
+from retention.errors import LogForkedError, ObjectExistsError, ObjectMissingError, WitnessKeysError
 from retention.objects.base import ObjectStore
 from retention.objects.local import LocalObjects
-from retention.transparency.note import Checkpoint, Verifier, open_note, read_verifier
+from retention.transparency.note import Checkpoint, NoteError, Verifier, open_note, read_verifier
 
 _KEYS: Final = "keys"
 
@@ -117,9 +117,20 @@ class Custodian:
 
         Raises:
             LogForkedError: he holds another one of this size, or knows the log by other keys.
+            WitnessKeysError: he knows only older keys than those that sign now; nothing was given to him, for he
+                could not read it back.
             UnreachableError, StorageError: his place cannot be written.
         """
         self._introduce(verifiers)
+        try:
+            open_note(note, self.verifiers())
+        except NoteError as error:
+            raise WitnessKeysError(
+                f"The custodian {self.name} does not list the keys that sign the log {self._origin} since they were "
+                "renewed, so he gets no checkpoints.",
+                cure="His administrator adds the lines that `liucun keys rotate --signing` printed (`liucun keys list "
+                "--json` has them too) to the list; the next command hands over what was missed.",
+            ) from error
         try:
             self._place.put(self._name(checkpoint.size), note.encode("utf-8"))
         except ObjectExistsError:
