@@ -34,7 +34,7 @@ def command(**options: Any) -> None:
     \b
     liucun purge --dry-run
     liucun purge --plan "periods over, third quarter"
-    liucun purge --approve P12…          (another person)
+    liucun purge --approve P12… --digest HEX   (another person)
     liucun purge                         (after the wait, or by `liucun worker`)
 
     Objects are deleted and period keys overwritten, so that no copy can be read. The machine's
@@ -115,6 +115,11 @@ def _plan(opened: OpenStore, options: dict[str, Any]) -> None:
 def _approve(opened: OpenStore, options: dict[str, Any]) -> None:
     from retention.purge.plan import approve
 
+    if options["digest"] is None:
+        raise UsageError(
+            "An approval names the digest of the plan that was seen.",
+            cure="`liucun purge --list --json` shows it: --digest HEX.",
+        )
     made = approve(
         opened,
         options["approve"],

@@ -44,6 +44,7 @@ def clean(world: World, on: str) -> None:
     assert audit_coverage(world.store).faults == []
     assert audit_integrity(world.store).faults == []
     assert audit_keys(world.store, settings=world.settings, now=at(on)).faults == []
+    assert audit_retention(world.store, settings=world.settings, now=at(on)).faults == []
 
 
 @pytest.fixture
@@ -77,6 +78,15 @@ def test_what_stays_is_read_and_what_goes_is_gone(mixed: World) -> None:
     assert audit_retention(mixed.store, settings=mixed.settings, now=at("2025-03-14")).faults == []
     keys = {record.record_class for record in mixed.store.period_keys.list() if record.destroyed_at is None}
     assert {"transaction.kept", "transaction.open", "transaction"} <= keys
+
+
+def test_what_went_before_the_month_s_last_record_may_go_is_not_called_early(world: World) -> None:
+    ended = [order(f"C{n:02}", word, "2022-01-03") for n in range(20) for word in ("paid", "cancelled")]
+    world.ingest([*ended, order("OPEN", "paid", "2022-01-28")], "transaction")
+    made = approved(world, "2025-01-06")
+    run(world, made.purge_id, "2025-01-13")
+    assert made.units[0].kept_rows == 1
+    clean(world, "2025-01-13")
 
 
 def test_with_little_left_nothing_is_waited_for(world: World) -> None:
