@@ -17,10 +17,11 @@ class SecondPersonError(NotPermittedError):
 def check_second_person(actor: str, *others: str, what: str) -> None:
     """Let ``actor`` approve what ``others`` asked for or approved before.
 
-    A user of the operating system (``os:…``) can be anybody who shares the machine, and timed work is nobody.
+    A user of the operating system (``os:…``) can be anybody who shares the machine, the actor's other self too, and
+    timed work is nobody.
 
     Raises:
-        SecondPersonError: he is one of the others, or not an account.
+        SecondPersonError: he is one of the others, he or one of them is no account.
     """
     if actor in others:
         raise SecondPersonError(
@@ -30,4 +31,10 @@ def check_second_person(actor: str, *others: str, what: str) -> None:
         raise SecondPersonError(
             f"{actor} is no account and cannot be the second person for {what}.",
             cure="Let somebody with an account approve: sign in at the console, or set LIUCUN_TOKEN to their token.",
+        )
+    local = next((other for other in others if other.startswith(LOCAL)), None)
+    if local is not None:
+        raise SecondPersonError(
+            f"{local}, who has a part in {what}, is no account: nobody can tell whether that is {actor} himself.",
+            cure="Let the first person act with an account as well (console, or LIUCUN_TOKEN), and begin again.",
         )

@@ -135,7 +135,13 @@ def _destroyed(connection: sa.Connection, report: AuditReport, progress: Progres
 
 
 def _alone(approved_by: str | None, planned_by: str) -> bool:
-    return approved_by is None or approved_by == planned_by or approved_by.startswith((LOCAL, SYSTEM))
+    nobody = (LOCAL, SYSTEM)
+    return (
+        approved_by is None
+        or approved_by == planned_by
+        or approved_by.startswith(nobody)
+        or planned_by.startswith(LOCAL)
+    )
 
 
 def _latest(row: Any) -> date:

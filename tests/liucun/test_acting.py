@@ -40,10 +40,11 @@ def test_a_token_that_is_not_valid_lets_nobody_act(store: Path, monkeypatch: pyt
 
 def test_the_second_person_is_another_one_and_has_an_account() -> None:
     check_second_person("user:ben", "user:ann", what="it")
-    check_second_person("user:ben", "os:ann", what="it")
     for actor, others in (
         ("user:ann", ("user:ann",)),
         ("user:ann", ("user:ben", "user:ann")),
+        ("user:ann", ("os:ann",)),
+        ("user:ben", ("user:cid", "os:ann")),
         ("os:ben", ("user:ann",)),
         ("system:worker", ("user:ann",)),
     ):

@@ -11,7 +11,9 @@ import sqlalchemy as sa
 
 from liucun.store import open_store
 from retention.catalogue.tables import events
-from retention.purge.plan import approve
+from retention.purge.plan import approve, plan
+from retention.purge.upkeep import bring_up_to_date
+from retention.second_person import SecondPersonError
 from tests.services.indexed import Indexed, days_ago, turned_clock, within
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(1800)]
@@ -77,13 +79,14 @@ def test_a_purge_reaches_the_index_within_a_minute(indexed: Indexed, monkeypatch
     assert indexed.count() == 100
     for days in (70, 40, 10):
         indexed.fine("query", "SELECT 1 AS n", "--purpose", "the archive lives", **ago(days))
-    planned = json.loads(indexed.fine("purge", "--plan", "run out", "--json", **ago(5)))
-    seen = ["purge", "--approve", planned["purge_id"], "--digest", planned["plan_digest"]]
-    assert indexed.call(*seen, **ago(4.9)).returncode != 0, "its planner cannot approve it"
     with open_store(indexed.store) as opened:
-        then = datetime.now(UTC) - timedelta(days=4.9)
-        digest, settings = planned["plan_digest"], opened.settings.retention
-        approve(opened, planned["purge_id"], digest=digest, actor="account:ben", now=then, settings=settings)
+        then, settings = datetime.now(UTC) - timedelta(days=5), opened.settings.retention
+        bring_up_to_date(opened, settings)
+        made = plan(opened, reason="run out", actor="account:ann", now=then, settings=settings)
+        given = {"digest": made.plan_digest, "now": then + timedelta(hours=2), "settings": settings}
+        with pytest.raises(SecondPersonError):
+            approve(opened, made.purge_id, actor="account:ann", **given)
+        approve(opened, made.purge_id, actor="account:ben", **given)
     assert indexed.agree() == 100, "nothing goes before the wait is over"
     old = [name for name in indexed.indices() if "2020.01" in name]
     assert len(old) == 1
