@@ -152,7 +152,9 @@ class FlinkJob:
         archive_stream(batches, ref, self._specs, job, self._rules, self._opening)
         try:
             pipeline.run()
-        except Exception as error:
+        except LiucunError:
+            raise
+        except Exception as error:  # Beam, gRPC and the job server have no common class
             raise UnreachableError(
                 f"The job could not be submitted through {self._flink.job_server}: {error}",
                 cure="Look into the job server's log; its Flink version must be the cluster's.",
