@@ -81,9 +81,12 @@ def test_from_the_draw_to_the_rate(store: Path) -> None:
     assert rate["low"] < 0.2 < rate["high"]
     assert "20.00%" in call("rate").output
     assert answer("check", "2026-03-10")["texts"] == 5
-    report = answer("samples", group=audit)
+    audited = call("samples", "--json", group=audit)
+    assert audited.exit_code == 1, "nobody has drawn the days since then"
+    report = json.loads(audited.stdout)
     assert report["checked"]["missed"] == 1
-    assert [finding["kind"] for finding in report["findings"]] == ["missed"]
+    assert {finding["kind"] for finding in report["findings"]} == {"missed", "not_sampled"}
+    assert "2026-03-10" not in {finding["where"].removeprefix("day:") for finding in report["findings"]}
     with open_store(store) as opened:
         texts = harmless_texts(opened, actor="os:test")
     assert len(texts) == 4
