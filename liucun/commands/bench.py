@@ -73,6 +73,49 @@ def detect_command(records: int, words: int, as_json: bool) -> None:
     _show(measure(records, words), as_json)
 
 
+@command.command(name="flink")
+@click.option("--kafka", required=True, metavar="HOST:PORT", envvar="LIUCUN_TEST_KAFKA", help="A broker.")
+@click.option(
+    "--flink-master", required=True, metavar="HOST:PORT", envvar="LIUCUN_TEST_FLINK", help="REST of the job manager."
+)
+@click.option(
+    "--job-server", required=True, metavar="HOST:PORT", envvar="LIUCUN_TEST_FLINK_JOB_SERVER", help="Beam's job server."
+)
+@click.option(
+    "--postgres", required=True, metavar="URL", envvar="LIUCUN_TEST_POSTGRES", help="Account that creates databases."
+)
+@click.option(
+    "--records", type=click.IntRange(20_000, 50_000_000), default=400_000, show_default=True, help="In each burst."
+)
+@click.option(
+    "--seconds", type=click.FloatRange(0, 3600), default=60, show_default=True, help="Of the steady stream; 0: none."
+)
+@json_option
+def flink_command(
+    kafka: str, flink_master: str, job_server: str, postgres: str, records: int, seconds: float, as_json: bool
+) -> None:
+    """The run on Flink against the embedded run, and parallelism 1 against 2; then the time to a ticket.
+
+    CPU time a record, records a second and waits on locks; from a line's handing over to Kafka to its ticket,
+    at half the rate that was reached. The servers are those of `make services`: . .services/env. Exit 1 when a
+    target is missed.
+    """
+    import sys
+
+    from benchmarks.flink import measure
+    from benchmarks.flink_stand import Servers
+
+    servers = Servers(kafka, flink_master, job_server, postgres)
+    figures = measure(servers, records, seconds, lambda text: click.echo(f"measuring {text} ...", err=True))
+    if as_json:
+        print_json(figures)
+    else:
+        for name, value in figures.items():
+            for part, figure in value.items() if isinstance(value, dict) else [("", value)]:
+                click.echo(f"{f'{name} {part}'.strip():>52}  {figure}")
+    sys.exit(0 if figures["ok"] else 1)
+
+
 @command.command(name="sizing")
 @click.option("--rate", type=click.FloatRange(1, 1e9), default=1_000_000, show_default=True, help="Records a second.")
 @click.option("--lanes", type=click.IntRange(1, 4096), default=32, show_default=True, help="Lanes of all workers.")
