@@ -40,6 +40,8 @@ START_SECONDS: Final = 120.0
 """How long the first submission may take until the job runs."""
 
 END_SECONDS: Final = 30.0
+LATE_SECONDS: Final = 10.0
+"""How long a submission that was taken back is waited for: it may be on its way to the job manager."""
 MOST_RESTARTS: Final = 5
 STAGES: Final = 3
 """Python stages of the job on Flink: two small ones wake the lanes, one does everything else."""
@@ -78,6 +80,7 @@ class FlinkJob:
         self._say = say
         self._savepoint = savepoint
         self._names: list[str] = []
+        self._submission: Any = None
         self._stuck: tuple[tuple[str, int | None], int] = (("", None), 0)
         whose = "\n".join([str(store.root.resolve()), *sorted(spec.name for spec in specs)])
         self._prefix = f"liucun-{hashlib.sha256(whose.encode()).hexdigest()[:10]}-"
@@ -115,6 +118,7 @@ class FlinkJob:
             self._watch(progress)
         finally:
             self._end(self._ours())
+            self._withdraw()
             self._count()
             self._cluster.close()
             self._lag.close()
@@ -151,7 +155,7 @@ class FlinkJob:
         batches = pipeline | ReadLanes(ref, self._specs, job, lanes, self._flink.parallelism, self._batch_bytes)
         archive_stream(batches, ref, self._specs, job, self._rules, self._opening)
         try:
-            pipeline.run()
+            self._submission = pipeline.run()
         except LiucunError:
             raise
         except Exception as error:  # Beam, gRPC and the job server have no common class
@@ -298,6 +302,21 @@ class FlinkJob:
                 self._problem(f"the cluster has not ended the job after {END_SECONDS:.0f} s; look at its job manager")
                 return
             time.sleep(POLL_SECONDS)
+
+    def _withdraw(self) -> None:
+        """Take back a submission that the cluster has not shown, so that it does not run with nobody watching."""
+        if self._look(self._names[-1]) is not None:
+            return
+        try:
+            self._submission.cancel()
+        except Exception as error:  # gRPC and the job server have no common class
+            self._problem(f"the submission of {self._names[-1]} could not be taken back: {error}")
+        until = time.monotonic() + LATE_SECONDS
+        while (job := self._look(self._names[-1])) is None:
+            if time.monotonic() > until:
+                return
+            time.sleep(POLL_SECONDS)
+        self._end([job])
 
     def _problem(self, what: str) -> None:
         if what not in self.problems:
