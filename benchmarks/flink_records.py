@@ -4,8 +4,9 @@
     python -m benchmarks.flink_records steady KAFKA TOPIC PARTITIONS RATE SECONDS
 
 A burst is one transaction: readers see nothing of it until it is committed, and then all of it, so that what is
-measured is a job that is warm and has a backlog. In the steady stream every hundredth record breaks the law, and its
-``content_id`` is the moment at which it was handed to the client, in nanoseconds since 1970.
+measured is a job that is warm and has a backlog. In both, one record in ``ILLEGAL_EVERY`` breaks the law, each of
+another account; in the steady stream its ``content_id`` is the moment at which it was handed to the client, in
+nanoseconds since 1970.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from confluent_kafka import Producer
 
 from benchmarks.traffic import lines
 
-ILLEGAL_EVERY: Final = 100
+ILLEGAL_EVERY: Final = 500
 _ILLEGAL: Final = "稳赚不赔的百家乐平台，加微信 abc12345 领彩金"
 _FLUSH_SECONDS: Final = 120.0
 _STEPS: Final = 200
@@ -69,7 +70,8 @@ def burst(kafka: str, topic: str, partitions: int, records: int) -> None:
     writer.init_transactions(_FLUSH_SECONDS)
     writer.begin_transaction()
     for number, line in enumerate(lines(records, seed=2)):
-        write(writer, topic, number % partitions, line)
+        value = _illegal(f"burst-{number}") if number % ILLEGAL_EVERY == 0 else line
+        write(writer, topic, _partition(number, partitions), value)
     flush(writer)
     print("ready", flush=True)
     sys.stdin.readline()
@@ -84,9 +86,9 @@ def steady(kafka: str, topic: str, partitions: int, rate: float, seconds: float)
     while (now := time.monotonic() - began) < seconds:
         due = int(now * rate)
         for number in range(written, due):
-            value = _illegal() if number % ILLEGAL_EVERY == 0 else ordinary[number % len(ordinary)]
-            # Not number % partitions: every hundredth would always meet the same one.
-            write(writer, topic, (number + number // ILLEGAL_EVERY) % partitions, value)
+            illegal = number % ILLEGAL_EVERY == 0
+            value = _illegal(str(time.time_ns())) if illegal else ordinary[number % len(ordinary)]
+            write(writer, topic, _partition(number, partitions), value)
         written = due
         writer.poll(0)
         time.sleep(max(0.0, 1 / _STEPS - (time.monotonic() - began - now)))
@@ -94,8 +96,14 @@ def steady(kafka: str, topic: str, partitions: int, rate: float, seconds: float)
     print(json.dumps({"records": written, "illegal": -(-written // ILLEGAL_EVERY)}), flush=True)
 
 
-def _illegal() -> str:
-    return json.dumps({"content_id": str(time.time_ns()), "user_id": "u1", "text": _ILLEGAL}, ensure_ascii=False)
+def _partition(number: int, partitions: int) -> int:
+    # Not number % partitions: those that break the law would always meet the same one.
+    return (number + number // ILLEGAL_EVERY) % partitions
+
+
+def _illegal(content_id: str) -> str:
+    post = {"content_id": content_id, "user_id": f"u-{content_id}", "text": f"{_ILLEGAL} {content_id[-6:]}"}
+    return json.dumps(post, ensure_ascii=False)
 
 
 def main() -> None:

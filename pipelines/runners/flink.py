@@ -309,7 +309,7 @@ class FlinkJob:
             return
         try:
             self._submission.cancel()
-        except Exception as error:  # gRPC and the job server have no common class
+        except Exception as error:  # noqa: BLE001 - gRPC and the job server have no common class; it is told
             self._problem(f"the submission of {self._names[-1]} could not be taken back: {error}")
         until = time.monotonic() + LATE_SECONDS
         while (job := self._look(self._names[-1])) is None:

@@ -1,22 +1,26 @@
 """Which subtask Flink gives a key to (its key groups), so that keys can be chosen that spread evenly.
 
-Only the balance of the load rests on this; a key that lands elsewhere is read all the same.
+Beam's Flink runner wraps the encoded key in a ``FlinkKey``, whose hash code is the first word of MurmurHash3 (128 bit)
+of its bytes; Flink hashes that word once more. Only the balance of the load rests on this: a key that lands elsewhere
+is read all the same.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-_MASK: Final = 0xFFFFFFFF
+import mmh3
+
+_WORD: Final = 0xFFFFFFFF
 MOST_KEY_GROUPS: Final = 1 << 15
 
 
 def subtask_of(key: str, parallelism: int) -> int:
-    """The subtask of a text key: Beam hands Flink the encoded key, length first, as a byte buffer."""
+    """The subtask of a text key, which Beam encodes with its length first."""
     data = key.encode()
+    code = mmh3.hash64(_varint(len(data)) + data, signed=False)[0] & _WORD
     groups = key_groups(parallelism)
-    group = _murmur(_buffer_hash(_varint(len(data)) + data)) % groups
-    return group * parallelism // groups
+    return _not_negative(mmh3.hash(code.to_bytes(4, "little"))) % groups * parallelism // groups
 
 
 def key_groups(parallelism: int) -> int:
@@ -34,28 +38,6 @@ def _varint(value: int) -> bytes:
     return bytes(out)
 
 
-def _buffer_hash(data: bytes) -> int:
-    """``java.nio.ByteBuffer.hashCode``: from the last byte to the first, bytes signed."""
-    found = 1
-    for byte in reversed(data):
-        found = (31 * found + (byte - 256 if byte > 127 else byte)) & _MASK
-    return found
-
-
-def _murmur(code: int) -> int:
-    """MurmurHash3 (32 bit, seed 0) of one word, made non-negative as Flink does."""
-    code = code * 0xCC9E2D51 & _MASK
-    code = (code << 15 | code >> 17) & _MASK
-    code = code * 0x1B873593 & _MASK
-    code = (code << 13 | code >> 19) & _MASK
-    code = (code * 5 + 0xE6546B64) & _MASK
-    code ^= 4
-    code ^= code >> 16
-    code = code * 0x85EBCA6B & _MASK
-    code ^= code >> 13
-    code = code * 0xC2B2AE35 & _MASK
-    code ^= code >> 16
-    signed = code - (1 << 32) if code >> 31 else code
-    if signed >= 0:
-        return signed
-    return -signed if signed != -(1 << 31) else 0
+def _not_negative(signed: int) -> int:
+    """As Flink's ``MathUtils.murmurHash`` makes a hash non-negative."""
+    return 0 if signed == -(1 << 31) else abs(signed)

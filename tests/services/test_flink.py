@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from pipelines.runners.cluster import Cluster as FlinkCluster
@@ -49,6 +50,20 @@ def test_a_run_ends_by_itself_and_the_next_goes_on_from_there(trial: Trial) -> N
     trial.start("--parallelism", "1")
     assert trial.finish()["records_in"] == 1000
     trial.prove(range(21_000))
+
+
+def test_every_subtask_has_a_lane_of_its_own(trial: Trial) -> None:
+    write(trial, range(8000))
+    trial.start("--follow", "--parallelism", "2")
+    trial.wait(8000)
+    overview = httpx.get(f"http://{trial.cluster.flink}/jobs/overview", trust_env=False).json()
+    (job,) = (item["jid"] for item in overview["jobs"] if item["state"] == "RUNNING")
+    vertices = httpx.get(f"http://{trial.cluster.flink}/jobs/{job}", trust_env=False).json()["vertices"]
+    (seal,) = (vertex["id"] for vertex in vertices if "Seal" in vertex["name"])
+    answer = httpx.get(f"http://{trial.cluster.flink}/jobs/{job}/vertices/{seal}", trust_env=False).json()
+    assert [subtask["metrics"]["read-records"] for subtask in answer["subtasks"]] == [1, 1]
+    trial.stop()
+    trial.prove(range(8000))
 
 
 def test_an_archive_on_servers_is_exact_whatever_fails(cluster: Cluster, tmp_path: Path) -> None:

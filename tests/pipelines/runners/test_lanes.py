@@ -35,3 +35,23 @@ def test_a_lane_s_key_falls_to_the_subtask_that_was_asked_for(parallelism: int) 
 @pytest.mark.parametrize(("parallelism", "groups"), [(1, 128), (85, 128), (86, 256), (1000, 2048), (30_000, 32_768)])
 def test_key_groups_grow_as_flink_s_do(parallelism: int, groups: int) -> None:
     assert key_groups(parallelism) == groups
+
+
+@pytest.mark.parametrize(
+    ("key", "subtask"),
+    [
+        ("84d41cba7550/bench/0/2/1", 1),
+        ("84d41cba7550/bench/1/2/2", 1),
+        ("4d6954263f6a/bench/0/2/1", 0),
+        ("4d6954263f6a/bench/1/2/2", 0),
+        ("201e43fb8f80/bench/0/2/1", 0),
+        ("201e43fb8f80/bench/1/2/0", 0),
+        ("c59440a0535a/bench/0/2/1", 0),
+        ("c59440a0535a/bench/1/2/0", 1),
+        ("398b15aa68ad/bench/0/2/0", 0),
+        ("398b15aa68ad/bench/1/2/0", 1),
+    ],
+)
+def test_keys_fall_where_a_cluster_has_put_them(key: str, subtask: int) -> None:
+    # Seen on Flink 1.19 with the runner of Beam 2.70.
+    assert subtask_of(key, 2) == subtask
