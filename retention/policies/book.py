@@ -36,12 +36,15 @@ class Proposal:
 
 
 def in_force(connection: sa.Connection, on: date, matrix: Matrix | None = None) -> dict[str, Policy]:
-    """The policy of every class on a day: the newest that was approved and counts by then, else the shipped one."""
+    """The policy of every class on a day: of those that count by then the one approved last, else the shipped one.
+
+    Versions are numbered as they are proposed; what was approved last is what the company wants, whatever its number.
+    """
     found = dict((matrix or shipped_matrix()).policies)
     rows = connection.execute(
         sa.select(policy_versions)
         .where(_c.state == "approved", _c.in_force_from <= on.isoformat())
-        .order_by(_c.record_class, _c.version)
+        .order_by(_c.record_class, _c.approved_at, _c.version)
     )
     for row in rows:
         found[row.record_class] = _policy(row)
@@ -161,7 +164,7 @@ def withdraw(catalogue: Catalogue, record_class: str, version: int, *, actor: st
 
 
 def proposals(connection: sa.Connection, on: date) -> list[Proposal]:
-    """Proposals, and approved policies that do not count yet."""
+    """Proposals, and approved policies that do not count yet and will: nothing approved since overtakes them."""
     current = in_force(connection, on)
     waiting = sa.or_(_c.state == "proposed", sa.and_(_c.state == "approved", _c.in_force_from > on.isoformat()))
     rows = connection.execute(sa.select(policy_versions).where(waiting).order_by(_c.record_class, _c.version))
@@ -169,8 +172,15 @@ def proposals(connection: sa.Connection, on: date) -> list[Proposal]:
         Proposal(
             _policy(row), row.state, row.proposed_by, _policy(row).floor.shorter_than(current[row.record_class].floor)
         )
-        for row in rows
+        for row in rows.all()
+        if row.state == "proposed" or _will_count(connection, row)
     ]
+
+
+def _will_count(connection: sa.Connection, row: sa.Row[Any]) -> bool:
+    """Whether an approved policy is in force on its own first day."""
+    first = date.fromisoformat(row.in_force_from)
+    return in_force(connection, first)[row.record_class].version == int(row.version)
 
 
 def _row(

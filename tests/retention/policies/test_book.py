@@ -115,6 +115,29 @@ def test_a_shorter_period_waits_and_can_be_taken_back(catalogue: Catalogue) -> N
         book.withdraw(catalogue, "user_log", longer.policy.version, actor="dan", now=NOW)
 
 
+def test_what_was_approved_last_counts_whatever_its_number(catalogue: Catalogue) -> None:
+    def approve(version: int, days: int) -> None:
+        at = NOW + timedelta(days=days)
+        book.approve(catalogue, "user_log", version, actor="user:ben", now=at, settings=SETTINGS)
+
+    def floor(days: int) -> str:
+        with catalogue.read() as connection:
+            return str(book.in_force(connection, date(2026, 11, 24) + timedelta(days=days))["user_log"].floor)
+
+    low, high, short = (
+        propose(catalogue, "user_log", period, actor="user:ann").policy.version for period in ("P5Y", "P2Y", "P14M")
+    )
+    approve(high, 0)
+    assert floor(0) == "P2Y"
+    approve(short, 1)
+    waits = SETTINGS.policy_waiting_days
+    assert (floor(2), floor(waits + 1)) == ("P2Y", "P14M")
+    approve(low, 2)
+    assert (floor(2), floor(waits + 1)) == ("P5Y", "P5Y"), "the last word is the longer period's"
+    with catalogue.read() as connection:
+        assert book.proposals(connection, date(2026, 11, 26)) == [], "nothing waits that will never count"
+
+
 def test_wrong_use_is_refused(catalogue: Catalogue) -> None:
     with pytest.raises(PolicyUnknownError):
         propose(catalogue, "nothing", "P3Y")
