@@ -20,10 +20,12 @@ from errors import LiucunError
 from liucun.calendar_file import calendar_of
 from liucun.doctor_places import custodian_facts, database_facts, storage_promises
 from liucun.key_statements import statements_of
+from liucun.monitoring import declared_sources
 from liucun.rule_layers import layers_of
 from liucun.rule_layers import today as now_day
-from liucun.store import OpenStore, open_store
+from liucun.store import ANYBODY, OpenStore, open_store
 from pipelines.rules_in_force import rules_alarm, shadow_totals
+from retention.catalogue.declarations import undeclared_fields
 from retention.catalogue.migrate import version as table_version
 from retention.catalogue.tables import batches, partitions, retired_segments, segments
 from retention.crypto.sm2 import implementation as sm2_implementation
@@ -102,7 +104,7 @@ def _calendar(root: Path, now: datetime) -> Iterator[Checked]:
 
 def _store(root: Path, now: datetime) -> Iterator[Checked]:
     try:
-        with open_store(root) as opened:
+        with open_store(root, ANYBODY) as opened:  # states and figures, no records and no names
             yield Checked("settings 设置", "ok", f"{len(opened.settings.source)} declared sources")
             yield from _keys(opened)
             yield from _catalogue(opened, now)
@@ -203,13 +205,15 @@ def _places(opened: OpenStore) -> Iterator[Checked]:
 
 
 def _undeclared(opened: OpenStore) -> Iterator[Checked]:
-    for source in opened.settings.source:
-        if "text" not in source.published:
+    for source in declared_sources(opened.settings):
+        with opened.catalogue.read() as connection:
+            noted = undeclared_fields(connection, source)
+        for name in [*(["text"] if "text" not in source.published else []), *noted]:
             yield Checked(
                 "monitoring 监测",
                 "warning",
-                f"nobody has declared whether `text` of source {source.name} is public: it is not scanned",
-                "Add published = { text = true } (or false) to the source in liucun.toml.",
+                f"nobody has declared whether `{name}` of source {source.name} is public: it is not scanned",
+                f"Add published = {{ {name} = true }} (or false) to the source in liucun.toml.",
             )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from liucun.cli import json_option, print_json, store_option
+from tickets.rights import Right
 
 if TYPE_CHECKING:
     from liucun.store import OpenStore
@@ -36,7 +37,7 @@ def export_escrow(store: Path, file: Path, recipient: Path | None, as_json: bool
     from retention.crypto.sm2 import read_public
     from retention.keys import administration, escrow
 
-    with open_store(store) as opened:
+    with open_store(store, Right.KEYS_MANAGE) as opened:
         public = (
             read_public(recipient.read_text(encoding="utf-8", errors="replace"), where=str(recipient))
             if recipient
@@ -73,7 +74,7 @@ def import_escrow(store: Path, file: Path, private_key: Path | None, as_json: bo
     """
     from liucun.passphrase import passphrase
     from liucun.settings import read_settings
-    from liucun.store import open_store
+    from liucun.store import ANYBODY, open_store
     from retention.keys import administration, escrow
     from retention.keys.sm2_envelope import read_pairs
 
@@ -84,7 +85,8 @@ def import_escrow(store: Path, file: Path, private_key: Path | None, as_json: bo
     pairs = read_pairs(private_key.read_bytes(), theirs(), where=str(private_key)) if private_key else None
     new = passphrase(new=True)
     copy = escrow.restore(store, settings.keys, file, new_passphrase=new, passphrase=theirs, private_keys=pairs)
-    with open_store(store) as opened:
+    # Before this nobody could open the store: what the custodian's secret restores is his to restore.
+    with open_store(store, ANYBODY) as opened:
         body = {"key_ids": list(copy.key_ids), "digest": copy.digest, "made_at": copy.made_at}
         with administration.recorded(opened.catalogue, "keys.restore", opened.actor, body) as done:
             done["opened"] = _opens(opened)

@@ -20,7 +20,13 @@ from tickets.categories import categories
 def declared_sources(settings: Settings) -> tuple[DeclaredSource, ...]:
     """The sources of the settings."""
     return tuple(
-        DeclaredSource(source.name, source.record_class.value, dict(source.published)) for source in settings.source
+        DeclaredSource(
+            source.name,
+            source.record_class.value,
+            dict(source.published),
+            gapless=source.kafka is not None and source.kafka.gapless,
+        )
+        for source in settings.source
     )
 
 

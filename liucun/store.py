@@ -1,4 +1,4 @@
-"""Opens a store for a command: settings, passphrase, keys, tables of every room, and who is acting."""
+"""Opens a store for a command: settings, passphrase, keys, tables of every room, who is acting, and whether he may."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import click
+import sqlalchemy as sa
 
 import tickets
 import tickets.tables_sending
@@ -21,10 +23,13 @@ from retention.catalogue.migrate import migrate
 from retention.crypto.bodies import BodyCipher
 from retention.keys.periods import PeriodKeys
 from retention.objects.base import ObjectStore
+from retention.places import database_url
 from retention.segments import Archive
 from retention.store import Store
-from tickets.actors import Actor
+from tickets.actors import Actor, Right
 
+ANYBODY: Final[tuple[Right, ...]] = ()
+"""For ``open_store``: the step needs no right. Each use says why beside it; docs/rights.md lists them."""
 TICKET_SCRIPTS = Path(tickets.__file__).parent / "migrations"
 
 
@@ -73,16 +78,21 @@ class OpenStore:
 
 
 @contextmanager
-def open_store(root: Path) -> Iterator[OpenStore]:
-    """Open the store in ``root`` with the passphrase of the environment or the prompt.
+def open_store(root: Path, needs: Right | tuple[Right, ...]) -> Iterator[OpenStore]:
+    """Open the store in ``root`` with the passphrase of the environment or the prompt, for who has the rights it needs.
 
     Raises:
         SettingsError, KeyAccessError, StorageError: what is missing or wrong; nothing was written.
+        SignInRequiredError: the token is unknown, expired or revoked.
+        NotPermittedError: who acts lacks a right (see ``acting_account``).
     """
     settings = read_settings(root)
     with Store.open(root, settings.store, passphrase) as store:
         prepare_tables(store.catalogue)
-        yield OpenStore(store, settings, acting_account(store.catalogue))
+        acting = acting_account(store.catalogue)
+        for right in (needs,) if isinstance(needs, Right) else needs:
+            acting.require(right)
+        yield OpenStore(store, settings, acting)
     for warning in store.log.warnings:
         click.echo(f"liucun: warning 警告: {warning}", err=True)
 
@@ -95,6 +105,9 @@ def prepare_tables(catalogue: Catalogue) -> None:
 def acting_account(catalogue: Catalogue) -> Actor:
     """Who acts: the account whose token is in ``LIUCUN_TOKEN``, else the user of the operating system.
 
+    A token carries what it was made for, of what its account may. Without one, the user of the operating system may
+    do everything while the store has no account (and is never the second person); once it has any, he operates.
+
     Raises:
         SignInRequiredError: the token is unknown, expired or revoked.
     """
@@ -104,9 +117,31 @@ def acting_account(catalogue: Catalogue) -> Actor:
         from console.migrate import prepare_tables as prepare_console
 
         prepare_console(catalogue)
-        account = bearer(catalogue, token.strip()).account
-        return Actor(account.actor, account.roles)
-    return Actor.of(local_user())
+        found = bearer(catalogue, token.strip())
+        return Actor(found.account.actor, found.account.roles, found.permissions)
+    return Actor.operator(local_user()) if _has_accounts(catalogue) else Actor.of(local_user())
+
+
+def require_at(root: Path, settings: Settings, right: Right) -> None:
+    """Let who acts go on with a step that changes a store's files and needs none of its keys.
+
+    Raises:
+        SignInRequiredError, NotPermittedError: as ``open_store`` does.
+    """
+    catalogue = Catalogue.open(database_url(root, settings.archive.catalogue))
+    try:
+        acting_account(catalogue).require(right)
+    finally:
+        catalogue.close()
+
+
+def _has_accounts(catalogue: Catalogue) -> bool:
+    from console.tables import accounts
+
+    with catalogue.read() as connection:
+        if not sa.inspect(connection).has_table(accounts.name):
+            return False
+        return connection.execute(sa.select(accounts.c.account_id).limit(1)).first() is not None
 
 
 def local_user() -> str:

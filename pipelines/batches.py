@@ -45,6 +45,12 @@ class Messages:
         """Offsets of [start, end) without a message."""
         return end - start - len(self)
 
+    def hole_ranges(self, start: int, end: int, most: int) -> list[tuple[int, int]]:
+        """The first ``most`` of the ranges [from, to) of [start, end) without a message."""
+        borders = np.concatenate([[start - 1], self.offsets, [end]])
+        after = np.flatnonzero(np.diff(borders) > 1)[:most]
+        return [(int(borders[n]) + 1, int(borders[n + 1])) for n in after]
+
 
 @dataclass(frozen=True, slots=True)
 class RawBatch:

@@ -1,80 +1,14 @@
-"""Who acts, and what each role may do (separation of duties 职责分离), checked in the service itself."""
+"""Who acts, with which rights (separation of duties 职责分离), checked in the service itself."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 from errors import NotPermittedError
+from tickets.rights import OPERATING, Right, Role, holders, permissions
 
-
-class Role(StrEnum):
-    """Roles of people 角色."""
-
-    REVIEWER = "reviewer"
-    SECURITY_ADMIN = "security_admin"
-    AUDITOR = "auditor"
-    SYSTEM_ADMIN = "system_admin"
-    COMPLIANCE_HEAD = "compliance_head"
-    COLLECTOR = "collector"
-    """A program that hands lines over, no person."""
-
-    @property
-    def chinese(self) -> str:
-        """Name for people."""
-        return {
-            "reviewer": "审核员",
-            "security_admin": "安全管理员",
-            "auditor": "审计员",
-            "system_admin": "系统管理员",
-            "compliance_head": "合规负责人",
-            "collector": "采集程序",
-        }[self.value]
-
-
-class Right(StrEnum):
-    """What may be done with tickets, reports, duties and disclosures to an authority."""
-
-    READ = "read"
-    TRIAGE = "triage"
-    ASSIGN = "assign"
-    APPROVE = "approve"
-    SUBMIT = "submit"
-    DUTIES = "duties"
-    CALENDAR = "calendar"
-    READ_DISCLOSURES = "read_disclosures"
-    REQUEST_DISCLOSURES = "request_disclosures"
-    APPROVE_DISCLOSURES = "approve_disclosures"
-    HAND_OUT = "hand_out"
-
-    @property
-    def words(self) -> str:
-        """What the right is, in a sentence."""
-        return {
-            "read": "read tickets",
-            "triage": "work on tickets",
-            "assign": "assign tickets to others",
-            "approve": "approve",
-            "submit": "submit reports",
-            "duties": "record duties",
-            "calendar": "change the calendar",
-            "read_disclosures": "read disclosures",
-            "request_disclosures": "request disclosures",
-            "approve_disclosures": "approve or refuse disclosures",
-            "hand_out": "hand out what a disclosure holds",
-        }[self.value]
-
-
-RIGHTS: Final[dict[Role, frozenset[Right]]] = {
-    Role.REVIEWER: frozenset({Right.READ, Right.TRIAGE, Right.READ_DISCLOSURES, Right.REQUEST_DISCLOSURES}),
-    Role.SECURITY_ADMIN: frozenset({Right.DUTIES, Right.READ_DISCLOSURES, Right.APPROVE_DISCLOSURES}),
-    Role.AUDITOR: frozenset({Right.READ, Right.READ_DISCLOSURES}),
-    Role.SYSTEM_ADMIN: frozenset({Right.CALENDAR}),
-    Role.COMPLIANCE_HEAD: frozenset(Right),
-    Role.COLLECTOR: frozenset(),
-}
-"""An auditor reads and changes nothing; a system administrator reads no content."""
+__all__ = ["Actor", "Right", "Role"]
 
 _LOCAL: Final = "os:"
 _SYSTEM: Final = "system:"
@@ -82,10 +16,14 @@ _SYSTEM: Final = "system:"
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts: ``name`` is the account (``os:USER`` before accounts exist, ``system:…`` for timed work)."""
+    """Who acts: ``name`` is the account (``os:USER`` without one, ``system:…`` for timed work).
+
+    ``within`` is what a token was made for, or None: an actor may do no more than both it and the roles allow.
+    """
 
     name: str
     roles: frozenset[Role] = frozenset()
+    within: frozenset[Right] | None = None
 
     @classmethod
     def of(cls, given: Actor | str) -> Actor:
@@ -94,9 +32,14 @@ class Actor:
             return given
         return cls(given, frozenset(Role) if given.startswith((_LOCAL, _SYSTEM)) else frozenset())
 
+    @classmethod
+    def operator(cls, name: str) -> Actor:
+        """A user of the operating system in a store that has accounts: runs it, decides nothing, reads no content."""
+        return cls(name, frozenset(Role), OPERATING)
+
     @property
     def is_local(self) -> bool:
-        """The user of the operating system, before accounts exist: never the second person of a two-person rule."""
+        """A user of the operating system: never the second person of a two-person rule."""
         return self.name.startswith(_LOCAL)
 
     @property
@@ -105,17 +48,23 @@ class Actor:
         return self.name.startswith(_SYSTEM)
 
     def may(self, right: Right) -> bool:
-        """Whether a role of the actor carries a right."""
-        return any(right in RIGHTS[role] for role in self.roles)
+        """Whether a role of the actor carries a right, and what he acts by was made for it."""
+        return right in permissions(self.roles) and (self.within is None or right in self.within)
 
     def require(self, right: Right) -> None:
         """Let the step go on.
 
         Raises:
-            NotPermittedError: no role of the actor carries the right.
+            NotPermittedError: no role of the actor carries the right, or the token was not made for it.
         """
-        if not self.may(right):
-            able = ", ".join(f"{role.value} {role.chinese}" for role in Role if right in RIGHTS[role])
+        if self.may(right):
+            return
+        lacks = f"{self.name or 'This account'} lacks the right {right.value}."
+        if self.is_local:
             raise NotPermittedError(
-                f"{self.name or 'This account'} may not {right.words}.", cure=f"Ask somebody who may: {able}."
+                f"{lacks} The store has accounts: a user of the operating system runs it and decides nothing.",
+                cure=f"Set LIUCUN_TOKEN to the token of somebody who may: {holders(right)}.",
             )
+        if right in permissions(self.roles):
+            raise NotPermittedError(lacks, cure="The token was not made for it: make one on the page of your account.")
+        raise NotPermittedError(lacks, cure=f"Ask somebody who may: {holders(right)}.")

@@ -106,12 +106,12 @@ class DutyBook(Steps):
 
         A renewal starts from the day of expiry and counts backward.
         """
-        self.who.require(Right.DUTIES)
+        self.who.require(Right.DUTIES_WORK)
         return self._add(clock_named(kind), title, start, self._new_id("Y"))
 
     def evidence(self, duty_id: str, name: str, content: bytes) -> StoredFile:
         """Add a file as evidence, sealed; its digests stand in the event."""
-        self.who.require(Right.DUTIES)
+        self.who.require(Right.DUTIES_WORK)
         sealed = seal_file(self.bodies, f"duty:{duty_id}", name, content)
         with self.catalogue.write(row_locks=True) as connection:
             get_duty(connection, self.bodies, duty_id)
@@ -127,7 +127,7 @@ class DutyBook(Steps):
             TransitionError: it is done already.
             UsageError: the receipt is missing.
         """
-        self.who.require(Right.DUTIES)
+        self.who.require(Right.DUTIES_WORK)
         self._require(receipt, "receipt")
         with self.catalogue.write(row_locks=True) as connection:
             duty = get_duty(connection, self.bodies, duty_id)
@@ -147,7 +147,7 @@ class DutyBook(Steps):
     def standing(self, company: CompanySettings, today: date) -> list[Duty]:
         """Enter what falls due by itself, once: this year's annual report, the renewal of the licence, and this
         quarter's look at whether its number is shown."""
-        self.who.require(Right.DUTIES)
+        self.who.require(Right.DUTIES_WORK)
         wanted = [(ANNUAL_REPORT, f"YANNUAL{today.year}", date(today.year, 1, 1), f"{today.year} 年报")]
         if company.licence_expires_on is not None:
             expiry = company.licence_expires_on

@@ -14,7 +14,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from console.access.passwords import check_password, hash_password
-from console.access.roles import Permission, Role, conflict, permissions
+from console.access.roles import Right, Role, conflict, permissions
 from console.access.secrets import readable
 from console.errors import AccountError, AccountUnknownError, ForbiddenError
 from console.tables import account_roles, recovery_codes, saved_views, sessions, tokens
@@ -50,7 +50,7 @@ class Account:
         return f"user:{self.name}"
 
     @property
-    def permissions(self) -> frozenset[Permission]:
+    def permissions(self) -> frozenset[Right]:
         """What its roles allow."""
         return permissions(self.roles)
 

@@ -15,7 +15,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from console.access.accounts import Account, account_by, record
-from console.access.roles import Permission
+from console.access.roles import Right
 from console.access.secrets import digest, new_secret
 from console.errors import AccountError, SignInRequiredError
 from console.tables import tokens as table
@@ -45,11 +45,11 @@ class Bearer:
     """Who uses a token, and what the token allows."""
 
     account: Account
-    permissions: frozenset[Permission]
+    permissions: frozenset[Right]
 
 
 def issue(
-    catalogue: Catalogue, account: Account, *, name: str, days: int, permissions: Iterable[Permission] | None = None
+    catalogue: Catalogue, account: Account, *, name: str, days: int, permissions: Iterable[Right] | None = None
 ) -> str:
     """Make a token for one's own account; it is returned once. ``permissions`` default to all of the account's.
 
@@ -107,7 +107,7 @@ def bearer(catalogue: Catalogue, token: str) -> Bearer:
             connection.execute(
                 table.update().where(table.c.token_id == row.token_id).values(last_used_at=timestamp(now))
             )
-    granted = frozenset(Permission(name) for name in json.loads(row.permissions) if name in set(Permission))
+    granted = frozenset(Right(name) for name in json.loads(row.permissions) if name in set(Right))
     return Bearer(account, granted & account.permissions)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Query, Request
 
-from console.access.roles import Permission
+from console.access.roles import Right
 from console.api.gate import Caller, Needs
 from console.api.models import AuditBody, Number, plain
 from console.parts import Parts
@@ -21,11 +21,11 @@ from retention.catalogue.tables import events
 
 router = APIRouter()
 Anyone = Annotated[Caller, Depends(Needs())]
-Seer = Annotated[Caller, Depends(Needs(Permission.OVERVIEW_READ))]
-AuditReader = Annotated[Caller, Depends(Needs(Permission.AUDIT_READ))]
-AuditRunner = Annotated[Caller, Depends(Needs(Permission.AUDIT_RUN))]
-Trail = Annotated[Caller, Depends(Needs(Permission.EVENTS_READ))]
-RuleReader = Annotated[Caller, Depends(Needs(Permission.RULES_READ))]
+Seer = Annotated[Caller, Depends(Needs(Right.OVERVIEW_READ))]
+AuditReader = Annotated[Caller, Depends(Needs(Right.AUDIT_READ))]
+AuditRunner = Annotated[Caller, Depends(Needs(Right.AUDIT_RUN))]
+Trail = Annotated[Caller, Depends(Needs(Right.EVENTS_READ))]
+RuleReader = Annotated[Caller, Depends(Needs(Right.RULES_READ))]
 
 
 @router.get("/health", tags=["health"])
@@ -60,7 +60,7 @@ def figures(caller: Seer) -> dict[str, Any]:
     with parts.catalogue.read() as connection:
         work = (
             asdict(overview.work(connection, parts.calendar(), caller.account.actor))
-            if caller.may(Permission.QUEUE_READ)
+            if caller.may(Right.QUEUE_READ)
             else None
         )
         return {

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 
-from console.access.roles import Permission
+from console.access.roles import Right
 from console.api.gate import Caller, Needs
 from console.api.models import LongText, Number, Taken
 from console.errors import ForbiddenError
@@ -17,7 +17,7 @@ from retention.disclosure import requests, serving
 from retention.disclosure.requests import Disclosure
 
 router = APIRouter(prefix="/disclosures", tags=["disclosures"])
-_P = Permission
+_P = Right
 Reader = Annotated[Caller, Depends(Needs(_P.DISCLOSURES_READ))]
 Approver = Annotated[Caller, Depends(Needs(_P.DISCLOSURES_APPROVE))]
 Party = Annotated[Caller, Depends(Needs(_P.DISCLOSURES_REQUEST, _P.DISCLOSURES_APPROVE, any_of=True))]

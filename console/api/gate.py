@@ -11,7 +11,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from console.access import tokens
 from console.access.accounts import Account
 from console.access.limits import ANYBODY, REQUESTS, Limiter, Rate
-from console.access.roles import Permission
+from console.access.roles import Right
 from console.access.secrets import digest
 from console.errors import ForbiddenError, SignInRequiredError
 from console.parts import Parts
@@ -27,9 +27,9 @@ class Caller:
 
     parts: Parts
     account: Account
-    permissions: frozenset[Permission]
+    permissions: frozenset[Right]
 
-    def may(self, permission: Permission) -> bool:
+    def may(self, permission: Right) -> bool:
         """Whether both token and account allow it."""
         return permission in self.permissions
 
@@ -37,7 +37,7 @@ class Caller:
 class Needs:
     """A dependency that lets a call through, or not. Every route but health has exactly one."""
 
-    def __init__(self, *needs: Permission, any_of: bool = False, rate: Rate = REQUESTS) -> None:
+    def __init__(self, *needs: Right, any_of: bool = False, rate: Rate = REQUESTS) -> None:
         self.needs = frozenset(needs)
         self.any_of = any_of
         self.rate = rate

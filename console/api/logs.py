@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from pydantic import BaseModel
 
 from console.access.limits import LINES
-from console.access.roles import Permission
+from console.access.roles import Right
 from console.api.gate import Caller, Needs
 from console.errors import LinesRefusedError
 from retention.intake.errors import IntakeFullError
@@ -21,7 +21,7 @@ from retention.intake.intake import Intake
 from retention.intake.journal import Receipt
 
 router = APIRouter()
-Sender = Annotated[Caller, Depends(Needs(Permission.LOGS_WRITE, rate=LINES))]
+Sender = Annotated[Caller, Depends(Needs(Right.LOGS_WRITE, rate=LINES))]
 
 TYPES: Final = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "text/plain"})
 PATIENCE: Final = 30.0

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
-from console.access.roles import Permission
+from console.access.roles import Right
 from console.api.gate import Caller, Needs
 from console.api.models import DraftBody, DutyBody, Number, ReceiptBody, ReportStepBody, plain
 from retention.catalogue import events
@@ -16,11 +16,11 @@ from tickets.reports.export import Format, export
 from tickets.reports.register import get_report, list_reports, open_report
 
 router = APIRouter()
-Reader = Annotated[Caller, Depends(Needs(Permission.REPORTS_READ))]
-Writer = Annotated[Caller, Depends(Needs(Permission.REPORTS_PREPARE))]
-Head = Annotated[Caller, Depends(Needs(Permission.REPORTS_APPROVE))]
-DutyReader = Annotated[Caller, Depends(Needs(Permission.DUTIES_READ))]
-DutyWorker = Annotated[Caller, Depends(Needs(Permission.DUTIES_WORK))]
+Reader = Annotated[Caller, Depends(Needs(Right.REPORTS_READ))]
+Writer = Annotated[Caller, Depends(Needs(Right.REPORTS_PREPARE))]
+Head = Annotated[Caller, Depends(Needs(Right.REPORTS_APPROVE))]
+DutyReader = Annotated[Caller, Depends(Needs(Right.DUTIES_READ))]
+DutyWorker = Annotated[Caller, Depends(Needs(Right.DUTIES_WORK))]
 
 
 @router.get("/reports", tags=["reports"])

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Header, Query
 
 from console.access.reveal import REVEALED
-from console.access.roles import Permission
+from console.access.roles import Right
 from console.api.gate import Caller, Needs
 from console.api.models import BulkBody, FindingBody, Number, Page, StepBody, UndoBody, plain
 from console.masking import mask_account, mask_text
@@ -22,10 +22,10 @@ from tickets.steps.joining import linked
 from tickets.steps.opening import ManualFinding
 
 router = APIRouter(tags=["tickets"])
-Reader = Annotated[Caller, Depends(Needs(Permission.QUEUE_READ))]
-Worker = Annotated[Caller, Depends(Needs(Permission.TICKETS_WORK, Permission.TICKETS_APPROVE, any_of=True))]
-Bulker = Annotated[Caller, Depends(Needs(Permission.TICKETS_WORK))]
-Opener = Annotated[Caller, Depends(Needs(Permission.TICKETS_OPEN))]
+Reader = Annotated[Caller, Depends(Needs(Right.QUEUE_READ))]
+Worker = Annotated[Caller, Depends(Needs(Right.TICKETS_WORK, Right.TICKETS_APPROVE, any_of=True))]
+Bulker = Annotated[Caller, Depends(Needs(Right.TICKETS_WORK))]
+Opener = Annotated[Caller, Depends(Needs(Right.TICKETS_OPEN))]
 StepName = Literal[
     "claim", "release", "assign", "confirm", "dismiss", "dispose", "order", "order-done", "order-refused", "effective",
     "approve", "refuse", "report", "police", "reject", "acknowledge", "close", "appeal", "appeal-reject", "reverse",
@@ -58,9 +58,9 @@ def ticket(
     with parts.catalogue.read() as connection:
         detail = ticket_detail(connection, parts.bodies, ticket_id)
         related = linked(connection, ticket_id)
-    readable, masked = caller.may(Permission.CONTENT_READ), True
+    readable, masked = caller.may(Right.CONTENT_READ), True
     purpose = (liucun_purpose or "").strip()
-    if purpose and (caller.may(Permission.PERSONAL_REVEAL) or caller.may(Permission.CONTENT_READ_FOR_PURPOSE)):
+    if purpose and (caller.may(Right.PERSONAL_REVEAL) or caller.may(Right.CONTENT_READ_FOR_PURPOSE)):
         _record(caller, ticket_id, purpose)
         readable, masked = True, False
     texts = [{**entry, "text": mask_text(entry["text"]) if masked else entry["text"]} for entry in detail.texts]
@@ -85,7 +85,7 @@ def _record(caller: Caller, ticket_id: str, purpose: str) -> None:
     number = secrets.token_hex(8)
     sealed = caller.parts.bodies.seal(purpose.encode("utf-8", "replace"), f"console reveal\x00{number}".encode())
     body = {"reveal": number, "reason_sealed": base64.b64encode(sealed).decode(), "by": "api"}
-    kind = REVEALED if caller.may(Permission.PERSONAL_REVEAL) else "content.read"
+    kind = REVEALED if caller.may(Right.PERSONAL_REVEAL) else "content.read"
     with caller.parts.catalogue.write() as connection:
         events.append(connection, kind=kind, actor=caller.account.actor, subject=f"ticket:{ticket_id}", body=body)
 

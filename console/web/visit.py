@@ -18,7 +18,7 @@ from starlette.responses import Response
 from console.access import sessions
 from console.access.accounts import Account
 from console.access.limits import ANYBODY, REQUESTS, Limiter
-from console.access.roles import Permission
+from console.access.roles import Right
 from console.access.secrets import form_token, new_secret, same
 from console.access.sessions import Session, Stage
 from console.access.sign_in import Visitor
@@ -59,7 +59,7 @@ class Visit:
 
     def may(self, permission: str) -> bool:
         """Whether the account has a right."""
-        return self.signed_in and Permission(permission) in self.account.permissions
+        return self.signed_in and Right(permission) in self.account.permissions
 
     @property
     def form_token(self) -> str:
@@ -130,7 +130,7 @@ class Gate:
 
     def __init__(
         self,
-        *needs: Permission,
+        *needs: Right,
         any_of: bool = False,
         stages: tuple[Stage, ...] = (Stage.FULL,),
         public: bool = False,

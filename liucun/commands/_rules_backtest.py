@@ -11,6 +11,7 @@ import click
 from errors import UsageError
 from liucun.cli import json_option, print_json, store_option
 from liucun.times import read_time
+from tickets.rights import Right
 
 
 @click.command(name="backtest", short_help="Try rules on a span of the archive.")
@@ -65,7 +66,7 @@ def backtest_command(
     begin, end = read_time(since), read_time(until) if until else datetime.now(UTC)
     if begin >= end:
         raise UsageError("The span is empty: --since is not before --until.", cure="Give an earlier --since.")
-    with open_store(store) as opened:
+    with open_store(store, Right.RULES_WORK) as opened:
         packs = candidate_of(layers_of(opened.root, opened.settings.detect), paths, today())
         if only is not None and only not in packs.written:
             raise UsageError(f"There is no rule {only!r}.", cure="`liucun rules list` shows their ids.")

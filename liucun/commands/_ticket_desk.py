@@ -18,14 +18,15 @@ from tickets.evidence import StoredFile
 from tickets.queue import Ticket
 from tickets.reports.filing import ReportBook
 from tickets.reports.templates import SHIPPED
+from tickets.rights import Right
 from tickets.service import Desk
 from tickets.states import State
 
 
 @contextmanager
-def open_desk(store: Path) -> Iterator[Desk]:
-    """The desk of a store, for who runs the command."""
-    with open_store(store) as opened:
+def open_desk(store: Path, needs: Right = Right.QUEUE_READ) -> Iterator[Desk]:
+    """The desk of a store, for who runs the command; its steps ask for the rights that they need themselves."""
+    with open_store(store, needs) as opened:
         yield Desk(
             opened.catalogue,
             opened.bodies,
@@ -37,9 +38,9 @@ def open_desk(store: Path) -> Iterator[Desk]:
 
 
 @contextmanager
-def open_book(store: Path) -> Iterator[ReportBook]:
-    """The reports of a store, for who runs the command."""
-    with open_store(store) as opened:
+def open_book(store: Path, *more: Right) -> Iterator[ReportBook]:
+    """The reports of a store, for who runs the command; its steps ask for the rights that they need themselves."""
+    with open_store(store, (Right.REPORTS_READ, *more)) as opened:
         company = opened.settings.company
         yield ReportBook(
             opened.catalogue,

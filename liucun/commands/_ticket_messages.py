@@ -26,14 +26,13 @@ def messages_command(
 ) -> None:
     """List messages 外发消息 to the platform and to people, newest first; send again what failed."""
     with open_desk(store) as desk:
-        desk.who.require(Right.READ)
         changing = again or all_again
         with desk.catalogue.write() if changing else desk.catalogue.read() as connection:
             chosen = list(again)
             if all_again:
                 chosen += [entry.id for entry in list_outbox(connection, state="failed", limit=limit)]
             if chosen:
-                desk.who.require(Right.TRIAGE)
+                desk.who.require(Right.TICKETS_WORK)
             for number in dict.fromkeys(chosen):
                 if not send_again(connection, desk.who.name, number):
                     raise UsageError(

@@ -16,6 +16,7 @@ from liucun.times import show_time
 from tickets.reports.export import Format, export
 from tickets.reports.filing import ReportBook
 from tickets.reports.register import Report, list_reports, open_report
+from tickets.rights import Right
 
 
 @click.group(name="reports", short_help="Reports to authorities: draft, approve, submit, export.")
@@ -118,7 +119,7 @@ def export_command(store: Path, report: str, output: Path, form: str | None) -> 
     ending = form or output.suffix.removeprefix(".").lower()
     if ending not in {f.value for f in Format}:
         raise click.UsageError("The form is not known: end --output in .docx, .pdf, .json or .csv, or give --format.")
-    with open_book(store) as book:
+    with open_book(store, Right.CONTENT_READ) as book:
         with book.catalogue.read() as connection:
             data = open_report(connection, book.bodies, report)
         content = export(data, Format(ending), fonts=book.company.fonts, templates=book.templates)

@@ -13,6 +13,7 @@ import click
 
 from errors import UsageError
 from liucun.cli import json_option, print_json, store_option
+from tickets.rights import Right
 
 if TYPE_CHECKING:
     from liucun.store import OpenStore
@@ -178,7 +179,7 @@ def _run(names: Sequence[str], options: dict[str, Any], *, indexed: bool = False
     targets = [path for path in (options["report"], options["html"]) if path is not None]
     for path in targets:
         _check_target(path)
-    with open_store(options["store"]) as opened:
+    with open_store(options["store"], Right.AUDIT_RUN) as opened:
         settings = opened.settings
         with progress(quiet=options["as_json"]) as show:
             verdict = verified_log(opened.store.log, progress=show)

@@ -8,6 +8,7 @@ import click
 
 from errors import UsageError
 from liucun.cli import json_option, print_json, store_option
+from tickets.rights import Right
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -41,7 +42,7 @@ def _data(store: Path, folder: Path, as_json: bool) -> None:
     from retention.backups import back_up
     from retention.catalogue import events
 
-    with open_store(store) as opened:
+    with open_store(store, Right.ARCHIVE_OPERATE) as opened:
         opened.store.log.keep()
         with progress(quiet=as_json) as show:
             made = back_up(
@@ -83,7 +84,7 @@ def _keys(store: Path, folder: Path, as_json: bool) -> None:
     from retention.backups import back_up_keys
     from retention.catalogue import events
 
-    with open_store(store) as opened:
+    with open_store(store, Right.ARCHIVE_OPERATE) as opened:
         settings = opened.settings.keys
         parts = [path for path in sorted((store / settings.keyring).parent.glob("*")) if path.is_file()]
         names = [

@@ -13,7 +13,7 @@ from errors import StorageError, UsageError
 from liucun.calendar_file import FILE_NAME, calendar_of
 from liucun.cli import json_option, print_json, store_option
 from liucun.settings import Settings, read_settings
-from liucun.store import local_user, prepare_tables
+from liucun.store import acting_account, prepare_tables, require_at
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.migrate import migrate
 from retention.places import database_url
@@ -21,6 +21,7 @@ from tickets.calendar.reading import read_calendar
 from tickets.calendar.working_days import WorkingCalendar
 from tickets.queue import Ticket
 from tickets.recount import recount
+from tickets.rights import Right
 
 
 @click.group(name="calendar", short_help="Working days: show, import, status.")
@@ -85,6 +86,7 @@ def import_command(file: Path, store: Path, as_json: bool) -> None:
     Open deadlines are counted anew, each with a record. Needs no passphrase.
     """
     settings = read_settings(store)
+    require_at(store, settings, Right.CALENDAR_CHANGE)
     new, old = read_calendar(file), calendar_of(store)
     if new.verified_through < old.verified_through:
         raise UsageError(
@@ -117,7 +119,7 @@ def _recounted(store: Path, settings: Settings, calendar: WorkingCalendar) -> li
     try:
         migrate(catalogue)
         prepare_tables(catalogue)
-        return recount(catalogue, calendar, settings.tickets, actor=local_user())
+        return recount(catalogue, calendar, settings.tickets, actor=acting_account(catalogue).name)
     finally:
         catalogue.close()
 

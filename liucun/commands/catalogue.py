@@ -30,7 +30,7 @@ def rebuild(store: Path, as_json: bool) -> None:
     from liucun.audit_progress import progress
     from liucun.passphrase import passphrase
     from liucun.settings import read_settings
-    from liucun.store import local_user, open_store, prepare_tables
+    from liucun.store import ANYBODY, local_user, open_store, prepare_tables
     from retention.rebuilding.rebuild import rebuild_catalogue
 
     settings = read_settings(store)
@@ -39,7 +39,7 @@ def rebuild(store: Path, as_json: bool) -> None:
         rebuilt = rebuild_catalogue(
             store, settings.store, secret, prepare=prepare_tables, actor=local_user(), progress=show
         )
-    with open_store(store):
+    with open_store(store, ANYBODY):
         pass  # compares the log with the custodian's checkpoints
     restored = rebuilt.restored
     if as_json:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from liucun.cli import json_option, print_json, store_option
+from tickets.rights import Right
 
 if TYPE_CHECKING:
     from retention.compaction.merge import Group
@@ -40,7 +41,7 @@ def command(store: Path, dry_run: bool, grace_hours: int, as_json: bool) -> None
     from retention.compaction.locking import lock_merged
     from retention.compaction.merge import compact, plan
 
-    with open_store(store) as opened:
+    with open_store(store, Right.ARCHIVE_OPERATE) as opened:
         groups = plan(opened.catalogue)
         if dry_run:
             _show_plan(groups, as_json)

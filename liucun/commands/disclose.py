@@ -11,7 +11,8 @@ import click
 
 from errors import StorageError, UsageError
 from liucun.cli import json_option, print_json, store_option
-from tickets.actors import Actor, Right
+from tickets.actors import Actor
+from tickets.rights import Right
 
 if TYPE_CHECKING:
     from retention.disclosure.requests import Disclosure
@@ -67,8 +68,7 @@ def request(**options: Any) -> None:
     )
     case = Case(options["authority"], options["number"], options["basis"], options["reason"])
     document = _read(options["file"])
-    with open_store(options["store"]) as opened:
-        opened.acting.require(Right.REQUEST_DISCLOSURES)
+    with open_store(options["store"], Right.DISCLOSURES_REQUEST) as opened:
         number = enter(
             opened,
             case,
@@ -91,8 +91,7 @@ def approve(store: Path, number: str, as_json: bool) -> None:
     from liucun.store import open_store
     from retention.disclosure.requests import approve as enter
 
-    with open_store(store) as opened:
-        opened.acting.require(Right.APPROVE_DISCLOSURES)
+    with open_store(store, Right.DISCLOSURES_APPROVE) as opened:
         found = enter(opened, number, actor=opened.actor, now=datetime.now(UTC))
     _show(found, as_json)
 
@@ -108,7 +107,7 @@ def refuse(store: Path, number: str, reason: str, as_json: bool) -> None:
     from retention.disclosure.requests import read
     from retention.disclosure.requests import refuse as enter
 
-    with open_store(store) as opened:
+    with open_store(store, Right.DISCLOSURES_READ) as opened:
         _may_stop(opened.acting, read(opened, number))
         found = enter(opened, number, reason=reason, actor=opened.actor, now=datetime.now(UTC))
     _show(found, as_json)
@@ -125,8 +124,7 @@ def listing(store: Path, purpose: str | None, as_json: bool) -> None:
     from retention.catalogue import events
     from retention.disclosure.requests import list_disclosures
 
-    with open_store(store) as opened:
-        opened.acting.require(Right.READ_DISCLOSURES)
+    with open_store(store, Right.DISCLOSURES_READ) as opened:
         found = list_disclosures(opened)
         if purpose is not None:
             body = why(opened.bodies, purpose)
@@ -166,8 +164,7 @@ def export(
     public = read_public(_read(recipient).decode("utf-8", "replace"), where=str(recipient)) if recipient else None
     password = _read(password_file).decode("utf-8", "replace").strip() if password_file else None
     check_recipient(public, password)
-    with open_store(store) as opened:
-        opened.acting.require(Right.HAND_OUT)
+    with open_store(store, Right.DISCLOSURES_HAND_OUT) as opened:
         made = make(
             opened,
             opened.store.log,
@@ -208,8 +205,7 @@ def key(store: Path, number: str, as_json: bool) -> None:
     from retention.disclosure.requests import read
     from retention.disclosure.serving import issue_key, key_id_of
 
-    with open_store(store) as opened:
-        opened.acting.require(Right.HAND_OUT)
+    with open_store(store, Right.DISCLOSURES_HAND_OUT) as opened:
         made = issue_key(opened, number, actor=opened.actor, now=datetime.now(UTC))
         found = read(opened, number)
     if as_json:
@@ -232,8 +228,7 @@ def keys(store: Path, number: str, as_json: bool) -> None:
     from retention.disclosure.requests import read
     from retention.disclosure.serving import list_keys
 
-    with open_store(store) as opened:
-        opened.acting.require(Right.READ_DISCLOSURES)
+    with open_store(store, Right.DISCLOSURES_READ) as opened:
         read(opened, number)
         found = list_keys(opened, number)
     if as_json:
@@ -255,8 +250,7 @@ def revoke(store: Path, number: str, key_id: str, as_json: bool) -> None:
     from liucun.store import open_store
     from retention.disclosure.serving import revoke_key
 
-    with open_store(store) as opened:
-        opened.acting.require(Right.HAND_OUT)
+    with open_store(store, Right.DISCLOSURES_HAND_OUT) as opened:
         revoke_key(opened, number, key_id, actor=opened.actor, now=datetime.now(UTC))
     if as_json:
         print_json({"disclosure_id": number, "key": key_id, "revoked": True})
@@ -265,8 +259,8 @@ def revoke(store: Path, number: str, key_id: str, as_json: bool) -> None:
 
 
 def _may_stop(acting: Actor, found: Disclosure) -> None:
-    if not (acting.name == found.requested_by and acting.may(Right.REQUEST_DISCLOSURES)):
-        acting.require(Right.APPROVE_DISCLOSURES)
+    if not (acting.name == found.requested_by and acting.may(Right.DISCLOSURES_REQUEST)):
+        acting.require(Right.DISCLOSURES_APPROVE)
 
 
 def _show(found: Disclosure, as_json: bool) -> None:

@@ -18,6 +18,8 @@ from liucun.store import open_store
 from liucun.times import read_time, show_time
 from tickets.duties import CLOCKS, NAMES, Duty, DutyBook, list_duties
 from tickets.evidence import MAX_FILE
+from tickets.rights import Right
+from tickets.watch import ACTOR as CLOCK
 
 
 @click.group(name="duties", short_help="Duties beside tickets: list, add, evidence, complete.")
@@ -26,11 +28,12 @@ def command() -> None:
 
 
 @contextmanager
-def _book(store: Path) -> Iterator[DutyBook]:
-    with open_store(store) as opened:
-        book = DutyBook(opened.catalogue, opened.bodies, calendar_of(store), opened.acting, opened.settings.tickets)
-        book.standing(opened.settings.company, datetime.now(ZoneInfo("Asia/Shanghai")).date())
-        yield book
+def _book(store: Path, needs: Right = Right.DUTIES_WORK) -> Iterator[DutyBook]:
+    with open_store(store, needs) as opened:
+        calendar, settings = calendar_of(store), opened.settings
+        clock = DutyBook(opened.catalogue, opened.bodies, calendar, CLOCK, settings.tickets)
+        clock.standing(settings.company, datetime.now(ZoneInfo("Asia/Shanghai")).date())
+        yield DutyBook(opened.catalogue, opened.bodies, calendar, opened.acting, settings.tickets)
 
 
 @command.command(name="list")
@@ -39,7 +42,7 @@ def _book(store: Path) -> Iterator[DutyBook]:
 @json_option
 def list_command(store: Path, every: bool, as_json: bool) -> None:
     """List duties, the next due first."""
-    with _book(store) as book, book.catalogue.read() as connection:
+    with _book(store, Right.DUTIES_READ) as book, book.catalogue.read() as connection:
         found = list_duties(connection, book.bodies, state=None if every else "open")
     if as_json:
         print_json([_said(duty) for duty in found])

@@ -11,6 +11,7 @@ import click
 
 from errors import StorageError, UsageError
 from liucun.cli import json_option, print_json, store_option
+from tickets.rights import Right
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -71,7 +72,8 @@ def add(
             "A hold has one target.", cure="Give one of --segment, --account, --ticket, --query, or a span of time."
         )
     case, now = Matter(matter, reason), datetime.now(UTC)
-    with open_store(store) as opened:
+    needs = (Right.HOLDS_PLACE, Right.ARCHIVE_QUERY) if sql is not None else Right.HOLDS_PLACE
+    with open_store(store, needs) as opened:
         if segment_ids:
             made = place.hold_segments_named(opened, case, segment_ids, actor=opened.actor, now=now)
         elif account is not None:
@@ -108,7 +110,7 @@ def list_command(released: bool, matter: str | None, as_json: bool, store: Path)
     """List holds 保全清单."""
     from liucun.store import open_store
 
-    with open_store(store) as opened:
+    with open_store(store, Right.HOLDS_READ) as opened:
         found = _list(opened, released=released, matter=matter)
     if as_json:
         print_json(found)
@@ -144,7 +146,7 @@ def release(hold_id: str, reason: str, proof: Path, as_json: bool, store: Path) 
         document = proof.read_bytes()
     except OSError as error:
         raise StorageError(f"{proof} cannot be read: {error.strerror}.", cure="Check its rights.") from error
-    with open_store(store) as opened:
+    with open_store(store, Right.HOLDS_RELEASE) as opened:
         digest = let_go(opened, hold_id, reason=reason, proof=document, actor=opened.actor, now=datetime.now(UTC))
         enforce(opened)
     if as_json:

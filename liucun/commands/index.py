@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from liucun.cli import json_option, print_json, store_option
+from tickets.rights import Right
 
 if TYPE_CHECKING:
     from retention.search.compare import Comparison
@@ -44,7 +45,7 @@ def reconcile(store: Path, dry_run: bool, contents: bool, as_json: bool) -> None
     from liucun.store import open_store
     from retention.search.compare import reconcile as compare
 
-    with open_store(store) as opened:
+    with open_store(store, Right.ARCHIVE_OPERATE) as opened:
         opened.store.log.keep()
         with following(opened, wait=PATIENCE) as follower:
             done = compare(follower, mend=not dry_run, contents=contents)
@@ -69,7 +70,7 @@ def rebuild(store: Path, as_json: bool) -> None:
     from liucun.store import open_store
     from retention.search.compare import rebuild as build
 
-    with open_store(store) as opened:
+    with open_store(store, Right.ARCHIVE_OPERATE) as opened:
         opened.store.log.keep()
         with following(opened, wait=PATIENCE) as follower:
             done = build(follower)

@@ -11,6 +11,7 @@ import click
 from liucun.cli import json_option, print_json, store_option
 from liucun.key_escrow import export_escrow, import_escrow, make_recipient
 from retention.keys.settings import ProviderKind
+from tickets.rights import Right
 
 if TYPE_CHECKING:
     from liucun.store import OpenStore
@@ -40,7 +41,7 @@ def list_keys(store: Path, everything: bool, as_json: bool) -> None:
     from retention.keys.administration import HoldsKeys, last_escrow
     from retention.keys.signing import load_verifiers
 
-    with open_store(store) as opened:
+    with open_store(store, Right.KEYS_READ) as opened:
         provider = opened.store.provider
         who = provider.description
         ids = list(provider.key_ids) if isinstance(provider, HoldsKeys) and who.can_unwrap else [who.key_id]
@@ -107,7 +108,7 @@ def rotate(store: Path, forget_old: bool, signing: bool, as_json: bool) -> None:
     from retention.keys import administration
     from retention.keys.signing import renew_signers
 
-    with open_store(store) as opened:
+    with open_store(store, Right.KEYS_MANAGE) as opened:
         if signing:
             with administration.recorded(opened.catalogue, "keys.signing", opened.actor, {}) as done:
                 names = [signer.verifier.encode() for signer in renew_signers(opened.period_keys)]
@@ -142,7 +143,7 @@ def rewrap(store: Path, to: ProviderKind | None, forget_old: bool, as_json: bool
     from retention.keys import administration
     from retention.keys.provider import close_provider
 
-    with open_store(store) as opened:
+    with open_store(store, Right.KEYS_MANAGE) as opened:
         moving = to is not None and to != opened.settings.keys.provider
         new = _moved(opened, to) if moving and to else opened.store.provider
         other: KeyProvider = new
@@ -180,7 +181,7 @@ def shred(store: Path, key_id: str, reason: str, as_json: bool) -> None:
     from liucun.store import open_store
     from retention.keys import administration
 
-    with open_store(store) as opened:
+    with open_store(store, Right.KEYS_MANAGE) as opened:
         record = administration.shred(
             opened.catalogue,
             opened.period_keys,

@@ -12,6 +12,7 @@ import click
 from errors import SettingsError, UsageError
 from liucun.cli import json_option, print_json, store_option
 from liucun.commands._model_tables import print_evaluation, print_families, print_plans
+from tickets.rights import Right
 
 if TYPE_CHECKING:
     from detectors.model.evaluate import Evaluation
@@ -166,13 +167,18 @@ def _check_wants(data: Path | None, decisions: bool, do_install: bool, out: Path
         raise UsageError("There is nothing to train on.", cure="Give --data CSV, or --decisions for decided tickets.")
     if (do_install or decisions) and not (store / "liucun.toml").is_file():
         raise SettingsError(f"There is no store in {store}.", cure="Make one with `liucun init`, or name it: --store.")
+    if do_install:
+        from liucun.settings import read_settings
+        from liucun.store import require_at
+
+        require_at(store, read_settings(store), Right.RULES_WORK)
 
 
 def _decided(store: Path, shown: dict[str, object]) -> Labelled:
     from liucun.decisions import reviewed
     from liucun.store import open_store
 
-    with open_store(store) as opened:
+    with open_store(store, Right.RULES_WORK) as opened:
         found = reviewed(opened)
     shown["decisions"] = {
         "confirmed": found.confirmed, "dismissed": found.dismissed, "sampled": found.sampled,
@@ -270,7 +276,7 @@ def queue_command(daily_tickets: float, days: int, do_apply: bool, store: Path, 
     from liucun.decisions import past_findings
     from liucun.store import open_store
 
-    with open_store(store) as opened:
+    with open_store(store, Right.RULES_WORK) as opened:
         plans = plan_queue(past_findings(opened, days), daily_tickets)
         place = store / MODELS
         if do_apply:

@@ -9,6 +9,7 @@ import click
 
 from errors import UsageError
 from liucun.cli import json_option, print_json, store_option
+from tickets.rights import Right
 
 if TYPE_CHECKING:
     from liucun.store import OpenStore
@@ -51,8 +52,9 @@ def command(**options: Any) -> None:
         raise UsageError("--digest is for --approve.", cure="Add --approve PURGE.")
     from liucun.store import open_store
 
-    with open_store(options["store"]) as opened:
-        _STEPS[chosen[0] if chosen else "go_on"](opened, options)
+    step, needs = _STEPS[chosen[0] if chosen else "go_on"]
+    with open_store(options["store"], needs) as opened:
+        step(opened, options)
 
 
 def _dry_run(opened: OpenStore, options: dict[str, Any]) -> None:
@@ -225,12 +227,12 @@ def _show(purge: Purge, options: dict[str, Any]) -> None:
 
 
 _STEPS = {
-    "dry_run": _dry_run,
-    "reason": _plan,
-    "approve": _approve,
-    "cancel": _cancel,
-    "listing": _list,
-    "certificate": _certificate,
-    "reshred": _reshred,
-    "go_on": _go_on,
+    "dry_run": (_dry_run, Right.RETENTION_READ),
+    "reason": (_plan, Right.DESTRUCTION_PLAN),
+    "approve": (_approve, Right.DESTRUCTION_APPROVE),
+    "cancel": (_cancel, Right.DESTRUCTION_PLAN),
+    "listing": (_list, Right.RETENTION_READ),
+    "certificate": (_certificate, Right.RETENTION_READ),
+    "reshred": (_reshred, Right.ARCHIVE_OPERATE),
+    "go_on": (_go_on, Right.ARCHIVE_OPERATE),
 }

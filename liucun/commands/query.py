@@ -11,6 +11,7 @@ import click
 
 from errors import StorageError, UsageError
 from liucun.cli import json_option, store_option
+from tickets.rights import Right
 
 
 @click.command(name="query", short_help="Ask the archive in SQL, with a purpose.")
@@ -76,7 +77,9 @@ def command(
     from retention.query.run import Limits, run_query
 
     render = renderer(chosen, time_zone)
-    with open_store(store) as opened:
+    with open_store(
+        store, (Right.ARCHIVE_QUERY, Right.ARCHIVE_QUERY_RESTRICTED) if restricted else Right.ARCHIVE_QUERY
+    ) as opened:
         try:
             answer = run_query(
                 opened,

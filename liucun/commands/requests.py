@@ -10,6 +10,7 @@ import click
 
 from errors import StorageError, UsageError
 from liucun.cli import json_option, print_json, store_option
+from tickets.rights import Right
 
 KINDS = ("access", "copy", "correction", "deletion")
 
@@ -34,7 +35,7 @@ def add(kind: str, account: str, text: str, received: str | None, as_json: bool,
     from retention.policies.periods import shanghai_date
 
     now = datetime.now(UTC)
-    with open_store(store) as opened:
+    with open_store(store, Right.PERSONS_WORK) as opened:
         made = receive(
             opened,
             Kind(kind),
@@ -62,7 +63,7 @@ def list_command(answered: bool, as_json: bool, store: Path) -> None:
     from retention.persons.requests import list_requests
     from retention.policies.periods import shanghai_date
 
-    with open_store(store) as opened:
+    with open_store(store, Right.PERSONS_READ) as opened:
         found = list_requests(opened, shanghai_date(datetime.now(UTC)), answered=answered)
     if as_json:
         print_json([request.as_json() for request in found])
@@ -87,7 +88,7 @@ def answer(request: str, outcome: str, text: str, as_json: bool, store: Path) ->
     from retention.policies.periods import shanghai_date
 
     now = datetime.now(UTC)
-    with open_store(store) as opened:
+    with open_store(store, Right.PERSONS_WORK) as opened:
         give(opened, request, Outcome(outcome), text=text, actor=opened.actor, now=now)
         found = read_request(opened, request, shanghai_date(now))
     if as_json:
@@ -112,7 +113,7 @@ def outlook(request: str, as_json: bool, store: Path) -> None:
     from retention.policies.periods import shanghai_date
 
     today = shanghai_date(datetime.now(UTC))
-    with open_store(store) as opened:
+    with open_store(store, Right.PERSONS_READ) as opened:
         asked = read_request(opened, request, today)
         found = deletion_outlook(
             opened, asked.account, purpose=f"outlook of request {request}", actor=opened.actor, today=today
@@ -147,7 +148,7 @@ def export(request: str, output: Path, as_json: bool, store: Path) -> None:
     if output.exists():
         raise UsageError(f"{output} exists already.", cure="Name a file that does not exist yet.")
     now = datetime.now(UTC)
-    with open_store(store) as opened:
+    with open_store(store, Right.PERSONS_EXPORT) as opened:
         copy = person_copy(opened, read_request(opened, request, shanghai_date(now)), actor=opened.actor, now=now)
     _write(output, copy.data)
     if as_json:

@@ -9,6 +9,7 @@ import click
 
 from errors import UsageError
 from liucun.cli import json_option, print_json, store_option
+from tickets.rights import Right
 
 
 @click.command(name="restrict", short_help="Take an account's records out of use while they must be kept.")
@@ -35,7 +36,8 @@ def command(
         raise UsageError("Name an account, or ask for --list.", cure='liucun restrict ACCOUNT --ground "art. 47"')
     if account is not None and ground is None:
         raise UsageError("A restriction needs its ground.", cure="Add --ground TEXT.")
-    with open_store(store) as opened:
+    needs = Right.PERSONS_READ if listing else Right.RESTRICTIONS_LIFT if lift else Right.PERSONS_WORK
+    with open_store(store, needs) as opened:
         if listing:
             found = [item.as_json() for item in restriction.list_restrictions(opened, lifted=lifted)]
         else:

@@ -13,6 +13,7 @@ import click
 
 from errors import UsageError
 from liucun.cli import json_option, print_json, store_option
+from tickets.rights import Right
 
 if TYPE_CHECKING:
     from liucun.store import OpenStore
@@ -42,11 +43,11 @@ def command() -> None:
 
 
 @contextmanager
-def _opened(store: Path) -> Iterator[OpenStore]:
+def _opened(store: Path, needs: Right = Right.RETENTION_READ) -> Iterator[OpenStore]:
     from liucun.store import open_store
     from retention.purge.upkeep import bring_up_to_date
 
-    with open_store(store) as opened:
+    with open_store(store, needs) as opened:
         bring_up_to_date(opened, opened.settings.retention)
         yield opened
 
@@ -143,7 +144,7 @@ def propose(
     from retention.policies import book
     from retention.policies.model import Rank
 
-    with open_store(store) as opened:
+    with open_store(store, Right.RETENTION_PROPOSE) as opened:
         made = book.propose(
             opened.catalogue,
             record_class,
@@ -171,7 +172,7 @@ def approve(record_class: str, version: int, as_json: bool, store: Path) -> None
     from liucun.store import open_store
     from retention.policies import book
 
-    with open_store(store) as opened:
+    with open_store(store, Right.RETENTION_APPROVE) as opened:
         policy = book.approve(
             opened.catalogue,
             record_class,
@@ -195,7 +196,7 @@ def withdraw(record_class: str, version: int, store: Path) -> None:
     from liucun.store import open_store
     from retention.policies import book
 
-    with open_store(store) as opened:
+    with open_store(store, Right.RETENTION_PROPOSE) as opened:
         book.withdraw(opened.catalogue, record_class, version, actor=opened.actor, now=datetime.now(UTC))
     click.echo(f"Withdrawn: {record_class} v{version}. 已撤回。")
 
@@ -235,7 +236,7 @@ def decide(record_class: str, name: str, ended_on: str, reason: str, is_blind: b
     from retention.policies.decisions import propose_end
 
     day = _day(ended_on, "--ended-on")
-    with _opened(store) as opened:
+    with _opened(store, Right.RETENTION_PROPOSE) as opened:
         made = propose_end(
             opened,
             record_class,
@@ -256,7 +257,7 @@ def confirm(decision: str, store: Path) -> None:
     """Confirm that an order, seller or stream has ended 确认完结; who proposed it cannot."""
     from retention.policies.decisions import approve_end
 
-    with _opened(store) as opened:
+    with _opened(store, Right.RETENTION_APPROVE) as opened:
         approve_end(opened, decision, actor=opened.actor, now=datetime.now(UTC))
     click.echo(f"Confirmed {decision}. 已确认。")
 

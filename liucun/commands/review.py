@@ -11,6 +11,7 @@ import click
 
 from errors import UsageError
 from liucun.cli import json_option, print_json, store_option
+from tickets.rights import Right
 
 
 @click.group(name="review", short_help="Human review of a daily random sample; the measured miss rate.")
@@ -38,7 +39,7 @@ def draw_command(store: Path, day: str | None, size: int | None, as_json: bool) 
 
     if size is not None and day is None:
         raise UsageError("--size is for one --day.", cure="Name the day, or set [review] size.")
-    with open_store(store) as opened:
+    with open_store(store, Right.ARCHIVE_OPERATE) as opened:
         if day is None:
             found: dict[str, Any] = draw_due(opened)
         else:
@@ -62,7 +63,7 @@ def check_command(store: Path, day: str, as_json: bool) -> None:
     from liucun.store import open_store
     from tickets.samples.draw import check
 
-    with open_store(store) as opened:
+    with open_store(store, Right.AUDIT_RUN) as opened:
         found = check(opened, _day(day), actor=opened.actor)
     if as_json:
         print_json({"day": found.day, "texts": len(found.places), "passed": sum(found.passed.values())})
@@ -84,7 +85,7 @@ def list_command(store: Path, day: str | None, every: bool, limit: int, as_json:
 
     states = (WAITING, HARMLESS, ILLEGAL, GONE) if every else (WAITING,)
     wanted = None if day is None else _day(day).isoformat()
-    with open_store(store) as opened, opened.catalogue.read() as connection:
+    with open_store(store, Right.QUEUE_READ) as opened, opened.catalogue.read() as connection:
         found = list_samples(connection, states=states, day=wanted, limit=limit)
     if as_json:
         print_json([asdict(one) for one in found])
@@ -102,11 +103,9 @@ def list_command(store: Path, day: str | None, every: bool, limit: int, as_json:
 def show_command(store: Path, sample: str, as_json: bool) -> None:
     """Show the text of SAMPLE; the query is recorded."""
     from liucun.store import open_store
-    from tickets.actors import Right
     from tickets.samples.judge import get_sample, show
 
-    with open_store(store) as opened:
-        opened.acting.require(Right.TRIAGE)
+    with open_store(store, (Right.TICKETS_WORK, Right.CONTENT_READ)) as opened:
         with opened.catalogue.read() as connection:
             one = get_sample(connection, sample)
         shown = show(opened, one, actor=opened.actor)
@@ -133,7 +132,7 @@ def judge_command(store: Path, sample: str, harmless: bool, category: str | None
     from liucun.store import open_store
     from tickets.samples.judge import judge
 
-    with open_store(store) as opened:
+    with open_store(store, Right.TICKETS_WORK) as opened:
         found = judge(
             opened,
             opened.bodies,
@@ -159,7 +158,7 @@ def rate_command(store: Path, since: str | None, until: str | None, as_json: boo
     from liucun.store import open_store
     from tickets.samples.standing import standing
 
-    with open_store(store) as opened, opened.catalogue.read() as connection:
+    with open_store(store, Right.OVERVIEW_READ) as opened, opened.catalogue.read() as connection:
         found = standing(
             connection, since=None if since is None else _day(since), until=None if until is None else _day(until)
         )

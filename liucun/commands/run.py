@@ -23,6 +23,7 @@ from liucun.watching.run import RunMeters, Said
 from liucun.watching.server import metrics_option, shown
 from pipelines.runners.settings import FlinkSettings, flink_settings
 from pipelines.sources.spec import SourceSpec, parse_spec
+from tickets.rights import Right
 
 if TYPE_CHECKING:
     from pipelines.job import Job
@@ -93,7 +94,7 @@ def command(
             "--flink-master, --parallelism and --from-savepoint are for --runner flink.", cure="Add --runner flink."
         )
     log = start_logs("run")
-    with open_store(store) as opened, closing(RunMeters(opened.root)) as meters:
+    with open_store(store, Right.ARCHIVE_OPERATE) as opened, closing(RunMeters(opened.root)) as meters:
         if json_wished():
             log.info("%s", start_line(opened.store))
         else:

@@ -11,6 +11,7 @@ import click
 from liucun.cli import json_option, print_json, store_option
 from liucun.watching.logs import start_logs
 from liucun.watching.server import metrics_option, shown
+from tickets.rights import Right
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -43,7 +44,7 @@ def command(store: Path, host: str, port: int, metrics: str | None, as_json: boo
     from liucun.watching.store import collector_figures, store_figures
 
     start_logs("serve")
-    with open_store(store) as opened, closing(Meters("serve", opened.root)) as meters:
+    with open_store(store, Right.ARCHIVE_OPERATE) as opened, closing(Meters("serve", opened.root)) as meters:
         prepare_tables(opened.catalogue)
         parts = parts_of(opened)
         meters.read(lambda: store_figures(opened))

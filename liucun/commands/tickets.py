@@ -14,6 +14,7 @@ from liucun.commands._ticket_desk import open_desk, show_step, write_evidence
 from liucun.times import read_time
 from tickets.evidence import list_evidence
 from tickets.queue import Filters, get_ticket, list_tickets, ticket_detail
+from tickets.rights import Right
 from tickets.states import Channel, Decision, Measure, Part, State
 
 
@@ -74,7 +75,7 @@ def list_command(
 @json_option
 def show_command(store: Path, ticket: str, as_json: bool) -> None:
     """Show a ticket: the text with its hits and why, the timeline, the clock with its days."""
-    with open_desk(store) as desk, desk.catalogue.read() as connection:
+    with open_desk(store, Right.CONTENT_READ) as desk, desk.catalogue.read() as connection:
         detail = ticket_detail(connection, desk.bodies, ticket)
         calendar = desk.calendar
     if as_json:
@@ -93,7 +94,7 @@ def show_command(store: Path, ticket: str, as_json: bool) -> None:
 @json_option
 def evidence_command(store: Path, ticket: str, out: Path | None, purpose: str, as_json: bool) -> None:
     """List the sealed evidence 证据 of a ticket, or take it out, compared with the digests in the ticket's events."""
-    with open_desk(store) as desk:
+    with open_desk(store, Right.QUEUE_READ if out is None else Right.CONTENT_READ) as desk:
         if out is None:
             with desk.catalogue.read() as connection:
                 get_ticket(connection, ticket)

@@ -20,6 +20,7 @@ import click
 from liucun.cli import json_option, store_option
 from liucun.watching.logs import json_wished, start_logs
 from liucun.watching.server import metrics_option, shown
+from tickets.rights import Right
 
 if TYPE_CHECKING:
     from liucun.timed_work import Outcome
@@ -60,7 +61,7 @@ def command(store: Path, once: bool, max_seconds: float | None, metrics: str | N
 
     start_logs("worker")
     with (
-        open_store(store) as opened,
+        open_store(store, Right.ARCHIVE_OPERATE) as opened,
         closing(WorkerMeters(opened)) as meters,
         shown(metrics, meters, meters.ready),
     ):

@@ -20,6 +20,8 @@ from retention.catalogue.retrying import retried
 from retention.catalogue.tables import partitions as partition_table
 
 ACTOR = "system:kafka"
+RANGES = 20
+"""Ranges without a message that an event names, of a batch; it counts all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +191,13 @@ def record_holes(connection: sa.Connection, batch: RawBatch) -> None:
             kind="source.holes",
             actor=ACTOR,
             subject=f"partition:{place.partition}",
-            body={"source": place.source, "start": place.start, "end": place.end, "offsets": holes},
+            body={
+                "source": place.source,
+                "start": place.start,
+                "end": place.end,
+                "offsets": holes,
+                "ranges": batch.messages.hole_ranges(place.start, place.end, RANGES),
+            },
         )
 
 

@@ -27,7 +27,8 @@ class KafkaSettings(BaseModel):
 
     ``brokers`` are ``HOST:PORT``. ``ca_file`` is the authority that signed the brokers' certificates, in PEM (default:
     the system's); ``certificate_file`` and ``key_file`` are this client's own. A password comes from the file or the
-    environment variable named here.
+    environment variable named here. ``gapless`` says that the topics are neither compacted nor written in transactions:
+    then an offset without a message is a loss, and audits call it a fault.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -42,6 +43,7 @@ class KafkaSettings(BaseModel):
     ca_file: str = ""
     certificate_file: str = ""
     key_file: str = ""
+    gapless: bool = False
 
     @model_validator(mode="after")
     def _fits(self) -> KafkaSettings:

@@ -20,8 +20,10 @@ from pipelines.sources.kafka_ledger import record_holes
 from pipelines.stages.decode import Specs, decode_batch
 from pipelines.stages.detect import detected
 from pipelines.stages.failing import Failing
+from pipelines.stages.undeclared import undeclared_fields
 from pipelines.stores import StoreRef, store_of
 from retention.catalogue.commit import BatchCommit, Outcome, commit_batch
+from retention.catalogue.declarations import note_fields
 from retention.manifest import SegmentManifest, SegmentPlace
 from retention.schema import RecordClass
 from retention.segments import write_segment
@@ -46,10 +48,12 @@ def seal_batch(
     decoded = batch.decoded
     place = decoded.place
     manifests = tuple(_write(store, decoded))
+    fields = undeclared_fields(specs[place.source], decoded.records)
     tickets = prepare(store.bodies, batch.contents, now=datetime.now(UTC), opening=opening)
 
     def commit_findings(connection: sa.Connection) -> OpenedCounts:
         record_holes(connection, batch.raw)
+        note_fields(connection, place.source, fields)
         record_shadow(connection, batch.rules, batch.shadow)
         return open_or_extend(connection, tickets)
 

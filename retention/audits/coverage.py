@@ -16,6 +16,7 @@ from errors import IntegrityError
 from retention.audits import figures
 from retention.audits.losses import Loss, covers, known_losses, report_losses
 from retention.audits.monitoring import Monitoring, audit_monitoring
+from retention.audits.offsets import audit_offsets
 from retention.audits.report import AuditReport, Severity, Span
 from retention.audits.subject import Progress, Subject, no_progress, within
 from retention.catalogue.tables import batches, partitions, ranges, retired_segments, segment_places, segments
@@ -50,6 +51,7 @@ def audit_coverage(
         _batch_counts(connection, report)
         _segment_counts(connection, report)
         _open_ranges(connection, report)
+        audit_offsets(connection, report, gapless=monitoring.gapless if monitoring is not None else ())
         known = _segments(connection, report, progress)
         replaced = _replaced(connection)
         figures.show_calendars(connection, report, now=report.span.until or moment)

@@ -16,8 +16,8 @@ import sqlalchemy as sa
 from retention.audits.gaps import silences, time_gaps
 from retention.audits.kinds import NAMES, STANDARD, kind_of
 from retention.audits.report import AuditReport, Severity, Table
-from retention.catalogue.declarations import DeclaredSource
-from retention.catalogue.tables import partitions, segment_content_types, segments
+from retention.catalogue.declarations import DeclaredSource, undeclared_fields
+from retention.catalogue.tables import batches, partitions, segment_content_types, segments
 
 ITEMS: Final = {
     1: "反对宪法所确定的基本原则",
@@ -52,25 +52,28 @@ class Monitoring:
         """All of them."""
         return (*self.sources, *self.ran)
 
+    @property
+    def gapless(self) -> frozenset[str]:
+        """Sources of the settings in which an offset without a message is a loss."""
+        return frozenset(source.name for source in self.sources if source.gapless)
+
 
 def audit_monitoring(connection: sa.Connection, monitoring: Monitoring, report: AuditReport, *, now: datetime) -> None:
     """Add to a coverage report what is silent and what is not monitored; all of it notices, for a person to decide."""
     _silent(connection, monitoring, report, now)
-    _undeclared(monitoring, report)
+    _undeclared(connection, monitoring, report)
     _categories(monitoring, report)
     _types(connection, monitoring, report)
 
 
 def _silent(connection: sa.Connection, monitoring: Monitoring, report: AuditReport, now: datetime) -> None:
     known = set(connection.execute(sa.select(partitions.c.source).distinct()).scalars())
+    b = batches.c
+    speaking = set(connection.execute(sa.select(b.source).where(b.records > 0).distinct()).scalars())
     for source in monitoring.sources:
-        if source.name not in known:
-            report.add(
-                "source_silent",
-                f"source:{source.name}",
-                "It is declared, and nothing ever came of it.",
-                Severity.NOTICE,
-            )
+        if source.name not in speaking:
+            read = "its places are read, and no record was ever in them" if source.name in known else "nothing came"
+            report.add("source_silent", f"source:{source.name}", f"It is declared, and {read}.", Severity.NOTICE)
     for silence in silences(connection, declared={source.name for source in monitoring.sources}, now=now):
         report.add("source_silent", f"source:{silence.source}", silence.words(now), Severity.NOTICE)
     gaps = time_gaps(connection, now=now)
@@ -84,13 +87,20 @@ def _silent(connection: sa.Connection, monitoring: Monitoring, report: AuditRepo
     report.checked["time_gaps"] = len(gaps)
 
 
-def _undeclared(monitoring: Monitoring, report: AuditReport) -> None:
+def _undeclared(connection: sa.Connection, monitoring: Monitoring, report: AuditReport) -> None:
     for source in monitoring.every:
         if "text" not in source.published:
             report.add(
                 "not_monitored",
                 f"source:{source.name}",
                 "Nobody has declared whether its `text` is public; until then it is not scanned.",
+                Severity.NOTICE,
+            )
+        for name in undeclared_fields(connection, source):
+            report.add(
+                "not_monitored",
+                f"source:{source.name} field:{name}",
+                "This field holds text, and nobody has declared whether it is public; until then it is not scanned.",
                 Severity.NOTICE,
             )
 

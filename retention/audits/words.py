@@ -79,6 +79,7 @@ CHECKED: Final = {
     "log_checkpoints": "签名检查点 signed checkpoints",
     "log_witnessed": "第二保管人已见 seen by the custodian",
     "imaged_rows": "工单等行 rows of tickets and the like",
+    "offsets_without_message": "无消息的偏移量 offsets without a message",
     "time_gaps": "时间缺口 time gaps",
     "article15_monitored": "九类信息中已监测 of the nine kinds monitored",
     "revealed": "查看未脱敏信息 personal data looked at",

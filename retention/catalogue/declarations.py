@@ -1,12 +1,14 @@
 """What runs declared of their sources: the record class, and which fields are public. Each change is an event.
 
+Runs also note fields that hold text and that nobody declared.
+
 The settings declare sources too; a source named on a command line is known only from here.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,16 +18,26 @@ from retention.catalogue import events
 from retention.catalogue.tables import events as event_table
 
 DECLARED: Final = "source.declared"
+FIELDS: Final = "source.fields"
 ACTOR: Final = "system:run"
+MOST_FIELDS: Final = 100
+"""Fields of a source that are noted; keys that a platform makes from data would have no end."""
+MOST_NAME: Final = 64
+"""Characters of a field's name that are noted."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeclaredSource:
-    """A source as it was declared. ``published`` says field by field whether its text is public."""
+    """A source as it was declared. ``published`` says field by field whether its text is public.
+
+    ``gapless``: a topic that is neither compacted nor written in transactions, so that no offset may be without a
+    message; settings say so, command lines do not.
+    """
 
     name: str
     record_class: str
     published: Mapping[str, bool] = field(default_factory=dict)
+    gapless: bool = False
 
     @property
     def scanned(self) -> tuple[str, ...]:
@@ -48,6 +60,28 @@ def declarations(connection: sa.Connection) -> tuple[DeclaredSource, ...]:
     newest = sa.select(sa.func.max(c.id)).where(c.kind == DECLARED).group_by(c.subject)
     rows = connection.execute(sa.select(c.subject, c.body).where(c.id.in_(newest)).order_by(c.subject))
     return tuple(_read(row.subject.removeprefix("source:"), json.loads(row.body)) for row in rows)
+
+
+def note_fields(connection: sa.Connection, source: str, fields: Collection[str]) -> None:
+    """Put on record that fields of a source hold text of which nobody has said whether it is public; each once."""
+    if not fields:
+        return
+    known = _noted(connection, source)
+    new = sorted({name[:MOST_NAME] for name in fields} - known)[: MOST_FIELDS - len(known)]
+    if new:
+        body = {"fields": new}
+        events.append(connection, kind=FIELDS, actor=ACTOR, subject=f"source:{source}", body=body)
+
+
+def undeclared_fields(connection: sa.Connection, source: DeclaredSource) -> list[str]:
+    """Fields on record as holding text that the source's declaration, as it is now, does not name; sorted."""
+    return sorted(_noted(connection, source.name) - {name[:MOST_NAME] for name in source.published})
+
+
+def _noted(connection: sa.Connection, name: str) -> set[str]:
+    c = event_table.c
+    bodies = connection.execute(sa.select(c.body).where(c.kind == FIELDS, c.subject == f"source:{name}")).scalars()
+    return {str(field) for body in bodies for field in json.loads(body)["fields"]}
 
 
 def _last(connection: sa.Connection, name: str) -> object:

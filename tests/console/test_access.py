@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from console.access import accounts, first_run, sessions, tokens, totp
 from console.access.limits import Limiter, Rate
 from console.access.passwords import check_password, fits, hash_password
-from console.access.roles import GRANTS, Permission, Role, permissions
+from console.access.roles import GRANTS, Right, Role, permissions
 from console.access.sessions import Stage
 from console.access.sign_in import MAX_FAILURES, Visitor, change_password, second_factor, sign_in
 from console.errors import (
@@ -204,10 +204,10 @@ def test_disabling_ends_sessions_and_tokens_at_once(catalogue) -> None:
 def test_a_token_shrinks_with_its_account_and_may_be_narrower(catalogue) -> None:
     admin = make_account(catalogue, "sec", Role.SECURITY_ADMIN)
     alice = make_account(catalogue, "alice", Role.REVIEWER)
-    narrow = tokens.issue(catalogue, alice, name="read", days=1, permissions=[Permission.QUEUE_READ])
-    assert tokens.bearer(catalogue, narrow).permissions == {Permission.QUEUE_READ}
+    narrow = tokens.issue(catalogue, alice, name="read", days=1, permissions=[Right.QUEUE_READ])
+    assert tokens.bearer(catalogue, narrow).permissions == {Right.QUEUE_READ}
     with pytest.raises(AccountError):
-        tokens.issue(catalogue, alice, name="more", days=1, permissions=[Permission.ACCOUNTS_MANAGE])
+        tokens.issue(catalogue, alice, name="more", days=1, permissions=[Right.ACCOUNTS_MANAGE])
     accounts.set_roles(catalogue, by=admin, name="alice", roles=[Role.SYSTEM_ADMIN])
     assert tokens.bearer(catalogue, narrow).permissions == frozenset()
     with catalogue.read() as connection:
@@ -239,14 +239,12 @@ def test_nobody_changes_their_own_rights_and_an_auditor_is_nothing_else(catalogu
 
 
 def test_roles_are_separate() -> None:
-    changing = {
-        p for p in Permission if p.value.endswith((".work", ".approve", ".manage", ".grant", ".prepare", ".open"))
-    }
+    changing = {p for p in Right if p.value.endswith((".work", ".approve", ".manage", ".grant", ".prepare", ".open"))}
     assert not GRANTS[Role.AUDITOR] & changing
     for administrator in (Role.SYSTEM_ADMIN, Role.SECURITY_ADMIN):
-        assert not GRANTS[administrator] & {Permission.EVENTS_READ, Permission.CONTENT_READ, Permission.PERSONAL_REVEAL}
-    assert Permission.TICKETS_APPROVE not in GRANTS[Role.REVIEWER]
-    assert not GRANTS[Role.SYSTEM_ADMIN] & {Permission.ROLES_GRANT, Permission.QUEUE_READ}
+        assert not GRANTS[administrator] & {Right.EVENTS_READ, Right.CONTENT_READ, Right.PERSONAL_REVEAL}
+    assert Right.TICKETS_APPROVE not in GRANTS[Role.REVIEWER]
+    assert not GRANTS[Role.SYSTEM_ADMIN] & {Right.ROLES_GRANT, Right.QUEUE_READ}
     assert permissions([]) == frozenset()
 
 

@@ -8,14 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from console.access.roles import GRANTS, Permission, Role
 from console.labels import FIELDS
 from retention.catalogue.tables import events
 from retention.disclosure import bundle, requests
 from retention.disclosure.tables import disclosures
 from retention.disclosure.verify import verify
 from tests.retention.sealed_store import SealedStore, hours
-from tickets.actors import RIGHTS, Right
 
 PASSWORD = "a long enough password"
 FORM = {
@@ -122,17 +120,6 @@ def test_nobody_approves_alone_twice_or_their_own(stored) -> None:
     assert head.post(f"/disclosures/{number}/keys").status_code == 409
     assert stored.person("reviewer").post(f"/disclosures/{number}/approve").status_code == 403
     assert requests.read(stored.parts, number).state == "requested"
-
-
-def test_roles_of_pages_and_of_the_command_line_agree() -> None:
-    pairs = {
-        Permission.DISCLOSURES_READ: Right.READ_DISCLOSURES,
-        Permission.DISCLOSURES_REQUEST: Right.REQUEST_DISCLOSURES,
-        Permission.DISCLOSURES_APPROVE: Right.APPROVE_DISCLOSURES,
-        Permission.DISCLOSURES_HAND_OUT: Right.HAND_OUT,
-    }
-    for role in Role:
-        assert {pairs[one] for one in GRANTS[role] if one in pairs} == RIGHTS[role] & set(pairs.values()), role
 
 
 def test_accounts_are_masked_until_a_reason_is_on_record(stored) -> None:

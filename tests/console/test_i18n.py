@@ -9,7 +9,7 @@ from pathlib import Path
 from babel.messages.pofile import read_po
 
 from console import labels
-from console.access.roles import Permission
+from console.access.roles import Right
 from console.i18n import ENGLISH, extracted, translations
 from console.web.details import detail
 from retention.schema import RECORD_SCHEMA
@@ -75,7 +75,7 @@ def kinds_of_events() -> set[str]:
     families = {kind.partition(".")[0] for kind in labels.EVENTS}
     return {
         word
-        for word in words - NO_EVENTS - (set(Permission) - set(labels.EVENTS))
+        for word in words - NO_EVENTS - (set(Right) - set(labels.EVENTS))
         if word.partition(".")[0] in families and not any(no.search(word) for no in (FILES, COLUMNS, PLATFORM))
     }
 
@@ -91,7 +91,7 @@ def test_every_kind_of_event_has_a_name_in_both_languages() -> None:
 
 def test_every_column_of_records_and_every_right_has_a_name() -> None:
     assert set(RECORD_SCHEMA.names) == set(labels.FIELDS)
-    assert set(Permission) == set(labels.PERMISSIONS)
+    assert set(Right) == set(labels.PERMISSIONS)
 
 
 def test_details_of_events_are_read_by_people() -> None:

@@ -26,7 +26,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_without_a_token_the_local_user_acts(store: Path) -> None:
-    with open_store(store) as opened:
+    with open_store(store, ()) as opened:
         assert opened.actor.startswith("os:")
         assert opened.acting.is_local
 
@@ -34,7 +34,7 @@ def test_without_a_token_the_local_user_acts(store: Path) -> None:
 @pytest.mark.parametrize("token", ["nonsense", PREFIX + "x" * 40, PREFIX + "y" * 500])
 def test_a_token_that_is_not_valid_lets_nobody_act(store: Path, monkeypatch: pytest.MonkeyPatch, token: str) -> None:
     monkeypatch.setenv("LIUCUN_TOKEN", token)
-    with pytest.raises(NotPermittedError, match="token"), open_store(store):
+    with pytest.raises(NotPermittedError, match="token"), open_store(store, ()):
         pass
 
 

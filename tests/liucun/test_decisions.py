@@ -42,7 +42,7 @@ def call(*words: object) -> Result:
 def fill(store: Path, rows: int) -> None:
     """Open tickets, every second one of them about nothing, and decide all but the last two."""
     now = datetime.now(UTC)
-    with open_store(store) as opened:
+    with open_store(store, ()) as opened:
         found = []
         for n in range(rows):
             text = (BAD if n % 2 == 0 else GOOD).format(n=n)
@@ -67,7 +67,7 @@ def fill(store: Path, rows: int) -> None:
 
 def test_decided_tickets_train_and_restricted_ones_do_not(store: Path, tmp_path: Path) -> None:
     fill(store, 60)
-    with open_store(store) as opened:
+    with open_store(store, ()) as opened:
         everything = reviewed(opened)
         assert (everything.confirmed, everything.dismissed, everything.restricted) == (29, 29, 0)
         assert sorted(set(everything.labelled.labels)) == ["gambling", "none"]
@@ -84,7 +84,7 @@ def test_decided_tickets_train_and_restricted_ones_do_not(store: Path, tmp_path:
 
 
 def test_without_decisions_there_is_nothing_to_learn(store: Path) -> None:
-    with open_store(store) as opened, pytest.raises(TrainingDataError, match="No ticket"):
+    with open_store(store, ()) as opened, pytest.raises(TrainingDataError, match="No ticket"):
         reviewed(opened)
     done = call("queue", "--daily-tickets", 5, "--store", store)
     assert isinstance(done.exception, LiucunError)

@@ -50,7 +50,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def acting(store: Path, monkeypatch: pytest.MonkeyPatch) -> As:
     """Calls a command with the token of an account: rui asks, sun and he approve and hand out, aud audits."""
     people = {"rui": Role.REVIEWER, "sun": Role.SECURITY_ADMIN, "he": Role.COMPLIANCE_HEAD, "aud": Role.AUDITOR}
-    with open_store(store) as opened:
+    with open_store(store, ()) as opened:
         migrate(opened.catalogue, room="console", script_location=CONSOLE_SCRIPTS)
         tokens = {
             name: issue(opened.catalogue, make_account(opened.catalogue, name, role), name="cli", days=1)
@@ -155,7 +155,7 @@ def test_a_list_masks_accounts_until_a_purpose_is_recorded(acting: As, store: Pa
     assert "u1" not in refused.output
     full = acting("aud", "disclose", "list", "--json", "--purpose", "yearly review of disclosures")
     assert [one["scope"]["accounts"] for one in json.loads(full.output)] == [["u1", "u2"]]
-    with open_store(store) as opened, opened.catalogue.read() as connection:
+    with open_store(store, ()) as opened, opened.catalogue.read() as connection:
         chosen = events.c.kind == "personal.revealed", events.c.subject == f"disclosure:{number}"
         found = connection.execute(sa.select(events.c.actor, events.c.body).where(*chosen)).one()
     assert found.actor == "user:aud"

@@ -87,7 +87,7 @@ def test_from_the_draw_to_the_rate(store: Path) -> None:
     assert report["checked"]["missed"] == 1
     assert {finding["kind"] for finding in report["findings"]} == {"missed", "not_sampled"}
     assert "2026-03-10" not in {finding["where"].removeprefix("day:") for finding in report["findings"]}
-    with open_store(store) as opened:
+    with open_store(store, ()) as opened:
         texts = harmless_texts(opened, actor="os:test")
     assert len(texts) == 4
     assert {sample for _, sample in texts} == {one["sample_id"] for one in waiting[1:]}
@@ -96,7 +96,7 @@ def test_from_the_draw_to_the_rate(store: Path) -> None:
 def test_the_worker_draws_what_is_due(store: Path) -> None:
     now = datetime(2026, 3, 13, 0, tzinfo=UTC)
     assert "review" in {step.name for step in steps()}
-    with open_store(store) as opened:
+    with open_store(store, ()) as opened:
         assert due_days(opened, now) == [date(2026, 3, 12)]
         assert due_days(opened, now - timedelta(hours=3)) == [date(2026, 3, 11)], "the lag is not over"
         assert draw_due(opened, now - timedelta(days=2)) == {"days": 1, "drawn": 5}

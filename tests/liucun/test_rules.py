@@ -179,7 +179,7 @@ def test_import_of_nothing_worth_a_rule_writes_nothing(store: Path, tmp_path: Pa
 
 
 def run(store: Path, logs: Path, **options: Any) -> Job:
-    with open_store(store) as opened:
+    with open_store(store, ()) as opened:
         job = Job(
             opened.store,
             [parse_spec(f"content:ndjson:{logs}", published=True)],
@@ -216,7 +216,7 @@ def test_backtest_shows_what_drafts_would_have_found_and_is_recorded(store: Path
     assert [(rule["rule"], rule["new"]) for rule in found["rules"]] == [("new.a", 1)]
     assert "13800138000" not in liucun(*args, "--published", store=store)
     assert "purpose" in liucun(*args[:-1], " ", "--published", store=store, code=2)
-    with open_store(store) as opened:
+    with open_store(store, ()) as opened:
         answered = recorded(opened, "query.answered")
         assert [subject for subject, _ in answered][1] == f"query:{found['queries'][0]}"
         assert len(recorded(opened, "ticket.opened")) == opened_by_run, "a backtest opens nothing"
@@ -263,7 +263,7 @@ def test_shadow_rules_are_counted_once_and_open_nothing(store: Path, tmp_path: P
     assert first.summary.as_json()["shadow_findings"] == {"own.s": 5}
     assert (first.summary.tickets_opened, first.summary.findings.total()) == (0, 0)
     assert again.summary.as_json()["shadow_findings"] == {}
-    with open_store(store) as opened:
+    with open_store(store, ()) as opened:
         assert shadow_totals(opened.catalogue) == {"own.s": 5}
         assert any("own.s 5" in one.what for one in examine(store))
         assert len(recorded(opened, SHADOW)) == 1
@@ -273,7 +273,7 @@ def test_shadow_rules_are_counted_once_and_open_nothing(store: Path, tmp_path: P
 @contextmanager
 def following(store: Path, logs: Path) -> Iterator[OpenStore]:
     """A job that follows a file in a thread of this process until the block ends."""
-    with open_store(store) as opened:
+    with open_store(store, ()) as opened:
         job = Job(
             opened.store,
             [parse_spec(f"content:ndjson:{logs}", published=True)],
@@ -337,7 +337,7 @@ def test_a_running_job_keeps_the_last_good_pack_and_raises_an_alarm(store: Path,
 
 def test_a_worker_that_cannot_see_the_packs_goes_on_with_those_the_job_began_with(store: Path) -> None:
     own(store, "own.a,fraud,暗号甲乙丙,暗号甲乙丙,live")
-    with open_store(store) as opened:
+    with open_store(store, ()) as opened:
         rules = pickle.loads(pickle.dumps(JobRules.load(layers_at(store), opened.catalogue)))
         (store / "rules").rename(store / "elsewhere")
         _, keywords = rules_in_force(rules).detectors(opened.catalogue)

@@ -63,7 +63,7 @@ def test_a_step_that_fails_stops_no_other_and_is_tried_again(store: Path) -> Non
         ran.append("works")
         return {}
 
-    with open_store(store) as opened:
+    with open_store(store, ()) as opened:
         schedule = Schedule(opened, [Step("fails", 3600, fails), Step("works", 10, works)], clock=lambda: now[0])
         first = schedule.run_due()
         assert [(o.step, o.error) for o in first] == [("fails", "The disk is full. Make room."), ("works", None)]

@@ -50,7 +50,7 @@ def test_merged_locked_witnessed_and_rebuilt(
 
     for name, value in company.env.items():
         monkeypatch.setenv(name, value)
-    with open_store(company.store) as opened:
+    with open_store(company.store, ()) as opened:
         later = datetime.now(UTC) + timedelta(days=120)
         made = lock_merged(opened.catalogue, opened.objects, now=later)
         assert made > 0

@@ -35,7 +35,7 @@ def kinds(report: AuditReport, severity: Severity = Severity.FAULT) -> list[str]
 
 
 def test_what_is_right_passes(copied: Indexed) -> None:
-    with open_store(copied.store) as opened:
+    with open_store(copied.store, ()) as opened:
         waits = audit(opened)
         assert waits.ok, "not indexed yet is no fault"
         segments = waits.checked["unindexed_segments"]
@@ -59,7 +59,7 @@ def test_what_is_right_passes(copied: Indexed) -> None:
         left = RECORDS - RECORDS // 20
         assert (checked["documents"], checked["compared_documents"]) == (left, left)
     copied.fine("compact", "--json")
-    with open_store(copied.store) as opened:
+    with open_store(copied.store, ()) as opened:
         followed(opened)
         merged = audit(opened)
         assert merged.findings == []
@@ -72,7 +72,7 @@ def test_what_is_right_passes(copied: Indexed) -> None:
 
 def test_damage_is_named_and_mended(copied: Indexed) -> None:
     ask = copied.server.ask
-    with open_store(copied.store) as opened:
+    with open_store(copied.store, ()) as opened:
         restrict(opened.store, "person-3", ground="第四十七条", actor="account:ben", now=datetime.now(UTC))
         followed(opened)
         (index,) = copied.indices()
@@ -116,7 +116,7 @@ def test_damage_is_named_and_mended(copied: Indexed) -> None:
     assert len(json.loads(told.stdout)["findings"]) == len(expected)
     mended = json.loads(copied.fine("index", "reconcile", "--contents", "--json"))
     assert (mended["ok"], mended["mended"]) == (True, len(mended["findings"]))
-    with open_store(copied.store) as opened:
+    with open_store(copied.store, ()) as opened:
         assert audit(opened).findings == []
     copied.agree()
 

@@ -57,7 +57,7 @@ class Followed:
 
 @contextmanager
 def followed_by(indexed: Indexed) -> Iterator[Followed]:
-    with open_store(indexed.store) as opened:
+    with open_store(indexed.store, ()) as opened:
         yield Followed(indexed, opened)
 
 

@@ -79,7 +79,7 @@ def test_a_purge_reaches_the_index_within_a_minute(indexed: Indexed, monkeypatch
     assert indexed.count() == 100
     for days in (70, 40, 10):
         indexed.fine("query", "SELECT 1 AS n", "--purpose", "the archive lives", **ago(days))
-    with open_store(indexed.store) as opened:
+    with open_store(indexed.store, ()) as opened:
         then, settings = datetime.now(UTC) - timedelta(days=5), opened.settings.retention
         bring_up_to_date(opened, settings)
         made = plan(opened, reason="run out", actor="account:ann", now=then, settings=settings)
@@ -93,7 +93,7 @@ def test_a_purge_reaches_the_index_within_a_minute(indexed: Indexed, monkeypatch
     with indexed.worker():
         within("the index of the destroyed month went", 300, lambda: not set(old) & set(indexed.indices()))
     assert indexed.agree() == 40
-    with open_store(indexed.store) as opened, opened.catalogue.read() as connection:
+    with open_store(indexed.store, ()) as opened, opened.catalogue.read() as connection:
         chosen = sa.select(events.c.at).where(events.c.kind == "purge.unit_destroyed")
         destroyed = connection.execute(chosen).scalar_one()
     followed = [moment(step["at"]) for step in indexed.worker_said() if step["figures"].get("forgotten")]

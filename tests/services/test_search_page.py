@@ -62,7 +62,7 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenStor
         prefix = f"t{secrets.token_hex(5)}"
         file.write(f'\n[search]\nurls = ["{url}"]\nuser = "{user}"\nprefix = "{prefix}"\nreplicas = 0\n')
     run("run", "--source", f"content:ndjson:{tmp_path}/a.ndjson")
-    with open_store(tmp_path / "store") as store:
+    with open_store(tmp_path / "store", ()) as store:
         prepare_console(store.catalogue)
         make_account(store.catalogue, "reviewer", Role.REVIEWER)
         step(store)

@@ -55,17 +55,17 @@ PEOPLE = (
 TRIAGE = {"ming", "hong", "wang", "zhao", "os:machine"}
 HEADS = {"wang", "zhao", "os:machine"}
 SINGLE: dict[str, tuple[Right, tuple[Any, ...]]] = {
-    "claim": (Right.TRIAGE, ()),
-    "release": (Right.TRIAGE, ()),
-    "dismiss": (Right.TRIAGE, ("无害",)),
-    "dispose": (Right.TRIAGE, (Measure.DELETE,)),
-    "report": (Right.SUBMIT, ("R",)),
-    "reject": (Right.SUBMIT, ("退回",)),
-    "acknowledge": (Right.SUBMIT, ("HZ-1",)),
-    "close": (Right.TRIAGE, ()),
-    "appeal": (Right.TRIAGE, ("申诉",)),
-    "reject_appeal": (Right.APPROVE, ("不成立",)),
-    "reverse": (Right.APPROVE, ("成立",)),
+    "claim": (Right.TICKETS_WORK, ()),
+    "release": (Right.TICKETS_WORK, ()),
+    "dismiss": (Right.TICKETS_WORK, ("无害",)),
+    "dispose": (Right.TICKETS_WORK, (Measure.DELETE,)),
+    "report": (Right.TICKETS_APPROVE, ("R",)),
+    "reject": (Right.TICKETS_APPROVE, ("退回",)),
+    "acknowledge": (Right.TICKETS_APPROVE, ("HZ-1",)),
+    "close": (Right.TICKETS_WORK, ()),
+    "appeal": (Right.TICKETS_WORK, ("申诉",)),
+    "reject_appeal": (Right.TICKETS_APPROVE, ("不成立",)),
+    "reverse": (Right.TICKETS_APPROVE, ("成立",)),
 }
 ONWARD = {
     State.CONFIRMED: ("dispose",),
@@ -164,13 +164,13 @@ class Queue(RuleBasedStateMachine):
         before = self.seen[ticket_id]
         steps = ONWARD.get(State(before.state), ())
         if before.state in (State.DETECTED, State.TRIAGE):
-            self.attempt(who, Right.TRIAGE, lambda desk: desk.confirm(ticket_id, Decision.ILLEGAL, "定性"))
+            self.attempt(who, Right.TICKETS_WORK, lambda desk: desk.confirm(ticket_id, Decision.ILLEGAL, "定性"))
         elif steps:
             self.single(who, sorted(self.seen).index(ticket_id), steps[other % len(steps)])
 
     @rule(who=WHO, number=ANY, decision=st.sampled_from(list(Decision)))
     def confirm(self, who: Actor, number: int, decision: Decision) -> None:
-        self.attempt(who, Right.TRIAGE, lambda desk: desk.confirm(self.pick(number), decision, "定性"))
+        self.attempt(who, Right.TICKETS_WORK, lambda desk: desk.confirm(self.pick(number), decision, "定性"))
 
     @rule(who=WHO, number=ANY, agree=st.booleans())
     def second_person(self, who: Actor, number: int, agree: bool) -> None:
@@ -178,7 +178,7 @@ class Queue(RuleBasedStateMachine):
             waiting = list_approvals(connection)
         if waiting:
             approval = waiting[number % len(waiting)]
-            right = Right.TRIAGE if approval.kind == "decision" else Right.APPROVE
+            right = Right.TICKETS_WORK if approval.kind == "decision" else Right.TICKETS_APPROVE
             step = "approve" if agree else "refuse"
             if self.attempt(who, right, lambda desk: getattr(desk, step)(approval.approval_id, "复核")) is not None:
                 assert who.name != approval.asked_by
@@ -186,14 +186,14 @@ class Queue(RuleBasedStateMachine):
 
     @rule(who=WHO, number=ANY, to=WHO)
     def assign(self, who: Actor, number: int, to: Actor) -> None:
-        self.attempt(who, Right.TRIAGE, lambda desk: desk.assign(self.pick(number), to.name))
+        self.attempt(who, Right.TICKETS_WORK, lambda desk: desk.assign(self.pick(number), to.name))
 
     @rule(who=WHO, number=ANY, seconds=st.integers(-90_000, -1) | st.integers(3_600, 90_000))
     def move_time(self, who: Actor, number: int, seconds: int) -> None:
         ticket = self.seen[self.pick(number)]
         since = ticket.effective_at or ticket.ordered_at or ticket.detected_at
         moment = datetime.fromtimestamp(datetime.fromisoformat(since).timestamp() + seconds, UTC)
-        after = self.attempt(who, Right.TRIAGE, lambda desk: desk.set_effective(ticket.ticket_id, moment, "更正"))
+        after = self.attempt(who, Right.TICKETS_WORK, lambda desk: desk.set_effective(ticket.ticket_id, moment, "更正"))
         if after is not None and ticket.effective_at is not None:
             assert after.effective_at <= ticket.effective_at, "one person moved a time later"
 
@@ -204,9 +204,9 @@ class Queue(RuleBasedStateMachine):
         if found:
             order = found[number % len(found)]
             if refuse:
-                self.attempt(who, Right.TRIAGE, lambda desk: desk.refuse_order(order, "平台拒绝"))
+                self.attempt(who, Right.TICKETS_WORK, lambda desk: desk.refuse_order(order, "平台拒绝"))
             else:
-                self.attempt(who, Right.TRIAGE, lambda desk: desk.acknowledge_order(order))
+                self.attempt(who, Right.TICKETS_WORK, lambda desk: desk.acknowledge_order(order))
 
     @rule(who=WHO, action=st.sampled_from(list(BulkAction)), decision=st.sampled_from(list(Decision)))
     def bulk(self, who: Actor, action: BulkAction, decision: Decision) -> None:
@@ -215,7 +215,7 @@ class Queue(RuleBasedStateMachine):
             "assignee": "hong" if action is BulkAction.ASSIGN else None,
             "reason": "批量",
         }
-        done = self.attempt(who, Right.TRIAGE, lambda desk: desk.bulk(action, sorted(self.seen), **arguments))
+        done = self.attempt(who, Right.TICKETS_WORK, lambda desk: desk.bulk(action, sorted(self.seen), **arguments))
         if done is not None:
             assert len(done.done) + len(done.refused) == len(self.seen)
             self.tokens.append((who.name, done.token))
@@ -224,22 +224,22 @@ class Queue(RuleBasedStateMachine):
     def undo(self, who: Actor, number: int) -> None:
         if self.tokens:
             by, token = self.tokens[number % len(self.tokens)]
-            if self.attempt(who, Right.TRIAGE, lambda desk: desk.undo(token)) is not None:
+            if self.attempt(who, Right.TICKETS_WORK, lambda desk: desk.undo(token)) is not None:
                 assert by == who.name
 
     @rule(who=WHO, number=ANY, other=ANY)
     def merge(self, who: Actor, number: int, other: int) -> None:
-        self.attempt(who, Right.TRIAGE, lambda desk: desk.merge([self.pick(number)], self.pick(other), "同一事"))
+        self.attempt(who, Right.TICKETS_WORK, lambda desk: desk.merge([self.pick(number)], self.pick(other), "同一事"))
 
     @rule(who=WHO, number=ANY, other=ANY)
     def link(self, who: Actor, number: int, other: int) -> None:
         pair = (self.pick(number), self.pick(other))
-        self.attempt(who, Right.TRIAGE, lambda desk: (desk.link(*pair), True))
+        self.attempt(who, Right.TICKETS_WORK, lambda desk: (desk.link(*pair), True))
 
     @rule(who=WHO, channel=st.sampled_from([Channel.COMPLAINT, Channel.AUTHORITY, Channel.ENGINE]))
     def open_by_hand(self, who: Actor, channel: Channel) -> None:
         finding = ManualFinding(channel, "fraud", "有人举报这条内容", content_id="m")
-        self.attempt(who, Right.TRIAGE, lambda desk: desk.open_manual(finding))
+        self.attempt(who, Right.TICKETS_WORK, lambda desk: desk.open_manual(finding))
 
     @rule(content=st.sampled_from("abc"))
     def found_again(self, content: str) -> None:

@@ -60,7 +60,7 @@ class ReportBook(ReportingSteps):
         Raises:
             ReportError: a ticket cannot be reported, stands in another live report, or the company has no name.
         """
-        self.who.require(Right.TRIAGE)
+        self.who.require(Right.REPORTS_PREPARE)
         template = template_for(recipient, self.templates)
         self._complete(ids)
         now = datetime.now(UTC)
@@ -98,7 +98,7 @@ class ReportBook(ReportingSteps):
         Raises:
             SecondPersonError: the actor triaged one of its tickets.
         """
-        self.who.require(Right.APPROVE)
+        self.who.require(Right.REPORTS_APPROVE)
         with self.catalogue.write(row_locks=True) as connection:
             report = self._in_state(connection, report_id, "draft")
             tickets = self._unchanged(connection, report)
@@ -110,7 +110,7 @@ class ReportBook(ReportingSteps):
 
     def submit(self, report_id: str, submission: str, *, receipt: str = "") -> Report:
         """Record that an approved report went out 报送: its tickets' clocks stop. ``submission`` says how."""
-        self.who.require(Right.SUBMIT)
+        self.who.require(Right.REPORTS_APPROVE)
         self._require(submission, "way of submission")
         with self.catalogue.write(row_locks=True) as connection:
             report = self._in_state(connection, report_id, "approved")
@@ -130,7 +130,7 @@ class ReportBook(ReportingSteps):
 
     def acknowledge_report(self, report_id: str, receipt: str) -> Report:
         """Record the authority's receipt 回执 for all of it."""
-        self.who.require(Right.SUBMIT)
+        self.who.require(Right.REPORTS_APPROVE)
         self._require(receipt, "receipt")
         with self.catalogue.write(row_locks=True) as connection:
             report = self._in_state(connection, report_id, "submitted")
@@ -142,7 +142,7 @@ class ReportBook(ReportingSteps):
 
     def reject_report(self, report_id: str, reason: str) -> Report:
         """Record that the authority sent it back 退回: its tickets are open again with their original dates."""
-        self.who.require(Right.SUBMIT)
+        self.who.require(Right.REPORTS_APPROVE)
         self._require(reason)
         with self.catalogue.write(row_locks=True) as connection:
             report = self._in_state(connection, report_id, "submitted")
@@ -159,7 +159,7 @@ class ReportBook(ReportingSteps):
 
     def withdraw(self, report_id: str) -> Report:
         """Take a report back that did not go out yet; its tickets may stand in another one."""
-        self.who.require(Right.TRIAGE)
+        self.who.require(Right.REPORTS_PREPARE)
         with self.catalogue.write(row_locks=True) as connection:
             report = self._in_state(connection, report_id, "draft", "approved")
             values = {"state": "withdrawn", "settled_at": timestamp()}

@@ -181,7 +181,7 @@ def judge(
         TicketChangedError: somebody else decided meanwhile.
         UsageError: there is no such category or sample, or it is no longer to be seen.
     """
-    actor.require(Right.TRIAGE)
+    actor.require(Right.TICKETS_WORK)
     if category is not None and category not in categories():
         raise UsageError(f"There is no category {category[:40]!r}.", cure=f"There are {', '.join(categories())}.")
     with parts.catalogue.read() as connection:

@@ -100,7 +100,7 @@ class ApprovingSteps(DisposalSteps):
                 f"The approval {approval_id} was {approval.outcome} by {approval.decided_by} at {approval.decided_at}.",
                 cure="Ask again if it is still wanted.",
             )
-        self.who.require(Right.TRIAGE if approval.kind == "decision" else Right.APPROVE)
+        self.who.require(Right.TICKETS_WORK if approval.kind == "decision" else Right.TICKETS_APPROVE)
         if self.who.is_local or self.who.name == approval.asked_by:
             raise SecondPersonError(
                 f"{approval.asked_by} asked this: {self.who.name} cannot be the second person.",

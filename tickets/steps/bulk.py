@@ -93,7 +93,7 @@ class BulkSteps(ReportingSteps):
         Raises:
             UsageError: nothing or too much is given, or what the step needs is missing.
         """
-        self.who.require(Right.TRIAGE)
+        self.who.require(Right.TICKETS_WORK)
         if (ids is None) == (filters is None):
             raise UsageError("Give either numbers of tickets or a filter.", cure="One of the two.")
         if (len(ids) if ids is not None else limit) > MOST:
@@ -134,7 +134,7 @@ class BulkSteps(ReportingSteps):
             NotPermittedError: somebody else took the step.
             TransitionError: its time has passed, or it was taken back before.
         """
-        self.who.require(Right.TRIAGE)
+        self.who.require(Right.TICKETS_WORK)
         b, i = bulk_actions.c, bulk_items.c
         with self.catalogue.write(row_locks=True) as connection:
             row = connection.execute(sa.select(bulk_actions).where(b.token == token).with_for_update()).one_or_none()

@@ -45,7 +45,7 @@ class DisposalSteps(TriageSteps):
             TransitionError: the ticket is not confirmed.
             UsageError: a time lies in the future, before detection, or effect before order.
         """
-        self.who.require(Right.TRIAGE)
+        self.who.require(Right.TICKETS_WORK)
         ordered = (ordered_at or effective_at or datetime.now(UTC)).astimezone(UTC)
         platform = self.settings.platform.takes_orders
         effective = effective_at.astimezone(UTC) if effective_at else None if platform else ordered
@@ -74,7 +74,7 @@ class DisposalSteps(TriageSteps):
 
     def order(self, ticket_id: str, measure: Measure, reason: str) -> str:
         """Order a further measure of the platform and return its number; the clock, which runs, is not touched."""
-        self.who.require(Right.TRIAGE)
+        self.who.require(Right.TICKETS_WORK)
         self._require(reason)
         with self.catalogue.read() as connection:
             contents = contents_of(connection, self.bodies, ticket_id)
@@ -97,7 +97,7 @@ class DisposalSteps(TriageSteps):
 
         Twice the same acknowledgement changes nothing.
         """
-        self.who.require(Right.TRIAGE)
+        self.who.require(Right.TICKETS_WORK)
         now = datetime.now(UTC)
         moment = (effective_at or now).astimezone(UTC)
         with self.catalogue.write(row_locks=True) as connection:
@@ -122,7 +122,7 @@ class DisposalSteps(TriageSteps):
 
     def refuse_order(self, order_id: str, reason: str) -> Ticket:
         """Record that the platform did not carry out an order: what rested on it is to be disposed of again."""
-        self.who.require(Right.TRIAGE)
+        self.who.require(Right.TICKETS_WORK)
         self._require(reason)
         with self.catalogue.write(row_locks=True) as connection:
             row = self._open_order(connection, order_id)
@@ -135,7 +135,7 @@ class DisposalSteps(TriageSteps):
 
     def set_effective(self, ticket_id: str, moment: datetime, reason: str) -> Ticket:
         """Correct when the measure took effect. Earlier at once; later waits for a second person (``approve``)."""
-        self.who.require(Right.TRIAGE)
+        self.who.require(Right.TICKETS_WORK)
         self._require(reason)
         with self.catalogue.write(row_locks=True) as connection:
             ticket = self._ticket(connection, ticket_id)
@@ -156,7 +156,7 @@ class DisposalSteps(TriageSteps):
 
     def close(self, ticket_id: str) -> Ticket:
         """Close a ticket 办结: 违法 and 不良 once their report was acknowledged, 违规 once it was disposed of."""
-        self.who.require(Right.TRIAGE)
+        self.who.require(Right.TICKETS_WORK)
         with self.catalogue.write(row_locks=True) as connection:
             ticket = self._ticket(connection, ticket_id)
             if ticket.state == State.DISPOSED and (ticket.decision != Decision.VIOLATION or ticket.own_due_at):

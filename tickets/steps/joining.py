@@ -83,7 +83,7 @@ class JoiningSteps(BulkSteps):
 
     def link(self, ticket_id: str, other_id: str) -> None:
         """Link two tickets by hand; twice is as once."""
-        self.who.require(Right.TRIAGE)
+        self.who.require(Right.TICKETS_WORK)
         if ticket_id == other_id:
             raise UsageError("A ticket cannot be linked to itself.", cure="Name another one.")
         first, second = sorted((ticket_id, other_id))
@@ -101,7 +101,7 @@ class JoiningSteps(BulkSteps):
 
     def unlink(self, ticket_id: str, other_id: str) -> None:
         """Take a link away that a person made."""
-        self.who.require(Right.TRIAGE)
+        self.who.require(Right.TICKETS_WORK)
         first, second = sorted((ticket_id, other_id))
         with self.catalogue.write(row_locks=True) as connection:
             pair = sa.and_(links.c.ticket_id == first, links.c.other_id == second)
@@ -113,6 +113,7 @@ class JoiningSteps(BulkSteps):
         self, ticket_id: str, decision: Decision | None, reason: str, *, members: Sequence[str] | None = None
     ) -> BulkResult:
         """One decision for near-identical texts (None dismisses). ``members``: those that were seen, else all."""
+        self.who.require(Right.TICKETS_WORK)
         with self.catalogue.read() as connection:
             ids = [ticket.ticket_id for ticket in group_of(connection, ticket_id)]
         if members is not None:
@@ -126,7 +127,7 @@ class JoiningSteps(BulkSteps):
         Raises:
             TransitionError: one of them was disposed of; its clock runs of itself and stays.
         """
-        self.who.require(Right.TRIAGE)
+        self.who.require(Right.TICKETS_WORK)
         self._require(reason)
         parts = [number for number in dict.fromkeys(ids) if number != into]
         if not parts:

@@ -66,7 +66,7 @@ class OpeningSteps(JoiningSteps):
         Raises:
             UsageError: the category, the times or the text are none.
         """
-        self.who.require(Right.TRIAGE)
+        self.who.require(Right.TICKETS_OPEN)
         now = datetime.now(UTC)
         finding = _clean(finding)
         self._check(finding, now)

@@ -29,7 +29,7 @@ class ReportingSteps(ApprovingSteps):
         Raises:
             SecondPersonError: the actor triaged it.
         """
-        self.who.require(Right.SUBMIT)
+        self.who.require(Right.TICKETS_APPROVE)
         with self.catalogue.write(row_locks=True) as connection:
             ticket = self._ticket(connection, ticket_id)
             said = self._second_person(ticket.triaged_by, "reports")
@@ -37,7 +37,7 @@ class ReportingSteps(ApprovingSteps):
 
     def report_to_police(self, ticket_id: str, receipt: str) -> Ticket:
         """Record the report to the police 公安机关; its clock stops."""
-        self.who.require(Right.SUBMIT)
+        self.who.require(Right.TICKETS_APPROVE)
         self._require(receipt, "receipt")
         with self.catalogue.write(row_locks=True) as connection:
             ticket = self._ticket(connection, ticket_id)
@@ -50,7 +50,7 @@ class ReportingSteps(ApprovingSteps):
 
     def reject(self, ticket_id: str, reason: str) -> Ticket:
         """Record that the authority sent the report back: it is open again with its original date."""
-        self.who.require(Right.SUBMIT)
+        self.who.require(Right.TICKETS_APPROVE)
         self._require(reason)
         with self.catalogue.write(row_locks=True) as connection:
             ticket = self._ticket(connection, ticket_id)
@@ -62,7 +62,7 @@ class ReportingSteps(ApprovingSteps):
         """Record the authority's receipt 回执; submitted is not acknowledged."""
         if not receipt.strip():
             raise UsageError("A receipt number is missing.", cure="Give it with --receipt.")
-        self.who.require(Right.SUBMIT)
+        self.who.require(Right.TICKETS_APPROVE)
         with self.catalogue.write(row_locks=True) as connection:
             ticket = self._ticket(connection, ticket_id)
             self._whole_report(ticket)
@@ -70,7 +70,7 @@ class ReportingSteps(ApprovingSteps):
 
     def appeal(self, ticket_id: str, reason: str) -> Ticket:
         """Take in an appeal 申诉: the ticket stays as it is until somebody who did not decide it decides the appeal."""
-        self.who.require(Right.TRIAGE)
+        self.who.require(Right.TICKETS_WORK)
         self._require(reason)
         with self.catalogue.write(row_locks=True) as connection:
             ticket = self._ticket(connection, ticket_id)
@@ -85,7 +85,7 @@ class ReportingSteps(ApprovingSteps):
 
     def reject_appeal(self, ticket_id: str, reason: str) -> Ticket:
         """Find the appeal wrong 申诉不成立: the disposal stands."""
-        self.who.require(Right.APPROVE)
+        self.who.require(Right.TICKETS_APPROVE)
         self._require(reason)
         with self.catalogue.write(row_locks=True) as connection:
             ticket = self._ticket(connection, ticket_id)
@@ -103,7 +103,7 @@ class ReportingSteps(ApprovingSteps):
         Raises:
             SecondPersonError: the actor triaged it.
         """
-        self.who.require(Right.APPROVE)
+        self.who.require(Right.TICKETS_APPROVE)
         self._require(reason)
         with self.catalogue.read() as connection:
             contents = contents_of(connection, self.bodies, ticket_id)

@@ -39,7 +39,7 @@ class TriageSteps(Steps):
         Raises:
             TransitionError: somebody else has it, or it is settled.
         """
-        self.who.require(Right.TRIAGE)
+        self.who.require(Right.TICKETS_WORK)
         with self.catalogue.write(row_locks=True) as connection:
             ticket = self._ticket(connection, ticket_id)
             if ticket.assignee not in (None, self.who.name):
@@ -57,7 +57,7 @@ class TriageSteps(Steps):
         Raises:
             NotPermittedError: it is somebody else's, and the actor may not assign.
         """
-        self.who.require(Right.TRIAGE)
+        self.who.require(Right.TICKETS_WORK)
         if not assignee.strip() or len(assignee) > 128 or not assignee.isprintable():
             raise UsageError("The name of whom to give the ticket to is missing or too long.", cure="Name an account.")
         with self.catalogue.write(row_locks=True) as connection:
@@ -68,7 +68,7 @@ class TriageSteps(Steps):
 
     def release(self, ticket_id: str, reason: str = "") -> Ticket:
         """Give a ticket back 退回: it is free again, with the clocks it has."""
-        self.who.require(Right.TRIAGE)
+        self.who.require(Right.TICKETS_WORK)
         with self.catalogue.write(row_locks=True) as connection:
             ticket = self._ticket(connection, ticket_id)
             if ticket.assignee is None:
@@ -86,7 +86,7 @@ class TriageSteps(Steps):
         The text is remembered with the rules and versions that spoke: the same finding is dismissed by itself for as
         long as the settings say. Complaints, orders and what a person opened are never remembered.
         """
-        self.who.require(Right.TRIAGE)
+        self.who.require(Right.TICKETS_WORK)
         self._require(reason)
         with self.catalogue.read() as connection:
             reasons = reasons_of(connection, self.bodies, [ticket_id])
@@ -103,7 +103,7 @@ class TriageSteps(Steps):
         A decision milder than the subtype's default waits for a second person: the ticket stays under triage with
         ``pending`` set (see ``approve``). What was blocked automatically counts as disposed of from the block.
         """
-        self.who.require(Right.TRIAGE)
+        self.who.require(Right.TICKETS_WORK)
         self._require(reason)
         sealed = self._seal_blocked(ticket_id, decision)
         with self.catalogue.write(row_locks=True) as connection:
@@ -116,7 +116,7 @@ class TriageSteps(Steps):
 
     def note(self, ticket_id: str, text: str) -> None:
         """Write a note; it changes nothing else."""
-        self.who.require(Right.TRIAGE)
+        self.who.require(Right.TICKETS_WORK)
         self._require(text)
         with self.catalogue.write(row_locks=True) as connection:
             self._ticket(connection, ticket_id)
@@ -125,7 +125,7 @@ class TriageSteps(Steps):
 
     def set_reach(self, ticket_id: str, reach: int) -> Ticket:
         """Record how many saw it (views and reposts): it weighs in the queue's order."""
-        self.who.require(Right.TRIAGE)
+        self.who.require(Right.TICKETS_WORK)
         if not 0 <= reach < 1 << 62:
             raise UsageError("The reach must be a count of views.", cure="Give a number from 0 on.")
         with self.catalogue.write(row_locks=True) as connection:
@@ -147,7 +147,7 @@ class TriageSteps(Steps):
         return self._change(connection, ticket, kind, values)
 
     def _may_move_from(self, ticket: Ticket) -> None:
-        if ticket.assignee not in (None, self.who.name) and not self.who.may(Right.ASSIGN):
+        if ticket.assignee not in (None, self.who.name) and not self.who.may(Right.TICKETS_ASSIGN):
             raise NotPermittedError(
                 f"The ticket {ticket.ticket_id} is {ticket.assignee}'s.",
                 cure="Ask them, or a compliance head 合规负责人, to hand it over.",

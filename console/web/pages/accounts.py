@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from console import labels
 from console.access import accounts
-from console.access.roles import GRANTS, Permission, Role
+from console.access.roles import GRANTS, Right, Role
 from console.errors import AccountError
 from console.i18n import mark as _
 from console.web.render import page, say
@@ -19,9 +19,9 @@ from errors import LiucunError
 from retention.catalogue.tables import events, timestamp
 
 router = APIRouter(prefix="/accounts")
-Reader = Annotated[Visit, Depends(Gate(Permission.ACCOUNTS_READ))]
-Manager = Annotated[Visit, Depends(Gate(Permission.ACCOUNTS_MANAGE))]
-Granter = Annotated[Visit, Depends(Gate(Permission.ROLES_GRANT))]
+Reader = Annotated[Visit, Depends(Gate(Right.ACCOUNTS_READ))]
+Manager = Annotated[Visit, Depends(Gate(Right.ACCOUNTS_MANAGE))]
+Granter = Annotated[Visit, Depends(Gate(Right.ROLES_GRANT))]
 Text = Annotated[str, Form(max_length=512)]
 _TRAIL = 50
 
@@ -45,7 +45,7 @@ def _list(
         now=timestamp(),
         roles=tuple(Role),
         grants=GRANTS,
-        permissions=tuple(Permission),
+        permissions=tuple(Right),
         made=made,
         failed=say(visit, labels.error_text(error)) if error else None,
         detail=str(error) if error else None,

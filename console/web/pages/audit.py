@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Form, Query, Request
 from starlette.responses import RedirectResponse, Response
 
-from console.access.roles import Permission
+from console.access.roles import Right
 from console.i18n import mark as _
 from console.reading import audits
 from console.web.render import page, say
@@ -18,9 +18,9 @@ from errors import UsageError
 from retention.catalogue.tables import events
 
 router = APIRouter(prefix="/audit")
-Reader = Annotated[Visit, Depends(Gate(Permission.AUDIT_READ))]
-Runner = Annotated[Visit, Depends(Gate(Permission.AUDIT_RUN))]
-Trail = Annotated[Visit, Depends(Gate(Permission.EVENTS_READ))]
+Reader = Annotated[Visit, Depends(Gate(Right.AUDIT_READ))]
+Runner = Annotated[Visit, Depends(Gate(Right.AUDIT_RUN))]
+Trail = Annotated[Visit, Depends(Gate(Right.EVENTS_READ))]
 PAGE = 100
 _TYPES: Final = {"pdf": "application/pdf", "html": "text/html; charset=utf-8", "json": "application/json"}
 

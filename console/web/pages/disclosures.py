@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from console import labels
 from console.access.reveal import REVEALED, reveal, revealed
-from console.access.roles import Permission
+from console.access.roles import Right
 from console.errors import ForbiddenError
 from console.i18n import mark as _
 from console.reading.disclosures import history
@@ -28,7 +28,7 @@ from retention.disclosure.scope import ALWAYS, PLACE, Scope
 from retention.schema import RECORD_SCHEMA, RecordClass
 
 router = APIRouter(prefix="/disclosures")
-_P = Permission
+_P = Right
 Reader = Annotated[Visit, Depends(Gate(_P.DISCLOSURES_READ))]
 Requester = Annotated[Visit, Depends(Gate(_P.DISCLOSURES_REQUEST))]
 Approver = Annotated[Visit, Depends(Gate(_P.DISCLOSURES_APPROVE))]

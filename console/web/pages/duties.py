@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Form, UploadFile
 from starlette.responses import RedirectResponse, Response
 
 from console import labels
-from console.access.roles import Permission
+from console.access.roles import Right
 from console.errors import PageUnknownError
 from console.i18n import mark as _
 from console.web.render import page, say
@@ -23,8 +23,8 @@ from tickets.duties import CLOCKS, get_duty, list_duties
 from tickets.evidence import open_evidence
 
 router = APIRouter(prefix="/duties")
-Reader = Annotated[Visit, Depends(Gate(Permission.DUTIES_READ))]
-Worker = Annotated[Visit, Depends(Gate(Permission.DUTIES_WORK))]
+Reader = Annotated[Visit, Depends(Gate(Right.DUTIES_READ))]
+Worker = Annotated[Visit, Depends(Gate(Right.DUTIES_WORK))]
 Text = Annotated[str, Form(max_length=2_000)]
 
 

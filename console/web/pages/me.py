@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from console import labels
 from console.access import sessions, sign_in, tokens, totp
 from console.access.accounts import end_sessions, record
-from console.access.roles import Permission
+from console.access.roles import Right
 from console.errors import AccountError
 from console.i18n import mark as _
 from console.web.pages.sign_in import enrol_page
@@ -138,8 +138,8 @@ def token_revoke(visit: Me, token_id: Text = "") -> Response:
     return response
 
 
-def _rights(names: list[str] | None) -> list[Permission]:
+def _rights(names: list[str] | None) -> list[Right]:
     try:
-        return [Permission(name) for name in names or ()]
+        return [Right(name) for name in names or ()]
     except ValueError as error:
         raise AccountError("There is no such right.", cure="Choose among your own.") from error

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Form
 from starlette.responses import RedirectResponse, Response
 
 from console import labels
-from console.access.roles import Permission
+from console.access.roles import Right
 from console.i18n import mark as _
 from console.web.render import Fields, page, say
 from console.web.status import status_of
@@ -19,7 +19,7 @@ from tickets.states import Channel
 from tickets.steps.opening import BY_HAND, ManualFinding
 
 router = APIRouter()
-Opener = Annotated[Visit, Depends(Gate(Permission.TICKETS_OPEN))]
+Opener = Annotated[Visit, Depends(Gate(Right.TICKETS_OPEN))]
 Text = Annotated[str, Form(max_length=200_000)]
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, Response
 
 from console import charts
-from console.access.roles import Permission
+from console.access.roles import Right
 from console.reading import overview
 from console.web.render import page
 from console.web.visit import Gate, Visit
@@ -19,17 +19,17 @@ router = APIRouter()
 WORK_SECONDS: Final = 5.0
 FOUND_SECONDS: Final = 60.0
 """How old the figures may be: each reads every open ticket, and ten people look at them all day."""
-Seer = Annotated[Visit, Depends(Gate(Permission.OVERVIEW_READ))]
+Seer = Annotated[Visit, Depends(Gate(Right.OVERVIEW_READ))]
 Anyone = Annotated[Visit, Depends(Gate())]
 
 
 @router.get("/")
 def show(request: Request, visit: Anyone) -> Response:
     """The overview; who has no role yet sees that."""
-    if not visit.may(Permission.OVERVIEW_READ):
+    if not visit.may(Right.OVERVIEW_READ):
         return page(visit, "no_role.html")
     parts = visit.parts
-    queue = visit.may(Permission.QUEUE_READ)
+    queue = visit.may(Right.QUEUE_READ)
     values: dict[str, Any] = {"work": None, "found": None, "bars": None}
     with parts.catalogue.read() as connection:
         if queue:
@@ -56,7 +56,7 @@ def show(request: Request, visit: Anyone) -> Response:
 @router.get("/live")
 def live(visit: Anyone) -> Response:
     """Counts for the menu, fetched by the script now and then."""
-    if not visit.may(Permission.QUEUE_READ):
+    if not visit.may(Right.QUEUE_READ):
         return JSONResponse({})
     with visit.parts.catalogue.read() as connection:
         return JSONResponse(overview.live(connection, visit.account.actor))

@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from console import labels
 from console.access import accounts
-from console.access.roles import Permission
+from console.access.roles import Right
 from console.i18n import mark as _
 from console.reading.counting import part_counts, total
 from console.reading.texts import excerpts
@@ -26,8 +26,8 @@ from tickets.steps.approving import list_approvals
 from tickets.steps.bulk import BulkAction
 
 router = APIRouter(prefix="/queue")
-Reader = Annotated[Visit, Depends(Gate(Permission.QUEUE_READ))]
-Worker = Annotated[Visit, Depends(Gate(Permission.TICKETS_WORK))]
+Reader = Annotated[Visit, Depends(Gate(Right.QUEUE_READ))]
+Worker = Annotated[Visit, Depends(Gate(Right.TICKETS_WORK))]
 Text = Annotated[str, Form(max_length=2048)]
 PAGE = 50
 
@@ -56,12 +56,12 @@ def _list(
         matching = total(connection, filters, counts)
         texts = (
             excerpts(connection, parts.bodies, [ticket.ticket_id for ticket in found])
-            if visit.may(Permission.CONTENT_READ) and found
+            if visit.may(Right.CONTENT_READ) and found
             else {}
         )
         views = accounts.views_of(connection, visit.account)
-        waiting = list_approvals(connection, limit=20) if visit.may(Permission.TICKETS_WORK) else []
-        people = [one.name for one in accounts.all_accounts(connection) if Permission.TICKETS_WORK in one.permissions]
+        waiting = list_approvals(connection, limit=20) if visit.may(Right.TICKETS_WORK) else []
+        people = [one.name for one in accounts.all_accounts(connection) if Right.TICKETS_WORK in one.permissions]
     return page(
         visit,
         "queue.html",

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Form
 from starlette.responses import RedirectResponse, Response
 
 from console import labels
-from console.access.roles import Permission
+from console.access.roles import Right
 from console.errors import PageUnknownError
 from console.i18n import mark as _
 from console.web.render import page, say
@@ -23,9 +23,9 @@ from tickets.reports.filing import ReportBook
 from tickets.reports.register import get_report, list_reports, open_report
 
 router = APIRouter(prefix="/reports")
-Reader = Annotated[Visit, Depends(Gate(Permission.REPORTS_READ))]
-Writer = Annotated[Visit, Depends(Gate(Permission.REPORTS_PREPARE))]
-Head = Annotated[Visit, Depends(Gate(Permission.REPORTS_APPROVE))]
+Reader = Annotated[Visit, Depends(Gate(Right.REPORTS_READ))]
+Writer = Annotated[Visit, Depends(Gate(Right.REPORTS_PREPARE))]
+Head = Annotated[Visit, Depends(Gate(Right.REPORTS_APPROVE))]
 Text = Annotated[str, Form(max_length=10_000)]
 
 
@@ -84,7 +84,7 @@ def one(visit: Reader, report_id: str) -> Response:
 def _one(visit: Visit, report_id: str, *, status: int = 200, error: LiucunError | None = None) -> Response:
     with visit.parts.catalogue.read() as connection:
         report = get_report(connection, report_id)
-        data = open_report(connection, visit.parts.bodies, report_id) if visit.may(Permission.CONTENT_READ) else None
+        data = open_report(connection, visit.parts.bodies, report_id) if visit.may(Right.CONTENT_READ) else None
         covered = tickets_by_id(connection, report.tickets)
     return page(
         visit,

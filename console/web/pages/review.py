@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Form, Query
 from starlette.responses import RedirectResponse, Response
 
 from console import labels
-from console.access.roles import Permission
+from console.access.roles import Right
 from console.i18n import mark as _
 from console.masking import mask_text
 from console.parts import actor_of
@@ -21,8 +21,8 @@ from tickets.samples.standing import standing
 from tickets.samples.tables import HARMLESS, ILLEGAL
 
 router = APIRouter(prefix="/review")
-Looker = Annotated[Visit, Depends(Gate(Permission.CONTENT_READ))]
-Judge = Annotated[Visit, Depends(Gate(Permission.TICKETS_WORK))]
+Looker = Annotated[Visit, Depends(Gate(Right.CONTENT_READ))]
+Judge = Annotated[Visit, Depends(Gate(Right.TICKETS_WORK))]
 RECENT = 10
 WEEKS = 8
 

@@ -7,13 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from console.access.roles import Permission
+from console.access.roles import Right
 from console.reading.rules import rule_lines
 from console.web.render import page
 from console.web.visit import Gate, Visit
 
 router = APIRouter()
-Reader = Annotated[Visit, Depends(Gate(Permission.RULES_READ))]
+Reader = Annotated[Visit, Depends(Gate(Right.RULES_READ))]
 MOST = 500
 
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Form
 from starlette.responses import Response
 
 from console import labels
-from console.access.roles import Permission
+from console.access.roles import Right
 from console.reading.search import Found, search
 from console.web.render import page, say
 from console.web.status import status_of
@@ -19,7 +19,7 @@ from retention.schema import RecordClass
 from retention.search.asking import EXACT, Question
 
 router = APIRouter(prefix="/search")
-Reader = Annotated[Visit, Depends(Gate(Permission.CONTENT_READ, Permission.CONTENT_READ_FOR_PURPOSE, any_of=True))]
+Reader = Annotated[Visit, Depends(Gate(Right.CONTENT_READ, Right.CONTENT_READ_FOR_PURPOSE, any_of=True))]
 Text = Annotated[str, Form(max_length=1_000)]
 SEARCHED: Final = (RecordClass.CONTENT, RecordClass.USER_LOG, RecordClass.TRANSACTION, RecordClass.LIVE_INDEX)
 

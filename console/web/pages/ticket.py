@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from console import labels
 from console.access import accounts
 from console.access.reveal import REVEALED, reason_of, reveal, revealed
-from console.access.roles import Permission
+from console.access.roles import Right
 from console.errors import PageUnknownError
 from console.i18n import mark as _
 from console.masking import mask_address, mask_text
@@ -39,10 +39,10 @@ from tickets.steps.joining import group_of, linked
 from tickets.tables_sending import orders, report_tickets, reports
 
 router = APIRouter(prefix="/tickets")
-Reader = Annotated[Visit, Depends(Gate(Permission.QUEUE_READ))]
-Worker = Annotated[Visit, Depends(Gate(Permission.TICKETS_WORK, Permission.TICKETS_APPROVE, any_of=True))]
-Revealer = Annotated[Visit, Depends(Gate(Permission.PERSONAL_REVEAL, Permission.CONTENT_READ_FOR_PURPOSE, any_of=True))]
-Recorder = Annotated[Visit, Depends(Gate(Permission.CONTENT_READ))]
+Reader = Annotated[Visit, Depends(Gate(Right.QUEUE_READ))]
+Worker = Annotated[Visit, Depends(Gate(Right.TICKETS_WORK, Right.TICKETS_APPROVE, any_of=True))]
+Revealer = Annotated[Visit, Depends(Gate(Right.PERSONAL_REVEAL, Right.CONTENT_READ_FOR_PURPOSE, any_of=True))]
+Recorder = Annotated[Visit, Depends(Gate(Right.CONTENT_READ))]
 Text = Annotated[str, Form(max_length=20_000)]
 
 
@@ -67,7 +67,7 @@ def unmask(visit: Revealer, ticket_id: str, reason: Text = "") -> Response:
     assert visit.session is not None
     with visit.parts.catalogue.read() as connection:
         get_ticket(connection, ticket_id)
-    may = visit.may(Permission.PERSONAL_REVEAL)
+    may = visit.may(Right.PERSONAL_REVEAL)
     kind = REVEALED if may else "content.read"
     try:
         reveal(visit.parts.catalogue, visit.parts.bodies, visit.session, f"ticket:{ticket_id}", reason, kind=kind)
@@ -97,7 +97,7 @@ def evidence(visit: Recorder, ticket_id: str, file_id: int) -> Response:
     with parts.catalogue.read() as connection:
         get_ticket(connection, ticket_id)
         reason = reason_of(connection, parts.bodies, visit.session, f"ticket:{ticket_id}")
-    if reason is None or not visit.may(Permission.PERSONAL_REVEAL):
+    if reason is None or not visit.may(Right.PERSONAL_REVEAL):
         error = NotPermittedError(
             "Evidence shows personal data.", cure="Give a reason to see the ticket unmasked first, then take it."
         )
@@ -173,8 +173,8 @@ def _page(
         detail = ticket_detail(connection, parts.bodies, ticket_id)
         ticket = detail.ticket
         open_now = revealed(connection, visit.session, f"ticket:{ticket_id}")
-        readable = visit.may(Permission.CONTENT_READ) or (open_now and visit.may(Permission.CONTENT_READ_FOR_PURPOSE))
-        masked = not (open_now and (visit.may(Permission.PERSONAL_REVEAL) or readable))
+        readable = visit.may(Right.CONTENT_READ) or (open_now and visit.may(Right.CONTENT_READ_FOR_PURPOSE))
+        masked = not (open_now and (visit.may(Right.PERSONAL_REVEAL) or readable))
         related = linked(connection, ticket_id)
         after = list_tickets(connection, Filters(part=Part(ticket.part)), limit=2)
         values: dict[str, Any] = {
@@ -187,7 +187,7 @@ def _page(
             "evidence": list_evidence(connection, [f"ticket:{ticket_id}"]),
             "report": get_report(connection, ticket.report_id) if ticket.report_id else None,
             "draft": _live_draft(connection, ticket_id),
-            "people": [o.name for o in accounts.all_accounts(connection) if Permission.TICKETS_WORK in o.permissions],
+            "people": [o.name for o in accounts.all_accounts(connection) if Right.TICKETS_WORK in o.permissions],
             "next": next((one.ticket_id for one in after if one.ticket_id != ticket_id), None),
         }
     return page(

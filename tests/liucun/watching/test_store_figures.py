@@ -26,7 +26,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def figures(root: Path) -> dict[str, float]:
-    with open_store(root) as opened:
+    with open_store(root, ()) as opened:
         return {name: value for name, labels, value in store_figures(opened) if not labels}
 
 
@@ -38,10 +38,10 @@ def test_without_an_index_nothing_is_behind(root: Path) -> None:
 def test_what_no_index_has_is_as_old_as_its_commit(root: Path) -> None:
     with (root / "liucun.toml").open("a", encoding="utf-8") as file:
         file.write('\n[search]\nurls = ["http://127.0.0.1:1"]\n')
-    with open_store(root) as opened, opened.catalogue.write() as connection:
+    with open_store(root, ()) as opened, opened.catalogue.write() as connection:
         connection.execute(sa.update(segments).values(committed_at="2026-11-01T00:00:00.000000Z"))
     age = figures(root)["liucun_oldest_unindexed_seconds"]
     assert age > 24 * 3600, "the cluster itself is not asked"
-    with open_store(root) as opened, opened.catalogue.write() as connection:
+    with open_store(root, ()) as opened, opened.catalogue.write() as connection:
         connection.execute(sa.update(segments).values(committed_at=timestamp()))
     assert figures(root)["liucun_oldest_unindexed_seconds"] < 120

@@ -102,3 +102,10 @@ def test_cuts_cover_everything_and_hold_the_size(sizes: list[int], limit: int) -
     for begin, end in pairwise(cuts):
         assert begin < end
         assert end == begin + 1 or sum(sizes[begin:end]) <= limit
+
+
+def test_ranges_without_a_message_are_named() -> None:
+    ends = np.arange(1, 5)
+    messages = Messages(np.array([2, 3, 7, 8]), ends)
+    assert messages.hole_ranges(0, 10, 9) == [(0, 2), (4, 7), (9, 10)]
+    assert messages.hole_ranges(0, 10, 1) == [(0, 2)]

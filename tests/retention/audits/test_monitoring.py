@@ -17,6 +17,7 @@ from retention.audits.kinds import kind_of
 from retention.audits.monitoring import Monitoring
 from retention.audits.report import Severity, read_report
 from retention.catalogue.declarations import DeclaredSource, declarations, declare
+from retention.catalogue.progress import add_partition
 from retention.catalogue.tables import batches, timestamp
 from retention.printing.web import write_page
 from tests.retention.sealed_store import SealedStore, make_store
@@ -127,6 +128,12 @@ def test_what_is_not_monitored_is_named_and_printed(store: SealedStore) -> None:
         "source:shop",
     }  # fmt: skip
     assert {f.where for f in report.findings if f.kind == "source_silent"} == {"source:shop"}
+    with store.catalogue.write() as connection:
+        add_partition(connection, source="shop", partition="shop.log#1", path="shop.log", generation=1)
+    again = audit_coverage(store, monitoring=monitoring, now=FIRST + timedelta(days=1))
+    (silent,) = [f for f in again.findings if f.kind == "source_silent"]
+    assert silent.where == "source:shop", "a place that is read and empty says nothing"
+    assert "no record was ever in them" in silent.detail
     assert all(f.severity is Severity.NOTICE for f in report.findings)
     again = read_report(report.whole_json())
     assert again == report
