@@ -31,7 +31,8 @@ from retention.keys.keyring import KeyRing
 from retention.keys.periods import PeriodKeys
 from retention.manifest import SegmentManifest, SegmentPlace
 from retention.objects.local import LocalObjects
-from retention.segments import Archive, encode, open_segment, write_segment
+from retention.plaintext import encode
+from retention.segments import Archive, open_segment, write_segment
 
 BATCH = 24_000
 ROWS = 240_000

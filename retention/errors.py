@@ -65,6 +65,14 @@ class SegmentMismatchError(ContainerError):
     """A segment is intact in itself but is not the one that its manifest describes."""
 
 
+class RowsChangedError(ContainerError):
+    """Rows that were merged into a segment are not those that the log committed to when they were taken in."""
+
+
+class RowsUnprovedError(ContainerError):
+    """What a merged segment lacks to show that its rows are those that the log committed to."""
+
+
 class EntryObjectError(IntegrityError):
     """An object of the transparency log's entries is damaged or not the one it should be."""
 

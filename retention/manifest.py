@@ -18,6 +18,8 @@ from retention.errors import ManifestError
 FORMAT_VERSION: Final = 1
 ROWS_VERSION: Final = 2
 """Format version of manifests that have a root over the rows."""
+COMMITTED_VERSION: Final = 3
+"""Format version of manifests that commit to the rows themselves, so that a merge can be checked; all new ones."""
 MANIFEST_LIMIT: Final = 8 << 20
 """Longest manifest in bytes."""
 
@@ -49,7 +51,9 @@ class SegmentManifest:
     ``plaintext_digest`` over a salt that only the segment's key yields and the plaintext.
     Times are UTC as ``2026-11-23T08:00:00.000000Z``, None without any event time.
     ``replaces`` names the segments whose rows this one took over (compaction).
-    ``rows_root``, which only format version 2 has, is the Merkle root over the rows (``row_proofs``).
+    ``rows_root``, which format version 1 has not, is the Merkle root over the rows (``row_proofs``).
+    ``rows_digest``, which only format version 3 has, commits to the rows that no replaced segment's manifest commits
+    to (``row_commitments``); None where there are none such.
     """
 
     format_version: int
@@ -70,13 +74,14 @@ class SegmentManifest:
     places: tuple[SegmentPlace, ...]
     replaces: tuple[str, ...] = ()
     rows_root: str | None = None
+    rows_digest: str | None = None
 
     def to_bytes(self) -> bytes:
         """Canonical JSON."""
         # orjson sorts the keys of dictionaries only.
         body = {name: getattr(self, name) for name in _MEMBERS}
-        if self.rows_root is None:
-            del body["rows_root"]
+        for name in _LATER_MEMBERS.get(self.format_version, ()):
+            del body[name]
         body["places"] = [{name: getattr(place, name) for name in _PLACE_MEMBERS} for place in self.places]
         return orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
 
@@ -99,6 +104,8 @@ class SegmentManifest:
 
 
 _MEMBERS: Final = tuple(field.name for field in fields(SegmentManifest))
+_LATER_MEMBERS: Final = {FORMAT_VERSION: ("rows_root", "rows_digest"), ROWS_VERSION: ("rows_digest",)}
+"""Members that a manifest of an earlier version does not have."""
 _PLACE_MEMBERS: Final = tuple(field.name for field in fields(SegmentPlace))
 
 
@@ -109,17 +116,21 @@ def check(manifest: SegmentManifest) -> None:
         ValueError: which, and why.
     """
     m = manifest
-    _require(m.format_version in (FORMAT_VERSION, ROWS_VERSION), "its format version is unknown")
+    _require(FORMAT_VERSION <= m.format_version <= COMMITTED_VERSION, "its format version is unknown")
     _require(
-        (m.format_version == ROWS_VERSION) == (m.rows_root is not None),
+        m.format_version == COMMITTED_VERSION or (m.format_version == ROWS_VERSION) == (m.rows_root is not None),
         "its root over the rows does not fit its version",
+    )
+    _require(
+        m.rows_digest is None if m.format_version < COMMITTED_VERSION else bool(m.rows_digest or m.replaces),
+        "its commitment to the rows does not fit its version",
     )
     _require(m.suite in NAMES, "its suite is unknown")
     for word in (m.segment_id, m.attempt, m.record_class, m.key_id, *m.replaces):
         _require(_WORD.fullmatch(word) is not None, "a name in it is not allowed")
     _require(_PERIOD.fullmatch(m.period) is not None, "its period is no month")
     _require(len(m.object_name) <= 512, "its object name is too long")
-    for digest in (m.ciphertext_digest, m.plaintext_digest, *([] if m.rows_root is None else [m.rows_root])):
+    for digest in (m.ciphertext_digest, m.plaintext_digest, *filter(None, (m.rows_root, m.rows_digest))):
         _require(_DIGEST.fullmatch(digest) is not None, "a digest in it is malformed")
     for moment in (m.event_time_min, m.event_time_max):
         _require(moment is None or _TIME.fullmatch(moment) is not None, "a time in it is malformed")
@@ -157,8 +168,8 @@ def _typed(kind: type, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise TypeError("an object in it is none")
     wanted = {f.name: str(f.type) for f in fields(kind) if f.name not in {"places", "replaces"}}
-    if value.get("format_version") != ROWS_VERSION:
-        wanted.pop("rows_root", None)
+    for name in _LATER_MEMBERS.get(value.get("format_version", 0), ()):
+        wanted.pop(name, None)
     if set(value) != set(wanted):
         raise ValueError("its members are not those of a manifest")
     for name, type_name in wanted.items():

@@ -1,8 +1,12 @@
-"""Which of a manifest's places each row of a segment lies in; sorted once, so that many small places cost little."""
+"""Which of a manifest's places each row of a segment lies in, and whether places overlap.
+
+Rows are sorted once, so that many small places cost little.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -45,3 +49,28 @@ def place_of_rows(table: pa.Table, places: Sequence[SegmentPlace]) -> np.ndarray
         inside = (at >= 0) & (offsets[rows] < stops[at])
         found[rows[inside]] = numbers[at[inside]]
     return found
+
+
+class Apart:
+    """Places that do not overlap, so that of each row one of them alone can be its.
+
+    Parts that a destruction left of one segment have places in common: merged, nobody could tell their rows apart.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[tuple[str, str], list[tuple[int, int]]] = {}
+
+    def take(self, places: Iterable[SegmentPlace]) -> bool:
+        """Take places in; False, and none was taken, where one overlaps with one that was taken before."""
+        given = list(places)
+        if any(self._overlaps(place) for place in given):
+            return False
+        for place in given:
+            insort(self._held.setdefault((place.source, place.partition), []), (place.start, place.end))
+        return True
+
+    def _overlaps(self, place: SegmentPlace) -> bool:
+        held = self._held.get((place.source, place.partition), [])
+        at = bisect_left(held, (place.start, place.end))
+        after = at < len(held) and held[at][0] < place.end
+        return after or (at > 0 and held[at - 1][1] > place.start)

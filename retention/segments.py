@@ -7,7 +7,8 @@ encryption, two native digests, one durable object. Reading decrypts only what i
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -27,44 +28,15 @@ from retention.errors import SegmentMismatchError
 from retention.keys.periods import PeriodKeys
 from retention.lookups.blind import BlindKey
 from retention.lookups.opened import OpenedSegments
-from retention.lookups.pages import BLOCK_ROWS
-from retention.lookups.section import section_of, with_section
-from retention.manifest import FORMAT_VERSION, ROWS_VERSION, SegmentManifest, SegmentPlace, check
+from retention.manifest import COMMITTED_VERSION, SegmentManifest, SegmentPlace, check
 from retention.objects.base import ObjectStore
+from retention.placing import COLUMNS, place_of_rows
+from retention.plaintext import encode
+from retention.row_commitments import SALTS_NAME, read_salts, rows_digest, salt_of, salted
 from retention.row_proofs import PROVED, RowProof, prove_rows, rows_root
 from retention.schema import RECORD_SCHEMA, SCHEMA_VERSION, as_current
 
 SUFFIX: Final = ".lcs"
-ROW_GROUP_ROWS: Final = 64 * 1024
-
-_DICTIONARY: Final = [
-    field.name
-    for field in RECORD_SCHEMA
-    if pa.types.is_dictionary(field.type)
-    or field.name
-    in {
-        "event_action",
-        "event_outcome",
-        "http_request_method",
-        "http_response_status_code",
-        "http_version",
-        "user_agent_original",
-        "host_name",
-        "process_name",
-        "device_model_name",
-        "log_syslog_priority",
-        "order_status",
-        "currency",
-        "content_type",
-    }
-]
-"""Columns of few values; elsewhere a dictionary costs time and saves nothing (measured)."""
-_STATISTICS: Final = ["event_time", "log_offset"]
-"""Columns whose bounds let a query pass over a row group."""
-_LARGEST_PAGE: Final = 1 << 30
-"""Pages end at blocks, whatever their bytes."""
-_ENCODING: Final = {"log_offset": "DELTA_BINARY_PACKED", "event_time": "DELTA_BINARY_PACKED"}
-"""Columns that rise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +52,17 @@ class Archive:
     opened: OpenedSegments = field(default_factory=OpenedSegments, compare=False, repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Inherited:
+    """Commitments that rows stay under when they move into another segment.
+
+    ``salts`` by the segment whose manifest has the commitment; ``places`` are those of the rows under them.
+    """
+
+    salts: Mapping[str, bytes] = field(repr=False)
+    places: tuple[SegmentPlace, ...]
+
+
 def write_segment(
     archive: Archive,
     batch: pa.RecordBatch | pa.Table,
@@ -91,6 +74,7 @@ def write_segment(
     by_account: bool = False,
     look_ups: bool = False,
     sealed_under: tuple[str, str] | None = None,
+    inherited: Inherited | None = None,
 ) -> SegmentManifest:
     """Seal records into a new object, durable when this returns; nothing is entered into the catalogue.
 
@@ -105,6 +89,7 @@ def write_segment(
         look_ups: the segment gets postings, by which a look-up reads only the blocks it needs. What is soon to be
             merged goes without: they would cost more than they save.
         sealed_under: class and month of the period key, where it is not that of the records (what outlives its month).
+        inherited: the commitments that the rows stay under; the others, or all of them without, come under a new one.
 
     Raises:
         UsageError: the batch is empty, of another schema, or does not fit its places.
@@ -121,11 +106,17 @@ def write_segment(
         schema_version=SCHEMA_VERSION,
     )
     blind = BlindKey(archive.suite, key) if look_ups else None
-    sealed = container.seal(archive.suite, key, binding, encode(table, by_account=by_account, blind=blind))
+    salts = inherited.salts if inherited is not None else None
+    with ThreadPoolExecutor(1, thread_name_prefix="rows-digest") as beside:
+        # Both are native work for the most part: on two cores the one takes no time beside the other.
+        digest = beside.submit(_digest_of_new, table, inherited)
+        plaintext = encode(table, by_account=by_account, blind=blind, salts=salts)
+        sealed = container.seal(archive.suite, key, binding, plaintext)
+        committed = digest.result()
     first, last = _event_times(table)
     proved = record_class in PROVED
     manifest = SegmentManifest(
-        format_version=ROWS_VERSION if proved else FORMAT_VERSION,
+        format_version=COMMITTED_VERSION,
         segment_id=binding.segment_id,
         attempt=binding.attempt,
         object_name=f"segments/{record_class}/{period}/{binding.segment_id}-{binding.attempt}{SUFFIX}",
@@ -143,6 +134,9 @@ def write_segment(
         places=places,
         replaces=replaces,
         rows_root=rows_root(archive.suite, sealed.row_key, table).hex() if proved else None,
+        rows_digest=None
+        if committed is None
+        else salted(archive.suite, salt_of(archive.suite, sealed.row_key), committed),
     )
     check(manifest)
     archive.objects.put(manifest.object_name, sealed.data)
@@ -221,6 +215,23 @@ class SegmentFile:
             )
         return prove_rows(self.reader.suite, self.reader.row_key, self._table(), rows, fields)
 
+    @property
+    def salt(self) -> bytes:
+        """The salt of its own commitment to rows."""
+        return salt_of(self.reader.suite, self.reader.row_key)
+
+    def inherited_salts(self) -> dict[str, bytes]:
+        """The salts of the commitments that its rows came under elsewhere, by segment.
+
+        Raises:
+            SegmentMismatchError: they are malformed.
+        """
+        held = (self.parquet().metadata.metadata or {}).get(SALTS_NAME)
+        try:
+            return {} if held is None else read_salts(held)
+        except ValueError as error:
+            raise _mismatch(self.manifest, f"list of salts ({error})") from error
+
     def _table(self) -> pa.Table:
         return as_current(self.parquet().read(use_threads=False))
 
@@ -232,39 +243,6 @@ class SegmentFile:
             raise _mismatch(self.manifest, "content, which is no Parquet file,") from error
 
 
-def encode(table: pa.Table, *, by_account: bool = False, blind: BlindKey | None = None) -> pa.Buffer:
-    """The plaintext of a segment: Parquet, zstd level 1, dictionaries and statistics only where they pay.
-
-    Every column begins a page at each block of ``BLOCK_ROWS`` rows, so that a look-up can read a block alone.
-
-    Args:
-        table: the records.
-        by_account: the rows are sorted by account and time, so the account's bounds say which pages hold it.
-        blind: key of the postings; without one there are none.
-    """
-    sink = pa.BufferOutputStream()
-    pq.write_table(
-        table,
-        sink,
-        compression="zstd",
-        compression_level=1,
-        use_dictionary=_DICTIONARY,
-        write_statistics=[*_STATISTICS, "user_id"] if by_account else _STATISTICS,
-        write_page_index=by_account,
-        row_group_size=ROW_GROUP_ROWS,
-        write_batch_size=BLOCK_ROWS,
-        max_rows_per_page=BLOCK_ROWS,
-        data_page_size=_LARGEST_PAGE,
-        column_encoding=None if by_account else _ENCODING,
-    )
-    plain = sink.getvalue()
-    if blind is None:
-        return plain
-    filled = [name for name in table.column_names if table.column(name).null_count < table.num_rows]
-    section = section_of(plain, table, filled, blind, ROW_GROUP_ROWS)
-    return plain if section is None else with_section(plain, section)
-
-
 def _check_batch(table: pa.Table, places: tuple[SegmentPlace, ...]) -> None:
     if not table.schema.equals(RECORD_SCHEMA):
         raise UsageError("The records are not in the record schema.", cure="This is a fault of the program: report it.")
@@ -273,6 +251,16 @@ def _check_batch(table: pa.Table, places: tuple[SegmentPlace, ...]) -> None:
             f"A segment of {table.num_rows} rows cannot come from places with {sum(p.rows for p in places)}.",
             cure="This is a fault of the program: report it.",
         )
+
+
+def _digest_of_new(table: pa.Table, inherited: Inherited | None) -> bytes | None:
+    """The digest of the rows that come under a new commitment, None without any."""
+    if inherited is not None:
+        new = place_of_rows(table.select(list(COLUMNS)), inherited.places) < 0
+        if not new.any():
+            return None
+        table = table.filter(pa.array(new))
+    return rows_digest(table)
 
 
 def _segment_id(

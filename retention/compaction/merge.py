@@ -1,8 +1,9 @@
 """Merges small segments of one class and month, sorted by account and time, under the archive's commit rule.
 
 The new segment is written and durable before one transaction puts it in the old ones' place. Every row is
-accounted for: the old segments are read whole and authenticated, and each range of a source has as many rows in
-the new segment as it had in the old ones together. The log keeps the old manifests; the new one names them.
+accounted for: the old segments are read whole and authenticated; the new object is read back, each range of a source
+has as many rows in it as in the old ones together, and the rows are those that the old manifests commit to. The log
+keeps those manifests; the new one names them, and the new segment keeps the salts by which any audit compares again.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from errors import BusyError, IntegrityError
-from retention.audits.integrity import misplaced
+from retention.audits.integrity import check_stored
 from retention.catalogue import events
 from retention.catalogue.commit import add_segments
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.tables import retired_segments, segment_places, segments, timestamp
+from retention.lineage import Manifests, check_rows, descent, inherit, stored_manifests, taken_over
 from retention.manifest import MANIFEST_LIMIT, SegmentManifest, SegmentPlace
-from retention.placing import COLUMNS
+from retention.placing import Apart
 from retention.rebuilding.restore import COMPACTED
 from retention.schema import as_current
 from retention.segments import Archive, open_segment, write_segment
@@ -85,16 +87,19 @@ def plan(catalogue: Catalogue, *, target_rows: int = TARGET_ROWS, target_bytes: 
         small = [(SegmentManifest.from_bytes(manifest), len(manifest)) for manifest in rows]
     groups: list[Group] = []
     open_: list[SegmentManifest] = []
-    described = 0
+    apart, described = Apart(), 0
     for manifest, length in small:
         if open_ and (
             (manifest.record_class, manifest.period) != (open_[0].record_class, open_[0].period)
             or sum(m.rows for m in open_) + manifest.rows > target_rows
             or sum(m.bytes_stored for m in open_) + manifest.bytes_stored > target_bytes
             or described + length > TARGET_MANIFEST
+            or not apart.take(manifest.places)
         ):
             groups.append(_group(open_))
-            open_, described = [], 0
+            open_, apart, described = [], Apart(), 0
+        if not open_:
+            apart.take(manifest.places)
         open_.append(manifest)
         described += length
     if open_:
@@ -120,7 +125,7 @@ def compact(
     """
     done = Merged()
     for number, group in enumerate(groups, 1):
-        manifest = _merge(archive, group)
+        manifest = _merge(archive, group, stored_manifests(catalogue))
         written(manifest)
         try:
             _commit(catalogue, group, manifest)
@@ -141,32 +146,37 @@ def _group(manifests: Sequence[SegmentManifest]) -> Group:
     return Group(manifests[0].record_class, manifests[0].period, tuple(manifests))
 
 
-def _merge(archive: Archive, group: Group) -> SegmentManifest:
-    """Write the new segment."""
-    parts = []
+def _merge(archive: Archive, group: Group, manifests: Manifests) -> SegmentManifest:
+    """Write the new segment, and read it back: its sources are given up on its word."""
+    sources, parts = [], []
     for manifest in group.manifests:
         segment = open_segment(archive, manifest)
         segment.verify()
+        sources.append(segment)
         parts.append(as_current(segment.parquet().read()))
+    inherited = inherit(sources, manifests)
     table = pa.concat_tables(parts).unify_dictionaries().combine_chunks()
-    del parts
-    places = _places(group.manifests)
+    del parts, sources
     merged = write_segment(
         archive,
         table.take(pa.compute.sort_indices(table, sort_keys=_SORT)),
         record_class=group.record_class,
         period=group.period,
-        places=places,
+        places=_places(group.manifests),
         replaces=tuple(manifest.segment_id for manifest in group.manifests),
         by_account=True,
         look_ups=True,
+        inherited=inherited,
     )
-    wrong = misplaced(table.select(list(COLUMNS)), merged)
-    if wrong:
+    del table
+    try:
+        found = taken_over(merged, [descent(manifest, manifests) for manifest in group.manifests])
+        check_rows(check_stored(archive, merged), found)
+    except IntegrityError as error:
         raise IntegrityError(
-            f"Merging {len(group.manifests)} segments of {group.record_class} {group.period} lost rows: {wrong}.",
-            cure="Nothing was changed. This is a fault of the program: keep the store and report it.",
-        )
+            f"Merging {len(group.manifests)} segments of {group.record_class} {group.period} failed: {error.what}",
+            cure="Nothing was changed. Run `liucun audit integrity`; if it finds nothing, report it.",
+        ) from error
     return merged
 
 
@@ -205,6 +215,7 @@ def _commit(catalogue: Catalogue, group: Group, manifest: SegmentManifest) -> No
                 "period": manifest.period,
                 "rows": manifest.rows,
                 "replaces": ids,
+                "commitment": "kept" if manifest.rows_digest is None else "new",
             },
             at=moment,
         )

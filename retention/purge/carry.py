@@ -8,7 +8,7 @@ own. The new objects are durable before one transaction puts them in the old one
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final
@@ -18,9 +18,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
+from retention.audits.integrity import check_stored
 from retention.catalogue.tables import segments
+from retention.lineage import anew, check_rows, descent, inherit, stored_manifests, taken_over
 from retention.manifest import SegmentManifest, SegmentPlace
-from retention.placing import place_of_rows
+from retention.placing import Apart, place_of_rows
 from retention.policies.follow import blinder, unnamed_subject
 from retention.policies.partly import PartState, partly_due, survivors
 from retention.policies.periods import shanghai_date
@@ -38,6 +40,8 @@ HELD: Final = ".held"
 """The same for what is under hold or has an open ticket."""
 
 Place = tuple[str, str, int, int]
+Member = tuple[SegmentManifest, pa.Table]
+"""A segment, and those of its rows that stay."""
 
 
 @dataclass(slots=True)
@@ -88,7 +92,7 @@ def carry(
     done = Carried(grounds=(part, staying))
     record_class = part.state.record_class
     month = shanghai_date(now).isoformat()[:7]
-    groups: dict[tuple[str, str, str], list[tuple[SegmentManifest, pa.Table]]] = defaultdict(list)
+    groups: dict[tuple[str, str, str], list[Member]] = defaultdict(list)
     for manifest in _manifests(parts, part.state.segments):
         segment = open_segment(parts.archive, manifest)
         segment.verify()
@@ -101,7 +105,7 @@ def carry(
             groups[manifest.period, *key].append((manifest, rows))
     for (period, key_class, key_month), members in sorted(groups.items(), key=lambda item: item[0]):
         # What is under hold stays apart from what is not: a release frees exactly what was held.
-        lots = [[member] for member in members] if key_class.endswith(HELD) else [members]
+        lots = [[member] for member in members] if key_class.endswith(HELD) else _apart(members)
         for lot in lots:
             step(f"carry {key_class} {key_month}")
             key = _other_key(parts, key_class, key_month, part.state.key_id)
@@ -137,7 +141,7 @@ def _divided(
 
 
 def _write(
-    parts: Parts, members: list[tuple[SegmentManifest, pa.Table]], period: str, key: tuple[str, str], done: Carried
+    parts: Parts, members: Sequence[Member], period: str, key: tuple[str, str], done: Carried
 ) -> SegmentManifest:
     totals: dict[Place, int] = defaultdict(int)
     for manifest, rows in members:
@@ -145,17 +149,38 @@ def _write(
         for place, count in _places(manifest, rows).items():
             taken[place] = taken.get(place, 0) + count
             totals[place] += count
+    manifests = stored_manifests(parts.catalogue)
+    before = list({manifest.segment_id: manifest for manifest, _ in members}.values())
+    whole = sum(totals.values()) == sum(manifest.rows for manifest in before)
     table = pa.concat_tables([rows for _, rows in members]).unify_dictionaries().combine_chunks()
-    return write_segment(
+    new = write_segment(
         parts.archive,
         table,
         record_class=members[0][0].record_class,
         period=period,
         places=tuple(SegmentPlace(*place, rows) for place, rows in sorted(totals.items())),
-        replaces=tuple(dict.fromkeys(manifest.segment_id for manifest, _ in members)),
+        replaces=tuple(manifest.segment_id for manifest in before),
         look_ups=True,
         sealed_under=key,
+        inherited=inherit([open_segment(parts.archive, one) for one in before], manifests) if whole else None,
     )
+    found = taken_over(new, [descent(one, manifests) for one in before]) if whole else anew(new)
+    check_rows(check_stored(parts.archive, new), found)
+    return new
+
+
+def _apart(members: Sequence[Member]) -> list[list[Member]]:
+    """In lots whose places do not overlap."""
+    lots: list[tuple[Apart, list[Member]]] = []
+    for member in members:
+        for apart, lot in lots:
+            if apart.take(member[0].places):
+                lot.append(member)
+                break
+        else:
+            lots.append((Apart(), [member]))
+            lots[-1][0].take(member[0].places)
+    return [lot for _, lot in lots]
 
 
 def _places(manifest: SegmentManifest, rows: pa.Table) -> dict[Place, int]:

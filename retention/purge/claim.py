@@ -227,6 +227,7 @@ def _record(
             "rows": manifest.rows,
             "replaces": list(manifest.replaces),
             "purge": purge_id,
+            "commitment": "kept" if manifest.rows_digest is None else "new",
         }
         subject = f"segment:{manifest.segment_id}"
         events.append(connection, kind=COMPACTED, actor=actor, subject=subject, body=body, at=now)

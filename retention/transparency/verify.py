@@ -158,27 +158,58 @@ def _check_uncovered(connection: sa.Connection, verdict: LogVerdict) -> None:
 def _check_retired(connection: sa.Connection, verdict: LogVerdict) -> None:
     """A destroyed segment has an event that says so; a replaced one a successor that names it and has all of its rows.
 
-    Manifests of both are in the log: their counts cannot be lowered to fit.
+    Manifests of both are in the log: their counts cannot be lowered to fit. Only a destruction gives rows up, and
+    what it left says so by naming destroyed segments alone.
     """
     r = retired_segments.c
     told = sa.exists().where(events.c.kind == DESTROYED, events.c.subject == sa.literal("segment:") + r.segment_id)
-    unsaid = sa.select(r.segment_id).where(r.state == "destroyed", ~told.correlate(retired_segments))
-    for segment_id in connection.execute(unsaid.order_by(r.segment_id)).scalars():
-        verdict.add("destruction_unlogged", f"segment:{segment_id}", "It is called destroyed, and no event says so.")
+    rows = connection.execute(
+        sa.select(r.segment_id, r.state, r.successor, told.correlate(retired_segments).label("told")).order_by(
+            r.segment_id
+        )
+    ).all()
+    destroyed = {row.segment_id for row in rows if row.told}
     replaced: dict[str, set[str]] = {}
-    for row in connection.execute(sa.select(r.segment_id, r.successor).where(r.state == "replaced")):
-        replaced.setdefault(row.successor or "", set()).add(row.segment_id)
+    for row in rows:
+        if row.state == "replaced":
+            replaced.setdefault(row.successor or "", set()).add(row.segment_id)
+        elif row.segment_id not in destroyed:
+            detail = f"It is called {row.state}, and no event says so."
+            verdict.add("destruction_unlogged", f"segment:{row.segment_id}", detail)
     for successor, before in sorted(replaced.items()):
-        after = _readable(connection, [successor])
-        named = {name for manifest in after for name in manifest.replaces}
+        named = {name for manifest in _readable(connection, [successor]) for name in manifest.replaces}
         for segment_id in sorted(before - named):
             verdict.add("successor_missing", f"segment:{segment_id}", "No segment names it as one that it replaces.")
-        if named != before:
-            continue  # what a purge divided, its certificate accounts for
-        had, has = (sum(manifest.rows for manifest in found) for found in (_readable(connection, before), after))
-        if had != has:
-            detail = f"It has {has} rows; the segments that it replaces had {had}."
-            verdict.add("merge_lost_rows", f"segment:{successor}", detail)
+    _check_merges(connection, destroyed, verdict)
+
+
+def _check_merges(connection: sa.Connection, destroyed: set[str], verdict: LogVerdict) -> None:
+    """What took over others has all of their rows, or they were destroyed; nothing is taken over twice."""
+    taken: dict[str, str] = {}
+    for names in _pages(connection):
+        for manifest in _readable(connection, names):
+            if not manifest.replaces:
+                continue
+            before = _readable(connection, manifest.replaces)
+            had, where = sum(one.rows for one in before), f"segment:{manifest.segment_id}"
+            if manifest.rows > had or (manifest.rows < had and not destroyed.issuperset(manifest.replaces)):
+                detail = f"It has {manifest.rows} rows; the segments that it replaces had {had}."
+                verdict.add("merge_lost_rows", where, detail)
+            for name in manifest.replaces:
+                if name not in destroyed and taken.setdefault(name, where) != where:
+                    verdict.add("replaced_twice", where, f"It replaces {name}, as {taken[name]} does.")
+
+
+def _pages(connection: sa.Connection) -> Iterator[list[str]]:
+    """Ids of all segments, those that are gone too, some at a time."""
+    for table in (segments, retired_segments):
+        column = table.c.segment_id
+        last = ""
+        while page := list(
+            connection.execute(sa.select(column).where(column > last).order_by(column).limit(_AT_ONCE)).scalars()
+        ):
+            yield page
+            last = page[-1]
 
 
 def _readable(connection: sa.Connection, names: Iterable[str]) -> list[SegmentManifest]:

@@ -64,11 +64,12 @@ def seeds(target: str) -> tuple[Callable[[bytes], object], list[bytes]]:
     sealed = [bytes(seal(chosen, key, binding, bytes(size)).data) for size in (0, 5, 16384, 40000)]
     note = sign_note(Checkpoint("liucun/test", 3, SEED, ("hash SM3",)).text(), signer)
     proved = replace(manifest, format_version=2, record_class="evidence", rows_root="0" * 64)
+    committed = replace(proved, format_version=3, rows_root=None, rows_digest="0" * 64)
     entries = [Entry("segment", "s", manifest.to_bytes()), Entry("event", "1", b"{}", SEED[:16], b"[]")]
     return {
         "header": (lambda data: Header.parse(data, "fuzz"), [data[:1024] for data in sealed]),
         "container": (container, sealed),
-        "manifest": (SegmentManifest.from_bytes, [manifest.to_bytes(), proved.to_bytes()]),
+        "manifest": (SegmentManifest.from_bytes, [manifest.to_bytes(), proved.to_bytes(), committed.to_bytes()]),
         "checkpoint": (
             lambda data: Checkpoint.read(open_note(data.decode("utf-8", "replace"), [signer.verifier])),
             [note.encode()],

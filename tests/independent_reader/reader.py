@@ -145,7 +145,8 @@ class Segment:
         for name in ("key_id", "ciphertext_digest", "plaintext_digest"):
             require(body[name] == getattr(self, name), "5.3")
         require(body["bytes_stored"] == self.length, "5.3")
-        require(body["format_version"] == (2 if "rows_root" in body else 1), "5.2")
+        members = 1 + ("rows_root" in body) + ("rows_digest" in body)
+        require(body["format_version"] == members, "5.2")
         require(sum(place["rows"] for place in body["places"]) == body["rows"], "5.1")
         return body
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,20 +34,40 @@ def made(tmp_path: Path):
 
 def test_only_evidence_carries_them(made: Archive) -> None:
     one, other = evidence(made, 3), segment(made, 3)
-    assert (one.format_version, other.format_version) == (2, 1)
+    assert (one.format_version, other.format_version) == (3, 3)
     assert other.rows_root is None
-    assert b"rows_root" not in other.to_bytes()
+    assert b'"rows_root":null' in other.to_bytes()
     assert SegmentManifest.from_bytes(one.to_bytes()) == one
     with pytest.raises(UsageError, match="no row proofs"):
         open_segment(made, other).prove([0], ["text"])
 
 
 @pytest.mark.parametrize(
-    "change", [{"rows_root": None}, {"format_version": 1}, {"format_version": 3}, {"rows_root": "0" * 63}]
+    "change",
+    [
+        {"format_version": 1},
+        {"format_version": 2},
+        {"format_version": 4},
+        {"format_version": [3]},
+        {"rows_root": "0" * 63},
+        {"rows_digest": "0" * 63},
+        {"rows_digest": None},
+    ],
 )
-def test_a_root_and_its_version_belong_together(made: Archive, change: dict[str, object]) -> None:
+def test_what_commits_to_rows_and_the_version_belong_together(made: Archive, change: dict[str, object]) -> None:
+    body = json.loads(evidence(made, 2).to_bytes()) | change
     with pytest.raises(ManifestError):
-        SegmentManifest.from_bytes(replace(evidence(made, 2), **change).to_bytes())
+        SegmentManifest.from_bytes(json.dumps(body, sort_keys=True, separators=(",", ":")).encode())
+
+
+def test_manifests_of_earlier_versions_are_read(made: Archive) -> None:
+    given = evidence(made, 2)
+    for old in (
+        replace(given, format_version=1, rows_root=None, rows_digest=None),
+        replace(given, format_version=2, rows_digest=None),
+    ):
+        assert SegmentManifest.from_bytes(old.to_bytes()) == old
+        open_segment(made, old).verify()
 
 
 def test_a_whole_verification_computes_the_root(made: Archive) -> None:

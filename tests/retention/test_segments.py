@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from errors import IntegrityError, LiucunError, UsageError
 from retention.crypto.suites import NAMES
 from retention.errors import KeyDestroyedError, ManifestError, ObjectMissingError, SegmentMismatchError, TruncatedError
+from retention.lineage import anew, check_rows
 from retention.manifest import SegmentManifest, SegmentPlace, check
 from retention.objects.local import LocalObjects
 from retention.schema import RECORD_SCHEMA
@@ -186,7 +187,9 @@ def test_every_flipped_byte_of_a_manifest_is_found_with_its_segment(tmp_path: Pa
         changed = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
         try:
             other = SegmentManifest.from_bytes(changed)
-            open_segment(made, other).verify()
+            opened = open_segment(made, other)
+            opened.verify()
+            check_rows(opened, anew(other))
         except LiucunError:
             continue
         differing = {n for n in SegmentManifest.__dataclass_fields__ if getattr(other, n) != getattr(manifest, n)}

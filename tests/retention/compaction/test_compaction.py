@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from retention.catalogue.tables import retired_segments, segments, timestamp
 from retention.compaction.collect import collect
 from retention.compaction.journal import join_entries
 from retention.compaction.merge import compact, plan
-from retention.manifest import SegmentManifest
+from retention.lineage import descent, stored_manifests
+from retention.manifest import SegmentManifest, SegmentPlace
+from retention.placing import Apart
 from retention.schema import RECORD_SCHEMA, NewerSchemaError
 from retention.segments import open_segment
 from retention.transparency.keeping import LogKeeper
@@ -85,6 +88,58 @@ def test_the_same_rows_in_one_segment_sorted_by_account(busy: SealedStore) -> No
         assert report.notices == []
     assert verify_log(log).faults == []
     assert plan(busy.catalogue) == []
+
+
+def test_records_sealed_before_there_were_commitments_are_named(sealed: SealedStore) -> None:
+    """They are merged all the same, come under a commitment then, and an audit says what nothing shows of them."""
+    begin = 0
+    for n in range(2):
+        manifest = sealed.add(hours(10))
+        old = replace(manifest, format_version=1, rows_digest=None)
+        with sealed.catalogue.write() as connection:
+            here = segments.c.segment_id == manifest.segment_id
+            connection.execute(segments.update().where(here).values(manifest=old.to_bytes()))
+        begin += 10 * n
+    sealed.add(hours(5))
+    (group,) = plan(sealed.catalogue)
+    (first,) = compact(sealed.catalogue, sealed.archive, [group], progress=quiet).segments
+    report = audit_integrity(sealed)
+    assert report.ok
+    assert [(notice.kind, notice.detail.split()[0]) for notice in report.notices] == [("rows_uncommitted", "20")]
+    find = stored_manifests(sealed.catalogue)
+    merged = find([first])[first]
+    assert [(item.segment_id == first, item.rows) for item in descent(merged, find).commitments] == [
+        (False, 5),
+        (True, 20),
+    ]
+    # From then on they are under it.
+    sealed.add(hours(7))
+    assert compact(sealed.catalogue, sealed.archive, plan(sealed.catalogue), progress=quiet).rows == 32
+    assert audit_integrity(sealed).ok
+
+
+def test_an_object_that_was_written_wrong_replaces_nothing(busy: SealedStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The new object is read back before its sources are given up."""
+    put = busy.objects.put
+
+    def torn(name: str, data: bytearray) -> None:
+        data = bytearray(data)
+        data[len(data) // 2] ^= 1
+        put(name, data)
+
+    monkeypatch.setattr(busy.objects, "put", torn)
+    with pytest.raises(IntegrityError, match="Merging 6 segments"):
+        compact(busy.catalogue, busy.archive, plan(busy.catalogue), progress=quiet)
+    with busy.catalogue.read() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(retired_segments)).scalar_one() == 0
+
+
+def test_parts_that_share_their_places_are_not_merged() -> None:
+    places = [SegmentPlace("s", "p", *span, 1) for span in ((0, 10), (10, 20), (5, 6), (19, 30), (20, 30))]
+    apart = Apart()
+    assert [apart.take([place]) for place in places] == [True, True, False, False, True]
+    assert not apart.take([SegmentPlace("s", "q", 0, 9, 1), places[0]])
+    assert apart.take([SegmentPlace("s", "q", 0, 9, 1)])
 
 
 def test_targets_bound_a_merge(busy: SealedStore) -> None:

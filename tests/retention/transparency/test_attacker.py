@@ -7,6 +7,7 @@ alone, and he also rewrites the log to fit, with the real signing keys.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,6 +36,7 @@ from retention.catalogue.tables import (
 )
 from retention.catalogue.tables import events as event_table
 from retention.errors import LogForkedError
+from retention.lineage import inherit, stored_manifests
 from retention.manifest import SegmentManifest
 from retention.schema import as_current
 from retention.segments import open_segment, write_segment
@@ -232,21 +234,32 @@ def test_he_calls_a_deletion_lawful(logged: Logged) -> None:
     assert "destruction_unlogged" in logged.kinds()
 
 
-def test_he_merges_segments_and_leaves_a_row_out(logged: Logged) -> None:
-    """All his counts fit one another and the log; but not those of what he replaced, which the log has as well."""
-    before = manifests(logged)[:2]
-    table = pa.concat_tables([as_current(open_segment(logged.store.archive, one).parquet().read()) for one in before])
-    kept = table.slice(0, table.num_rows - 1)
+def merge_by_hand(
+    logged: Logged,
+    before: list[SegmentManifest],
+    change: Callable[[pa.Table], pa.Table],
+    *,
+    salts: bool = True,
+    format_version: int = 3,
+) -> SegmentManifest:
+    """Merge segments as the program does, with a change of his on the way and counts that fit it, and log it."""
+    archive, sources = logged.store.archive, []
+    for one in before:
+        sources.append(open_segment(archive, one))
+    table = change(pa.concat_tables([as_current(one.parquet().read()) for one in sources]).unify_dictionaries())
     places = [place for one in before for place in one.places]
-    places[-1] = replace(places[-1], rows=places[-1].rows - 1)
+    places[-1] = replace(places[-1], rows=places[-1].rows - sum(one.rows for one in before) + table.num_rows)
     merged = write_segment(
-        logged.store.archive,
-        kept,
+        archive,
+        table,
         record_class=before[0].record_class,
         period=before[0].period,
         places=tuple(places),
         replaces=tuple(one.segment_id for one in before),
+        inherited=inherit(sources, stored_manifests(logged.store.catalogue)) if salts else None,
     )
+    if format_version < 3:
+        merged = replace(merged, format_version=format_version, rows_digest=None)
     with logged.store.catalogue.write() as connection:
         moment = timestamp()
         for one in before:
@@ -263,12 +276,66 @@ def test_he_merges_segments_and_leaves_a_row_out(logged: Logged) -> None:
         connection.execute(
             batches.update()
             .where(batches.c.partition == places[-1].partition, batches.c.start == places[-1].start)
-            .values(records=batches.c.records - 1)
+            .values(records=places[-1].rows)
         )
         events.append(connection, kind="segments.compacted", actor="system:compact",
                       subject=f"segment:{merged.segment_id}", body={})  # fmt: skip
     logged.log.keep()
+    return merged
+
+
+def somebody_else(table: pa.Table) -> pa.Table:
+    """The rows with another account in the second one."""
+    names = table.column("user_id").to_pylist()
+    position = table.schema.get_field_index("user_id")
+    changed = pa.array([names[0], "somebody else", *names[2:]], pa.string())
+    return table.set_column(position, table.schema.field(position), changed)
+
+
+def test_he_merges_segments_and_leaves_a_row_out(logged: Logged) -> None:
+    """All his counts fit one another and the log; but not those of what he replaced, which the log has as well."""
+    merge_by_hand(logged, manifests(logged)[:2], lambda table: table.slice(0, table.num_rows - 1))
     assert "merge_lost_rows" in logged.kinds()
+
+
+@pytest.mark.parametrize(
+    ("salts", "version", "kind"),
+    [(True, 3, "rows_changed"), (False, 3, "rows_unproved"), (True, 1, "rows_changed"), (False, 1, "rows_unproved")],
+)
+def test_he_merges_segments_and_changes_a_row(logged: Logged, salts: bool, version: int, kind: str) -> None:
+    """The numbers fit; what the manifests committed to, which he replaced and the log has, does not."""
+    merge_by_hand(logged, manifests(logged)[:2], somebody_else, salts=salts, format_version=version)
+    assert logged.kinds() == {kind}
+
+
+def test_he_merges_what_was_merged_before_and_changes_a_row(logged: Logged) -> None:
+    """Commitments go on through every merge: that of a forged one does not take their place."""
+    first, second, third = manifests(logged)
+    merged = merge_by_hand(logged, [first, second], lambda table: table)
+    assert logged.audit().ok
+    merge_by_hand(logged, [third, merged], somebody_else)
+    assert logged.kinds() == {"rows_changed"}
+
+
+def test_he_moves_a_row_into_the_place_of_another(logged: Logged) -> None:
+    """Two rows of two segments change places: each commitment has its number of rows, and none its rows."""
+
+    def swapped(table: pa.Table) -> pa.Table:
+        order = list(range(table.num_rows))
+        order[0], order[-1] = order[-1], order[0]
+        position = table.schema.get_field_index("event_id")
+        return table.set_column(position, table.schema.field(position), table.column("event_id").take(pa.array(order)))
+
+    merge_by_hand(logged, manifests(logged)[:2], swapped)
+    assert logged.kinds() == {"rows_changed"}
+
+
+def test_he_calls_a_replaced_segment_something_else(logged: Logged) -> None:
+    """What is gone was replaced or destroyed; there is no third."""
+    merge_by_hand(logged, manifests(logged)[:2], lambda table: table)
+    with logged.store.catalogue.write() as connection:
+        connection.execute(retired_segments.update().values(state="moved"))
+    assert logged.kinds() == {"destruction_unlogged"}
 
 
 @pytest.mark.parametrize(
