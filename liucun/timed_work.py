@@ -75,6 +75,7 @@ def steps() -> list[Step]:
         Step("retention", HOUR, _retention),
         Step("compact", 6 * HOUR, _compact),
         Step("review", HOUR, _review),
+        Step("texts", HOUR, _texts),
     ]
 
 
@@ -123,6 +124,13 @@ def _outbox(opened: OpenStore) -> dict[str, Any]:
 
     calendar = calendar_of(Path(opened.root))
     return asdict(deliver(opened.catalogue, opened.bodies, calendar, opened.settings.tickets))
+
+
+def _texts(opened: OpenStore) -> dict[str, Any]:
+    """Sketches of texts that tickets lack since an upgrade or a rebuild."""
+    from tickets.sketching import sketch_lacking
+
+    return {"sketched": sketch_lacking(opened.catalogue, opened.bodies)}
 
 
 def _log(opened: OpenStore) -> dict[str, Any]:

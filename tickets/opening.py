@@ -150,8 +150,7 @@ def open_or_extend(connection: sa.Connection, prepared: PreparedFindings) -> Ope
                 row |= {"state": State.DISMISSED.value, "part": int(Part.REST)}
                 batch.dismissed.append((ticket_id, harmless))
             batch.opened.append(row)
-            if content.sketch is not None:
-                batch.sketches.append((ticket_id, content.sketch))
+            batch.sketches.append((ticket_id, content.sketch))
             state = str(row["state"])
         if prepared.channels:
             said = said_of(content.row, content.user_id, content.findings)

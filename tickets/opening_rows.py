@@ -30,7 +30,7 @@ class OpeningRows:
     reopened: list[str] = field(default_factory=list)
     dismissed: list[tuple[str, str]] = field(default_factory=list)
     findings: list[dict[str, object]] = field(default_factory=list)
-    sketches: list[tuple[str, Sketch]] = field(default_factory=list)
+    sketches: list[tuple[str, Sketch | None]] = field(default_factory=list)
     texts: list[dict[str, object]] = field(default_factory=list)
 
     def write(self, connection: sa.Connection) -> None:

@@ -2,19 +2,74 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
 
-from tickets.similar import ALIKE, Sketch, likeness
+from tickets.bodies import Bodies, ticket_context
+from tickets.similar import ALIKE, VERSION, Sketch, likeness
+from tickets.states import State
+from tickets.tables import findings as finding_table
+from tickets.tables import texts as text_table
+from tickets.tables import tickets
 from tickets.tables_work import bands, dismissals, sketches
 
 Reason = tuple[str, str, str]
 """(blinded text, rule, version)"""
+_Place = tuple[str, str, int]
+"""(ticket, field, offset) of a text"""
+OPENED_BY_HAND: Final = ("human:", "complaint:", "authority:", "engine:")
+"""Rules of what no text detector found; their dismissals are never remembered."""
 _LOOK_UP: Final = 500
-_MOST: Final = 200
-"""Candidates of one band that are compared with a text."""
+_MOST: Final = 2_000
+"""Candidates that are compared with a text, the newest first."""
+
+
+def reasons_of(connection: sa.Connection, bodies: Bodies, ids: Sequence[str]) -> dict[str, list[Reason]]:
+    """Of tickets, (blinded text, rule, version) of every hit that a detector found."""
+    found: dict[str, set[Reason]] = {}
+    for begin in range(0, len(ids), _LOOK_UP):
+        part = ids[begin : begin + _LOOK_UP]
+        hits = _detected(connection, part)
+        blinds = _known_blinds(connection, part)
+        if lacking := sorted({place[0] for place, _, _ in hits if place not in blinds}):
+            blinds = _sealed_blinds(connection, bodies, lacking) | blinds
+        for place, rule, version in hits:
+            if (known := blinds.get(place)) is not None:
+                found.setdefault(place[0], set()).add((known, rule, version))
+    return {number: sorted(reasons) for number, reasons in found.items()}
+
+
+def _detected(connection: sa.Connection, ids: Sequence[str]) -> list[tuple[_Place, str, str]]:
+    """(where, rule, version) of every hit in some tickets that a detector found."""
+    f = finding_table.c
+    chosen = sa.select(f.ticket_id, f.field, f.offset, f.rule, f.version).where(f.ticket_id.in_(ids))
+    return [
+        ((number, field, offset), rule, version)
+        for number, field, offset, rule, version in connection.execute(chosen)
+        if not rule.startswith(OPENED_BY_HAND)
+    ]
+
+
+def _known_blinds(connection: sa.Connection, ids: Sequence[str]) -> dict[_Place, str]:
+    """Blinded texts that the database names by itself: each ticket's first text, and those that it had later."""
+    c, t = tickets.c, text_table.c
+    first = sa.select(c.ticket_id, c.field, c.offset, c.text_blind).where(c.ticket_id.in_(ids))
+    later = sa.select(t.ticket_id, t.field, t.offset, t.text_blind).where(t.ticket_id.in_(ids))
+    rows = (row for chosen in (first, later) for row in connection.execute(chosen))
+    return {(number, field, offset): blind for number, field, offset, blind in rows}
+
+
+def _sealed_blinds(connection: sa.Connection, bodies: Bodies, ids: Sequence[str]) -> dict[_Place, str]:
+    """Blinded texts out of the sealed bodies: content with hits in several fields names only the first by itself."""
+    chosen = sa.select(tickets.c.ticket_id, tickets.c.body).where(tickets.c.ticket_id.in_(ids))
+    return {
+        (number, entry["field"], entry["offset"]): bodies.blind(str(entry["text"]), "text")
+        for number, sealed in connection.execute(chosen)
+        for entry in json.loads(bodies.open(sealed, ticket_context(number)))["texts"]
+    }
 
 
 def remembered(connection: sa.Connection, reasons: Iterable[frozenset[Reason]], now: str) -> dict[Reason, str]:
@@ -56,31 +111,42 @@ def forget(connection: sa.Connection, ids: Sequence[str]) -> None:
         connection.execute(dismissals.delete().where(dismissals.c.ticket_id.in_(ids[begin : begin + _LOOK_UP])))
 
 
-def insert_sketches(connection: sa.Connection, found: Sequence[tuple[str, Sketch]]) -> None:
-    """Store sketches and their bands."""
+def insert_sketches(connection: sa.Connection, found: Sequence[tuple[str, Sketch | None]]) -> None:
+    """Store sketches and their bands; None says that a text is too short to be compared."""
     connection.execute(
-        sketches.insert(), [{"ticket_id": number, "signature": sketch.signature} for number, sketch in found]
+        sketches.insert(),
+        [
+            {"ticket_id": number, "version": VERSION, "signature": sketch.signature if sketch else b""}
+            for number, sketch in found
+        ],
     )
-    connection.execute(
-        bands.insert(),
-        [{"value": value, "ticket_id": number} for number, sketch in found for value in dict.fromkeys(sketch.bands)],
-    )
+    values = [
+        {"value": value, "ticket_id": number}
+        for number, sketch in found
+        if sketch is not None
+        for value in dict.fromkeys(sketch.bands)
+    ]
+    if values:
+        connection.execute(bands.insert(), values)
 
 
-def near(connection: sa.Connection, ticket_id: str) -> list[tuple[str, float]]:
-    """Tickets whose text is nearly that of a ticket, most alike first, with the estimated likeness 0 to 1."""
+def near(connection: sa.Connection, ticket_id: str, states: Sequence[State] = ()) -> list[tuple[str, float]]:
+    """Tickets whose text is nearly that of a ticket, most alike first, with the estimated likeness 0 to 1.
+
+    ``states``: only those in one of them; what was settled long ago must not crowd out what waits.
+    """
     own = connection.execute(
-        sa.select(sketches.c.signature).where(sketches.c.ticket_id == ticket_id)
+        sa.select(sketches.c.signature).where(sketches.c.ticket_id == ticket_id, sketches.c.version == VERSION)
     ).scalar_one_or_none()
-    if own is None:
+    if not own:
         return []
     mine = connection.execute(sa.select(bands.c.value).where(bands.c.ticket_id == ticket_id)).scalars().all()
-    candidates: set[str] = set()
-    for value in mine:
-        same = sa.select(bands.c.ticket_id).where(bands.c.value == value, bands.c.ticket_id != ticket_id)
-        candidates |= set(connection.execute(same.order_by(bands.c.ticket_id).limit(_MOST)).scalars())
+    meeting = sa.select(bands.c.ticket_id).where(bands.c.value.in_(mine), bands.c.ticket_id != ticket_id)
+    newest = sa.select(tickets.c.ticket_id).where(tickets.c.ticket_id.in_(meeting))
+    if states:
+        newest = newest.where(tickets.c.state.in_(states))
+    wanted = connection.execute(newest.order_by(tickets.c.detected_at.desc()).limit(_MOST)).scalars().all()
     rows: list[Any] = []
-    wanted = sorted(candidates)
     for begin in range(0, len(wanted), _LOOK_UP):
         chosen = sa.select(sketches).where(sketches.c.ticket_id.in_(wanted[begin : begin + _LOOK_UP]))
         rows += connection.execute(chosen).all()

@@ -73,8 +73,9 @@ sketches = sa.Table(
     metadata,
     sa.Column("ticket_id", sa.String(32), sa.ForeignKey("tickets.ticket_id"), primary_key=True),
     sa.Column("signature", sa.LargeBinary, nullable=False),
+    sa.Column("version", sa.SmallInteger, nullable=False, server_default="1"),
 )
-"""MinHash signatures under the store's key."""
+"""MinHash signatures under the store's key; an empty one of a text that is too short."""
 
 dismissals = sa.Table(
     "ticket_dismissals",

@@ -23,7 +23,7 @@ from retention.catalogue.lease import DURATION, Lease
 from retention.catalogue.migrate import migrate
 
 SECRET = "a passphrase of tests"
-NAMES = ["clocks", "outbox", "log", "retention", "compact", "review"]
+NAMES = ["clocks", "outbox", "log", "retention", "compact", "review", "texts"]
 
 
 @pytest.fixture

@@ -296,6 +296,7 @@ TestQueue.settings = settings(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_longer() -> None:
     run_state_machine_as_test(
         Queue,

@@ -19,11 +19,10 @@ from tickets.bodies import note_context
 from tickets.categories import below, default_decision
 from tickets.errors import TransitionError
 from tickets.queue import Filters, Ticket, list_tickets, tickets_by_id
-from tickets.recall import Reason, forget
+from tickets.recall import Reason, forget, reasons_of
 from tickets.states import OPEN, TRANSITIONS, Decision, State, part_of
 from tickets.steps.dating import police_columns
 from tickets.steps.reporting import ReportingSteps
-from tickets.steps.triage import reasons_of
 from tickets.tables import notes as note_table
 from tickets.tables import tickets as table
 from tickets.tables_work import bulk_actions, bulk_items

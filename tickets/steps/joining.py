@@ -72,7 +72,7 @@ def group_of(connection: sa.Connection, ticket_id: str, *, limit: int = 1_000) -
     blind = connection.execute(sa.select(table.c.text_blind).where(table.c.ticket_id == ticket_id)).scalar_one()
     undecided = (State.DETECTED, State.TRIAGE)
     same = list_tickets(connection, Filters(states=undecided, text_blind=blind), limit=limit)
-    alike = tickets_by_id(connection, [number for number, _ in near(connection, ticket_id)[:limit]])
+    alike = tickets_by_id(connection, [number for number, _ in near(connection, ticket_id, undecided)[:limit]])
     found = {ticket.ticket_id: ticket}
     found |= {other.ticket_id: other for other in (*same, *alike) if other.state in undecided}
     return list(found.values())[:limit]

@@ -11,22 +11,17 @@ import sqlalchemy as sa
 from errors import NotPermittedError, UsageError
 from retention.catalogue.tables import timestamp
 from tickets.actors import Right
-from tickets.bodies import Bodies, ticket_context
 from tickets.categories import below, default_decision
 from tickets.errors import TicketChangedError, TransitionError
 from tickets.queue import Ticket, get_ticket
-from tickets.recall import Reason, forget, remember
+from tickets.recall import Reason, forget, reasons_of, remember
 from tickets.sealing import SealedEvidence, commit_evidence
 from tickets.states import OPEN, TO_DISPOSE, TRANSITIONS, Decision, Measure, State
 from tickets.steps.base import Steps, as_time
 from tickets.steps.dating import due_columns, police_columns
-from tickets.tables import findings as finding_table
-from tickets.tables import texts as text_table
-from tickets.tables import tickets as table
 from tickets.tables_work import approvals
 from tickets.weights import weight_of
 
-_CHUNK = 500
 _LOOSE = (State.DETECTED, State.DISMISSED)
 
 
@@ -259,29 +254,3 @@ def digests_of(sealed: SealedEvidence) -> dict[str, object]:
     """What the event of a disposal says of its evidence."""
     own = sealed.own
     return {"evidence_sha256": own.sha256, "evidence_sm3": own.sm3, "evidence_segment": sealed.manifest.segment_id}
-
-
-OPENED_BY_HAND = ("human:", "complaint:", "authority:", "engine:")
-"""Rules of what no text detector found; their dismissals are never remembered."""
-
-
-def reasons_of(connection: sa.Connection, bodies: Bodies, ids: Sequence[str]) -> dict[str, list[Reason]]:
-    """Of tickets, (blinded text, rule, version) of every hit that a detector found."""
-    f = finding_table.c
-    found: dict[str, set[Reason]] = {}
-    for begin in range(0, len(ids), _CHUNK):
-        part = ids[begin : begin + _CHUNK]
-        chosen = sa.select(table.c.ticket_id, table.c.body).where(table.c.ticket_id.in_(part))
-        blinds: dict[tuple[str, str, int], str] = {}
-        for number, sealed in connection.execute(chosen):
-            for entry in json.loads(bodies.open(sealed, ticket_context(number)))["texts"]:
-                blinds[number, entry["field"], entry["offset"]] = bodies.blind(str(entry["text"]), "text")
-        later = sa.select(text_table.c.ticket_id, text_table.c.field, text_table.c.offset, text_table.c.text_blind)
-        for number, field, offset, blind in connection.execute(later.where(text_table.c.ticket_id.in_(part))):
-            blinds[number, field, offset] = blind
-        hits = sa.select(f.ticket_id, f.field, f.offset, f.rule, f.version).where(f.ticket_id.in_(part))
-        for number, field, offset, rule, version in connection.execute(hits):
-            known = blinds.get((number, field, offset))
-            if known is not None and not rule.startswith(OPENED_BY_HAND):
-                found.setdefault(number, set()).add((known, rule, version))
-    return {number: sorted(reasons) for number, reasons in found.items()}
