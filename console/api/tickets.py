@@ -18,6 +18,7 @@ from retention.catalogue import events
 from tickets.errors import TicketChangedError
 from tickets.queue import get_ticket, list_tickets, ticket_detail
 from tickets.steps.approving import list_approvals
+from tickets.steps.bulk import BulkResult
 from tickets.steps.joining import linked
 from tickets.steps.opening import ManualFinding
 
@@ -92,15 +93,19 @@ def _record(caller: Caller, ticket_id: str, purpose: str) -> None:
 
 @router.post("/tickets/{ticket_id}/steps/{step}")
 def step(caller: Worker, ticket_id: Number, step: StepName, body: StepBody) -> dict[str, Any]:
-    """Take a step; the ticket as it is then. Rights, states and second persons are checked as in the console."""
+    """Take a step; the ticket as it is then, of a group also ``many``: what was done, what not and why.
+
+    Rights, states and second persons are checked as in the console.
+    """
     with caller.parts.catalogue.read() as connection:
         before = get_ticket(connection, ticket_id)
     if body.version is not None and body.version != before.version:
         raise TicketChangedError(f"The ticket {ticket_id} is of version {before.version}.", cure="Read it again.")
     call, _ = STEPS[step]
-    call(Asked(caller.parts.desk(caller.account), ticket_id, body.form()))
+    outcome = call(Asked(caller.parts.desk(caller.account), ticket_id, body.form()))
+    many = {"many": plain(outcome)} if isinstance(outcome, BulkResult) else {}
     with caller.parts.catalogue.read() as connection:
-        return dict(plain(get_ticket(connection, ticket_id)))
+        return {**plain(get_ticket(connection, ticket_id)), **many}
 
 
 @router.post("/bulk")

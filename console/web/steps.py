@@ -10,8 +10,11 @@ from typing import Final
 from console.i18n import mark as _
 from errors import UsageError
 from tickets.clocks import SHANGHAI
+from tickets.errors import TransitionError
 from tickets.service import Desk
 from tickets.states import Decision, Measure
+from tickets.steps.bulk import BulkResult
+from tickets.steps.joining import group_of
 
 Form = Mapping[str, str]
 
@@ -103,13 +106,30 @@ def _link(asked: Asked) -> None:
 def _confirm(asked: Asked) -> object:
     found = decision(asked.form["decision"])
     if asked.form["group"]:
-        return asked.desk.decide_group(asked.ticket, found, asked.form["reason"])
+        return _decide_group(asked, found)
     return asked.desk.confirm(asked.ticket, found, asked.form["reason"])
+
+
+def _decide_group(asked: Asked, found: Decision | None) -> BulkResult:
+    """One decision for a group, without what came after the page was shown (``seen``): nobody has looked at that.
+
+    Raises:
+        TransitionError: it serves none of them, the ticket itself included.
+    """
+    members = None
+    if seen := asked.form.get("seen"):
+        with asked.desk.catalogue.read() as connection:
+            members = [one.ticket_id for one in group_of(connection, asked.ticket) if one.detected_at <= seen]
+    result = asked.desk.decide_group(asked.ticket, found, asked.form["reason"], members=members)
+    if not result.done:
+        number, why = result.refused[0]
+        raise TransitionError(f"None of the group was decided: {number}: {why}.", cure="Decide them one by one.")
+    return result
 
 
 def _dismiss(asked: Asked) -> object:
     if asked.form["group"]:
-        return asked.desk.decide_group(asked.ticket, None, asked.form["reason"])
+        return _decide_group(asked, None)
     return asked.desk.dismiss(asked.ticket, asked.form["reason"])
 
 

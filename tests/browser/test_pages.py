@@ -20,6 +20,7 @@ from tests.console.running import TEXT
 from tests.retention.sealed_store import SealedStore, hours
 
 SERIOUS = {"serious", "critical"}
+pytestmark = pytest.mark.timeout(1200)  # dozens of pages in a real browser: on a busy machine they take their time
 
 
 @pytest.fixture(scope="module")

@@ -214,3 +214,26 @@ def test_live_counts(console) -> None:
 def test_odd_addresses_are_answered_without_an_error_of_ours(console, path: str) -> None:
     for name in ("head", "sysadmin"):
         assert console.person(name).get(path).status_code < 500
+
+
+def test_a_group_is_decided_as_it_was_seen_and_taken_back(console) -> None:
+    person, text = console.person("reviewer"), "内部渠道代办各类许可证照三天出证 电话1390000{:04}"
+    first, second = console.open_ticket(text.format(1)), console.open_ticket(text.format(2))
+    page = person.get(f"/tickets/{first}").text
+    assert "全部 2 张工单" in page
+    assert "内部渠道代办各类许可证照" in page.split("关联与账号历史", 1)[1]
+    seen = re.search(r'name="seen" value="([^"]+)"', page)
+    assert seen
+    third = console.open_ticket(text.format(3))
+    path = f"/tickets/{first}/confirm"
+    refused = person.post(path, decision="violation", reason="轻", group="1", seen=seen[1])
+    assert refused.status_code == 409
+    assert "second person" in refused.text
+    assert person.post(path, decision="illegal", reason="同一广告", group="1", seen=seen[1]).status_code == 303
+    assert [state(console, number).state for number in (first, second, third)] == ["confirmed", "confirmed", "detected"]
+    page = person.get(f"/tickets/{first}").text
+    assert "已处理 2 张工单" in page
+    token = re.search(r'name="step" value="(B[0-9A-F]+)"', page)
+    assert token
+    assert person.post("/queue/undo", step=token[1]).status_code == 303
+    assert state(console, second).state == "detected"

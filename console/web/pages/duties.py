@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Form, UploadFile
@@ -19,6 +19,7 @@ from console.web.visit import Gate, Visit
 from errors import LiucunError
 from retention.catalogue import events
 from retention.catalogue.tables import timestamp
+from tickets.clocks import Clock, ClockKind
 from tickets.duties import CLOCKS, get_duty, list_duties
 from tickets.evidence import open_evidence
 
@@ -45,11 +46,31 @@ def _list(
         status=status,
         duties=found,
         clocks=CLOCKS,
+        limits={name: _limit(visit, clock) for name, clock in CLOCKS.items()},
         now=timestamp(),
         form=form or {},
         failed=say(visit, labels.error_text(error)) if error else None,
         detail=str(error) if error else None,
     )
+
+
+_LIMITS: Final = {
+    ClockKind.IMMEDIATE: _("立即（目标 %(n)s 分钟内）"),
+    ClockKind.HOURS: _("%(n)s 小时内"),
+    ClockKind.NATURAL_DAYS: _("%(n)s 个自然日内"),
+    ClockKind.WORKING_DAYS: _("%(n)s 个工作日内"),
+    ClockKind.MONTHS: _("每 %(n)s 个月"),
+    ClockKind.YEARS: _("每 %(n)s 年"),
+    ClockKind.BACKWARD_DAYS: _("到期前 %(n)s 日"),
+}
+
+
+def _limit(visit: Visit, clock: Clock) -> str:
+    """A clock's rule in words."""
+    if clock.kind is ClockKind.WINDOW:
+        days = "{:02}-{:02}".format(*clock.opens), "{:02}-{:02}".format(*clock.shuts)
+        return say(visit, _("每年 %(first)s 至 %(last)s")) % {"first": days[0], "last": days[1]}
+    return say(visit, _LIMITS[clock.kind]) % {"n": clock.amount}
 
 
 @router.post("")

@@ -15,6 +15,7 @@ from console.i18n import mark as _
 from console.reading.counting import part_counts, total
 from console.reading.texts import excerpts
 from console.web.filters import Chosen
+from console.web.many import say_many
 from console.web.pages.sign_in import safe_target
 from console.web.render import page, say
 from console.web.visit import Gate, Visit
@@ -119,15 +120,7 @@ def bulk(
         form = {"ticket": ticket or [], "reason": reason, "decision": decision, "assignee": assignee}
         return _list(visit, chosen, status=400, error=error, form=form)
     response = RedirectResponse(safe_target(back), status_code=303)
-    text = say(visit, _("已处理 %(done)s 张工单。")) % {"done": len(result.done)}
-    if result.refused:
-        number, why = result.refused[0]
-        text += " " + say(visit, _("%(n)s 张未处理，例如 %(ticket)s:%(why)s")) % {
-            "n": len(result.refused),
-            "ticket": number,
-            "why": why[:200],
-        }
-    visit.say(response, text, tone="warn" if result.refused else "good", undo=result.token if result.done else None)
+    say_many(visit, response, result)
     return response
 
 

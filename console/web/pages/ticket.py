@@ -20,7 +20,8 @@ from console.i18n import mark as _
 from console.masking import mask_address, mask_text
 from console.reading.overview import days_left
 from console.reading.records import Context, record_context
-from console.reading.texts import matched, shown_texts
+from console.reading.texts import excerpts, matched, shown_texts
+from console.web.many import say_many
 from console.web.render import Fields, page, say
 from console.web.steps import JUDGING, STEPS, Asked
 from console.web.visit import Gate, Visit
@@ -35,7 +36,8 @@ from tickets.queue import Filters, Ticket, TicketDetail, get_ticket, list_ticket
 from tickets.reports.register import get_report
 from tickets.states import OPEN, TO_DISPOSE, Decision, Measure, Part
 from tickets.steps.approving import list_approvals
-from tickets.steps.joining import group_of, linked
+from tickets.steps.bulk import BulkResult
+from tickets.steps.joining import MOST, group_of, linked
 from tickets.tables_sending import orders, report_tickets, reports
 
 router = APIRouter(prefix="/tickets")
@@ -143,12 +145,15 @@ def _step(visit: Visit, ticket_id: str, step: str, form: Fields) -> Response:
                 f"The ticket {ticket_id} changed since this page was opened.",
                 cure="Look at it as it is now; what you typed is kept below.",
             )
-        call(Asked(desk, ticket_id, form))
+        outcome = call(Asked(desk, ticket_id, form))
     except LiucunError as error:
         from console.web.status import status_of
 
         return _page(visit, ticket_id, status=status_of(error), error=error, step=step, form=form)
     response = RedirectResponse(f"/tickets/{ticket_id}", status_code=303)
+    if isinstance(outcome, BulkResult):
+        say_many(visit, response, outcome)
+        return response
     with visit.parts.catalogue.read() as connection:
         after = get_ticket(connection, ticket_id)
     text = _("已提请另一个人复核。") if after.pending and not ticket.pending else done
@@ -179,6 +184,9 @@ def _page(
         after = list_tickets(connection, Filters(part=Part(ticket.part)), limit=2)
         values: dict[str, Any] = {
             "related": related,
+            "excerpts": excerpts(connection, parts.bodies, [one.ticket.ticket_id for one in related[:MOST]])
+            if visit.may(Right.CONTENT_READ)
+            else {},
             "group": len(group_of(connection, ticket_id)) if ticket.state in ("detected", "triage") else 1,
             "orders": connection.execute(
                 sa.select(orders).where(orders.c.ticket_id == ticket_id).order_by(orders.c.ordered_at)
