@@ -123,6 +123,7 @@ EVENTS: Final = {
     "purge.final": _("销毁证明最终生效"),
     "segments.compacted": _("合并封存段"),
     "segment.destroyed": _("封存段已销毁"),
+    "objects.condemned": _("判定无主对象"),
     "objects.collected": _("清理无主对象"),
     "batch.committed": _("批次入库"),
     "keys.rotate": _("轮换密钥"),

@@ -28,6 +28,7 @@ from retention.catalogue.tables import (
     timestamp,
     tombstones,
 )
+from retention.catalogue.under_key import RETIRED_PREFIX
 from retention.manifest import SegmentManifest
 
 
@@ -170,11 +171,11 @@ def add_segments(connection: sa.Connection, manifests: tuple[SegmentManifest, ..
     if not manifests:
         return
     retired = connection.execute(
-        sa.select(meta.c.key).where(meta.c.key.in_([f"retired:{m.key_id}" for m in manifests])).limit(1)
+        sa.select(meta.c.key).where(meta.c.key.in_([f"{RETIRED_PREFIX}{m.key_id}" for m in manifests])).limit(1)
     ).scalar_one_or_none()
     if retired is not None:
         raise KeyRetiredError(
-            f"The period key {retired.removeprefix('retired:')} is being destroyed.",
+            f"The period key {retired.removeprefix(RETIRED_PREFIX)} is being destroyed.",
             cure="Nothing was committed; carry the purge to its end (`liucun purge`), then the batch is tried again.",
         )
     t = tombstones.c

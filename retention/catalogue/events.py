@@ -23,6 +23,10 @@ SEGMENT: Final = "segment"
 EVENT: Final = "event"
 DESTROYED: Final = "segment.destroyed"
 """Kind of the event that a segment was lawfully destroyed: subject ``segment:ID``."""
+CONDEMNED: Final = "objects.condemned"
+"""Kind of the event that orphans (``orphans``: their names) are to be deleted, and may not be named any more."""
+COLLECTED: Final = "objects.collected"
+"""Kind of the event that orphans, and objects of replaced segments, were deleted."""
 
 
 def append(

@@ -95,6 +95,10 @@ def _condemn(catalogue: Catalogue, objects: ObjectStore, done: Collected, *, mom
         ]
         for name in ripe:
             connection.execute(tombstones.update().where(t.object_name == name).values(condemned_at=moment))
+        if ripe:
+            # Said before anything is deleted: a rebuilt catalogue must refuse these names too.
+            body = {"orphans": sorted(ripe)}
+            events.append(connection, kind=events.CONDEMNED, actor=ACTOR, subject="objects", body=body)
         before = [name for name, row in known.items() if row.condemned_at and name in there]
     done.waiting += len(unnamed) - len(ripe) - len([name for name in before if name in unnamed])
     return sorted([*ripe, *before])
@@ -149,7 +153,7 @@ def _record(catalogue: Catalogue, orphans: list[str], replaced: list[tuple[str, 
             connection.execute(retired_segments.update().where(r.segment_id.in_(ids)).values(object_deleted_at=now))
         events.append(
             connection,
-            kind="objects.collected",
+            kind=events.COLLECTED,
             actor=ACTOR,
             subject="objects",
             body={"orphans": orphans, "replaced": [segment_id for segment_id, _ in replaced]},

@@ -18,12 +18,11 @@ from errors import LiucunError, NotPermittedError, UsageError
 from retention.catalogue import events
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.tables import events as event_table
-from retention.catalogue.tables import segments
+from retention.catalogue.under_key import live_segments
 from retention.errors import KeyDestroyedError, KeyUnknownError
 from retention.keys.periods import PeriodKeyRecord, PeriodKeys
 from retention.keys.provider import KeyProvider
 from retention.keys.rewrap import Progress, wrapped_kinds
-from retention.manifest import SegmentManifest
 
 SUBJECT: Final = "keys"
 ESCROWED: Final = "keys.escrow.done"
@@ -214,7 +213,4 @@ def _forget_old(provider: KeyProvider) -> tuple[str, ...]:
 
 def _sealed_under(catalogue: Catalogue, record: PeriodKeyRecord) -> int:
     with catalogue.read() as connection:
-        manifests = connection.execute(
-            sa.select(segments.c.manifest).where(segments.c.record_class == record.record_class)
-        ).scalars()
-        return sum(SegmentManifest.from_bytes(manifest).key_id == record.key_id for manifest in manifests)
+        return live_segments(connection, record.key_id, record.record_class)

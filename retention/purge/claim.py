@@ -16,7 +16,8 @@ from errors import BusyError
 from retention.catalogue import events
 from retention.catalogue.commit import add_segments
 from retention.catalogue.events import DESTROYED
-from retention.catalogue.tables import meta, retired_segments, segment_places, segments, timestamp
+from retention.catalogue.tables import retired_segments, segment_places, segments, timestamp
+from retention.catalogue.under_key import retire
 from retention.errors import KeyDestroyedError
 from retention.manifest import SegmentManifest
 from retention.policies.follow import follow
@@ -31,8 +32,6 @@ from retention.purge.tables import destroyed_places, purge_segments, purge_units
 from retention.rebuilding.restore import COMPACTED
 
 CLAIMED: Final = "claimed"
-RETIRED_PREFIX: Final = "retired:"
-"""Rows of ``meta`` that name a retired key; the value is the purge."""
 _CHUNK: Final = 500
 
 
@@ -92,6 +91,11 @@ def claim(
 def key_of(connection: sa.Connection, purge_id: str, unit_id: int) -> str:
     """The key of a purge's unit. Units are known by it: their numbers change when the index is rebuilt."""
     return str(_planned(connection, purge_id, unit_id).key_id)
+
+
+def class_of(connection: sa.Connection, purge_id: str, unit_id: int) -> str:
+    """The record class of a purge's unit."""
+    return str(_planned(connection, purge_id, unit_id).record_class)
 
 
 def set_unit(connection: sa.Connection, purge_id: str, unit_id: int, **values: object) -> None:
@@ -233,7 +237,7 @@ def _record(
         events.append(connection, kind=COMPACTED, actor=actor, subject=subject, body=body, at=now)
     sealed = [(f"segment:{name}", {"purge": purge_id, "key": state.key_id}) for name in state.segments]
     events.append_many(connection, sealed, kind=DESTROYED, actor=actor, at=now)
-    connection.execute(meta.insert().values(key=f"{RETIRED_PREFIX}{state.key_id}", value=purge_id))
+    retire(connection, state.key_id, purge_id)
     set_unit(connection, purge_id, unit_id, state=CLAIMED, key_fingerprint=fingerprint)
     kept = sum(manifest.rows for manifest in new)
     claimed: dict[str, object] = {

@@ -16,11 +16,12 @@ import sqlalchemy as sa
 
 from retention.catalogue import events
 from retention.catalogue.tables import retired_segments, timestamp
+from retention.catalogue.under_key import live_segments, retire
 from retention.errors import KeyDestroyedError, ObjectLockedError, ObjectMissingError
 from retention.keys.periods import PeriodKeys
 from retention.policies.settings import RetentionSettings
 from retention.policies.tables import segment_subjects, subjects, unit_segments, units
-from retention.purge.claim import CLAIMED, claim, key_of, set_unit
+from retention.purge.claim import CLAIMED, claim, class_of, key_of, set_unit
 from retention.purge.clock import check_clock
 from retention.purge.errors import PurgeStateError, PurgeUnfinishedError
 from retention.purge.plan import APPROVED, CERTIFIED, DROPPED, FINAL, PLANNED, RUNNING, Parts, row_of
@@ -158,9 +159,21 @@ def _delete_objects(parts: Parts, purge_id: str, unit_id: int, actor: str, now: 
 
 
 def _shred(parts: Parts, purge_id: str, unit_id: int, actor: str, now: datetime, step: Step) -> None:
-    """Destroy the unit's key, then forget what the index knew of its subjects."""
-    with parts.catalogue.read() as connection:
+    """Destroy the unit's key, then forget what the index knew of its subjects.
+
+    Raises:
+        PurgeStateError: the key seals something that can be read, which the purge knows nothing of.
+    """
+    with parts.catalogue.write() as connection:
         key_id = key_of(connection, purge_id, unit_id)
+        # In one transaction: what is not under the key now never will be.
+        retire(connection, key_id, purge_id)
+        found = live_segments(connection, key_id, class_of(connection, purge_id, unit_id))
+    if found:
+        raise PurgeStateError(
+            f"The key {key_id} seals {found:,} segments that are not part of the purge {purge_id}: it stays.",
+            cure="They were taken in after the unit was claimed. Ask who put an older catalogue in its place.",
+        )
     shred_key(parts.period_keys, key_id)
     step(f"shredded {unit_id}")
     with parts.catalogue.write() as connection:

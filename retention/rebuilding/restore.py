@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from errors import IntegrityError
 from retention.catalogue import events, images
-from retention.catalogue.events import DESTROYED
+from retention.catalogue.events import COLLECTED, CONDEMNED, DESTROYED
 from retention.catalogue.tables import (
     batches,
     checkpoints,
@@ -25,8 +25,10 @@ from retention.catalogue.tables import (
     retired_segments,
     segment_places,
     segments,
+    tombstones,
 )
 from retention.catalogue.tables import events as event_table
+from retention.catalogue.under_key import retire
 from retention.crypto.suites import Suite
 from retention.manifest import SegmentManifest
 from retention.rebuilding.chain import StoredCheckpoint
@@ -59,6 +61,7 @@ class Restorer:
         self._manifests: dict[str, SegmentManifest] = {}
         self._committed: dict[str, str] = {}
         self._retired: dict[str, tuple[str, str | None, str]] = {}
+        self._condemned: dict[str, str] = {}
         self._frontier: dict[merkle.NodeId, bytes] = {}
         self._size = 0
         self._seen: set[tuple[str, str]] = set()
@@ -122,6 +125,11 @@ class Restorer:
                 at = self._committed.get(manifest.segment_id, "")
                 self._retired.setdefault(replaced, ("replaced", manifest.segment_id, at))
         self._enter_segments()
+        if self._condemned:
+            self._connection.execute(
+                tombstones.insert(),
+                [{"object_name": name, "seen_at": at, "condemned_at": at} for name, at in self._condemned.items()],
+            )
         _reset_sequences(self._connection)
 
     def _restore(self, entries: Sequence[Entry], *, numbered: bool) -> None:
@@ -163,6 +171,9 @@ class Restorer:
                 self._retired[replaced] = ("replaced", event["subject"].partition(":")[2], at)
         elif kind == DESTROYED:
             self._retired[event["subject"].partition(":")[2]] = ("destroyed", None, at)
+            retire(self._connection, body["key"], body["purge"])
+        elif kind in (CONDEMNED, COLLECTED):
+            self._condemned.update({name: at for name in body["orphans"] if name not in self._condemned})
 
     def _batch(self, partition: str, body: dict[str, Any], at: str) -> None:
         self._committed.update(dict.fromkeys(body["segments"], at))

@@ -10,12 +10,13 @@ import sqlalchemy as sa
 
 from retention.audits.coverage import audit_coverage
 from retention.catalogue.commit import KeyRetiredError
-from retention.catalogue.tables import events, retired_segments, segments
+from retention.catalogue.tables import events, meta, retired_segments, segments
 from retention.errors import KeyDestroyedError, ObjectLockedError, ObjectMissingError
 from retention.holds import place
 from retention.holds.place import Matter
 from retention.holds.service import release
 from retention.keys.signing import load_verifiers
+from retention.manifest import SegmentManifest
 from retention.policies import book
 from retention.policies.model import Rank
 from retention.policies.periods import CalendarPeriod
@@ -225,6 +226,28 @@ def test_late_records_of_a_month_whose_key_is_going_are_refused_until_it_is_gone
     assert late.key_id != made.units[0].key_id
     assert world.one("2025-05-07").verdict.value == "kept"
     assert world.one("2025-05-08").verdict.value == "due"
+
+
+def test_a_key_that_seals_what_can_be_read_is_not_shredded(world: World) -> None:
+    """Whatever lost the word that the key is retired (a catalogue put back), records taken in since are not lost."""
+    world.ingest(logs("2024-02-01"))
+    made = approved(world, "2025-03-01")
+    beat(world, "2025-03-02", "2025-03-08")
+
+    def lost(name: str) -> None:
+        if name.startswith("shred "):
+            with world.store.catalogue.write() as connection:
+                connection.execute(meta.delete().where(meta.c.key.startswith("retired:")))
+            found.extend(world.ingest(logs("2024-02-02"), on="2025-03-08"))
+
+    found: list[SegmentManifest] = []
+    with pytest.raises(PurgeStateError, match="seals 1 segments that are not part"):
+        run(world, made.purge_id, "2025-03-08", lost)
+    assert found[0].key_id == made.units[0].key_id
+    assert open_segment(world.store.archive, found[0]).parquet().read().num_rows == 1
+    # And from the refusal on nothing more comes under it.
+    with pytest.raises(KeyRetiredError):
+        world.ingest(logs("2024-02-03"), on="2025-03-08")
 
 
 def test_the_index_forgets_what_went(world: World) -> None:

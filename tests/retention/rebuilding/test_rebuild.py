@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,19 @@ from liucun.store import prepare_tables
 from retention.audits.coverage import audit_coverage
 from retention.catalogue import events, images
 from retention.catalogue.engine import Catalogue
-from retention.catalogue.tables import batches, log_leaves, partitions, ranges, segment_places, segments
+from retention.catalogue.tables import (
+    batches,
+    log_leaves,
+    meta,
+    partitions,
+    ranges,
+    segment_places,
+    segments,
+    tombstones,
+)
 from retention.catalogue.tables import events as event_table
+from retention.catalogue.under_key import retire
+from retention.compaction.collect import collect
 from retention.rebuilding.rebuild import Rebuilt, rebuild_catalogue
 from retention.store import CustodianSettings, Store, StoreSettings
 from retention.transparency import sequencer
@@ -30,7 +43,7 @@ TABLES = (segments, segment_places, batches, partitions, ranges, log_leaves)
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A store with three segments and two tickets, its log witnessed."""
     (tmp_path / "notary").mkdir()
     where = tmp_path / "store"
@@ -46,7 +59,25 @@ def root(tmp_path: Path) -> Path:
             first = connection.execute(sa.select(tickets.c.ticket_id).limit(1)).scalar_one()
             connection.execute(tickets.update().where(tickets.c.ticket_id == first).values(state="triage"))
             events.append(connection, kind="ticket.claimed", actor="a", subject=f"ticket:{first}", body={})
+            retire(connection, "k-1", "P1")
+            gone = {"purge": "P1", "key": "k-1"}
+            events.append(connection, kind=events.DESTROYED, actor="a", subject="segment:older", body=gone)
+        for name in ("deleted", "condemned"):
+            store.objects.put(f"segments/user_log/2026-03/{name}-00.lcs", b"left by a crash")
+            collect(store.catalogue, store.objects)
+            later = datetime.now(UTC) + timedelta(days=2)
+            with monkeypatch.context() as patched:
+                if name == "condemned":
+                    patched.setattr("retention.compaction.collect._delete", dies)
+                with contextlib.suppress(OSError):
+                    collect(store.catalogue, store.objects, now=later)
+        store.log.keep()
     return where
+
+
+def dies(*_: object) -> bool:
+    """The process ends between the verdict and the deletion."""
+    raise OSError
 
 
 def sealed(store: Store) -> SealedStore:
@@ -110,6 +141,13 @@ def test_every_row_comes_back(root: Path, loss: Callable[[Path], None]) -> None:
         leaves = old.pop("log_leaves")
         assert new.pop("log_leaves")[: len(leaves)] == leaves
         assert new == old
+        with store.catalogue.read() as connection:
+            retired = connection.execute(sa.select(meta.c.value).where(meta.c.key == "retired:k-1")).scalars().all()
+            condemned = connection.execute(
+                sa.select(tombstones.c.object_name).where(tombstones.c.condemned_at.is_not(None))
+            ).scalars()
+            assert {Path(name).name.partition("-")[0] for name in condemned} == {"deleted", "condemned"}
+        assert retired == ["P1"]
         assert verify_log(store.log).faults == []
         assert audit_coverage(store).ok
         add(store, 4)  # and it goes on
