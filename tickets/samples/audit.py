@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -60,7 +60,7 @@ def audit_samples(
         )
         late = (shanghai_date(moment) - timedelta(days=LATE_DAYS)).isoformat()
         waits = connection.execute(
-            sa.select(table.c.day, sa.func.count())
+            sa.select(table.c.day, sa.func.count().label("samples"))
             .where(table.c.state == WAITING, table.c.day < late)
             .group_by(table.c.day)
             .order_by(table.c.day)
@@ -85,16 +85,37 @@ def audit_samples(
             else "no day was drawn yet: `liucun worker` draws every day"
         )
         report.add("not_sampled", "review", f"People look at no sample: {why}.", Severity.NOTICE)
-    for day in found.undrawn:
-        report.add("not_sampled", f"day:{day}", "No sample of this day was drawn.")
-    for day, count in waits:
-        report.add("not_reviewed", f"day:{day}", f"{count} samples have waited over {LATE_DAYS} days.", Severity.NOTICE)
+    for first, last, count in runs(found.undrawn):
+        what = "No sample of this day was drawn." if count == 1 else f"No sample of these {count} days was drawn."
+        report.add("not_sampled", _days(first, last), what)
+    waiting = {row.day: int(row.samples) for row in waits}
+    for first, last, _ in runs(waiting):
+        number = sum(count for day, count in waiting.items() if first <= day <= last)
+        what = f"{number} samples have waited over {LATE_DAYS} days."
+        report.add("not_reviewed", _days(first, last), what, Severity.NOTICE)
     for ticket in found.tickets:
         report.add("missed", f"ticket:{ticket}", "A person found it, the detectors had passed it.", Severity.NOTICE)
     _tables(report, found.by_week, found.by_day, found.by_type)
     if verdict is not None:
         add_history(report, verdict, whole=False)
     return report
+
+
+def runs(days: Iterable[str]) -> Iterator[tuple[str, str, int]]:
+    """Runs of days that follow each other, as first day, last day and how many: a long stop is one thing to say."""
+    first = last = None
+    count = 0
+    for day in sorted(date.fromisoformat(text) for text in days):
+        if last is not None and first is not None and day - last > timedelta(days=1):
+            yield first.isoformat(), last.isoformat(), count
+            first, count = None, 0
+        first, last, count = first or day, day, count + 1
+    if first is not None and last is not None:
+        yield first.isoformat(), last.isoformat(), count
+
+
+def _days(first: str, last: str) -> str:
+    return f"day:{first}" if first == last else f"days:{first}..{last}"
 
 
 def _tables(

@@ -16,7 +16,7 @@ from tickets.actors import Actor, Role
 from tickets.calendar.reading import shipped_calendar
 from tickets.errors import TicketChangedError
 from tickets.queue import ticket_detail
-from tickets.samples.audit import audit_samples
+from tickets.samples.audit import audit_samples, runs
 from tickets.samples.draw import Frame, check, draw
 from tickets.samples.judge import get_sample, judge, list_samples, next_shown, show
 from tickets.samples.standing import standing
@@ -123,10 +123,14 @@ def test_the_rate_by_day_week_and_type_and_its_audit(drawn: SealedStore) -> None
     assert len(found.undrawn) == 6
     report = audit_samples(drawn.catalogue, frames=FRAME, size=10, lag_hours=24, now=NOW + timedelta(days=30))
     kinds = [finding.kind for finding in report.findings]
-    # Six days between the drawn ones, and those since: sampling that stopped is a fault, not silence.
-    since = (NOW + timedelta(days=30 - 1 - 2)).date() - date(2026, 3, 17)
-    assert kinds.count("not_sampled") == 6 + since.days
-    assert since.days > 20
+    # Six days between the drawn ones, and those since: sampling that stopped is a fault, not silence; one a run of days.
+    last = (NOW + timedelta(days=30 - 1 - 2)).date()
+    since = (last - date(2026, 3, 17)).days
+    assert since > 20
+    assert [(one.where, one.detail) for one in report.findings if one.kind == "not_sampled"] == [
+        ("days:2026-03-11..2026-03-16", "No sample of these 6 days was drawn."),
+        (f"days:2026-03-18..{last}", f"No sample of these {since} days was drawn."),
+    ]
     assert not report.ok
     assert {"missed", "not_reviewed"} <= set(kinds)
     assert report.checked["miss_rate"] == "10.000%"
@@ -147,6 +151,14 @@ def test_the_rate_by_day_week_and_type_and_its_audit(drawn: SealedStore) -> None
     with drawn.catalogue.read() as connection:
         again = standing(connection)
     assert (again.total.reviewed, again.total.missed, again.tickets) == (10, 0, ())
+
+
+def test_runs_of_days() -> None:
+    assert list(runs([])) == []
+    assert list(runs(["2026-03-01"])) == [("2026-03-01", "2026-03-01", 1)]
+    assert list(runs(["2026-03-01", "2026-02-28", "2026-03-03", "2026-03-04", "2026-03-06"])) == [
+        ("2026-02-28", "2026-03-01", 2), ("2026-03-03", "2026-03-04", 2), ("2026-03-06", "2026-03-06", 1),
+    ]  # fmt: skip
 
 
 def test_an_audit_without_samples_says_why(store: SealedStore) -> None:
