@@ -44,6 +44,8 @@ LOOKING: Final = {
     "duty.file_read": "下载义务证据 evidence of a duty read",
     "evidence.read": "取出工单证据 evidence of a ticket taken out",
     "request.exported": "个人信息副本 copy for a person",
+    "disclosure.document_read": "下载案件文书 case document of a disclosure read",
+    "model.decisions_read": "读取人工结论用于训练 decided texts read for training",
     "disclosure.exported": "向主管部门导出 bundle for an authority",
     "disclosure.served": "经接口向主管部门提供 served to an authority",
 }

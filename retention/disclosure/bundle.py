@@ -49,6 +49,7 @@ KEYS: Final = "proofs/keys.txt"
 DATA: Final = "data/"
 FORMAT: Final = "liucun-disclosure"
 MAX_FILES: Final = 64
+_PACKED: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 MAX_BYTES: Final = 1 << 30
 """Bytes that the files of a bundle may have together when unpacked."""
 SEALED: Final = b"LCDB\x01"
@@ -132,6 +133,9 @@ def unpack(data: bytes) -> dict[str, bytes]:
                 raise refused("it holds files twice, or too many")
             if sum(entry.file_size for entry in entries) > MAX_BYTES:
                 raise refused("it is larger than a bundle can be")
+            if strange := [entry for entry in entries if entry.compress_type not in _PACKED]:
+                # Other methods reserve what memory the file asks for, and fail in ways of their own.
+                raise refused(f"{strange[0].filename[:80]} is packed in a way that bundles never are")
             found = {}
             for entry in entries:
                 with archive.open(entry) as file:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from retention.catalogue import events
 from retention.catalogue.engine import Catalogue
+from retention.catalogue.retrying import retried
 from retention.catalogue.tables import segment_places, segments, timestamp
 from retention.crypto.bodies import BodyCipher
 from retention.holds.effect import ACCOUNT, ACTIVE, SPAN
@@ -74,16 +75,19 @@ def hold_segments_named(parts: Parts, matter: Matter, names: Sequence[str], *, a
         HoldTargetError: none is named, or one is not in the archive.
     """
     g = segments.c
-    with parts.catalogue.read() as connection:
+
+    def find(connection: sa.Connection) -> dict[str, int]:
         rows = connection.execute(sa.select(g.segment_id, g.rows).where(g.segment_id.in_(names)))
         found = {row[0]: int(row[1]) for row in rows}
-    missing = [name for name in names if name not in found]
-    if missing or not names:
-        raise HoldTargetError(
-            f"The archive has no segment {missing[0][:80]!r}." if missing else "No segment is named.",
-            cure="`liucun retention show --units` and audits name segments.",
-        )
-    return _place(parts, SEGMENTS, matter, {"segments": list(names)}, actor, now, rows=found)
+        missing = [name for name in names if name not in found]
+        if missing or not names:
+            raise HoldTargetError(
+                f"The archive has no segment {missing[0][:80]!r}." if missing else "No segment is named.",
+                cure="`liucun retention show --units` and audits name segments.",
+            )
+        return found
+
+    return _place(parts, SEGMENTS, matter, {"segments": list(names)}, actor, now, find=find)
 
 
 def hold_span(
@@ -130,13 +134,14 @@ def hold_ticket(parts: Parts, matter: Matter, ticket_id: str, *, actor: str, now
     Raises:
         HoldTargetError: there is no such ticket, or its records are not in the archive any more.
     """
-    with parts.catalogue.read() as connection:
+
+    def find(connection: sa.Connection) -> dict[str, int]:
         places = _ticket_places(connection, ticket_id)
-    if not places:
-        raise HoldTargetError(f"There is no ticket {ticket_id[:40]!r}.", cure="`liucun tickets list` shows them.")
-    return _place(
-        parts, TICKET, matter, {"ticket": ticket_id}, actor, now, rows=_found(parts, places, "the ticket's records")
-    )
+        if not places:
+            raise HoldTargetError(f"There is no ticket {ticket_id[:40]!r}.", cure="`liucun tickets list` shows them.")
+        return _found(connection, places, "the ticket's records")
+
+    return _place(parts, TICKET, matter, {"ticket": ticket_id}, actor, now, find=find)
 
 
 def hold_rows(parts: Parts, matter: Matter, sql: str, result: pa.Table, *, actor: str, now: datetime) -> str:
@@ -157,7 +162,9 @@ def hold_rows(parts: Parts, matter: Matter, sql: str, result: pa.Table, *, actor
         places.setdefault((source, partition), []).append(offset)
     if not places:
         raise HoldTargetError("The query finds no record.", cure="Mend the query; nothing was held.")
-    return _place(parts, QUERY, matter, {"sql": sql}, actor, now, rows=_found(parts, places, "the query's records"))
+    return _place(
+        parts, QUERY, matter, {"sql": sql}, actor, now, find=lambda c: _found(c, places, "the query's records")
+    )
 
 
 def _ticket_places(connection: sa.Connection, ticket_id: str) -> dict[tuple[str, str], list[int]]:
@@ -191,22 +198,21 @@ def _ticket_places(connection: sa.Connection, ticket_id: str) -> dict[tuple[str,
     return found
 
 
-def _found(parts: Parts, places: Mapping[tuple[str, str], Iterable[int]], what: str) -> dict[str, int]:
+def _found(connection: sa.Connection, places: Mapping[tuple[str, str], Iterable[int]], what: str) -> dict[str, int]:
     """The segments that cover places, and how many of the places each may hold."""
     s, g = segment_places.c, segments.c
     found: dict[str, int] = {}
-    with parts.catalogue.read() as connection:
-        for (source, partition), offsets in places.items():
-            wanted = np.unique(np.fromiter(offsets, np.int64))
-            rows = connection.execute(
-                sa.select(s.segment_id, s.start, s.end)
-                .select_from(segment_places.join(segments, g.segment_id == s.segment_id))
-                .where(s.source == source, s.partition == partition)
-            )
-            for segment_id, start, end in rows:
-                covered = int(np.searchsorted(wanted, end) - np.searchsorted(wanted, start))
-                if covered:
-                    found[segment_id] = found.get(segment_id, 0) + covered
+    for (source, partition), offsets in places.items():
+        wanted = np.unique(np.fromiter(offsets, np.int64))
+        rows = connection.execute(
+            sa.select(s.segment_id, s.start, s.end)
+            .select_from(segment_places.join(segments, g.segment_id == s.segment_id))
+            .where(s.source == source, s.partition == partition)
+        )
+        for segment_id, start, end in rows:
+            covered = int(np.searchsorted(wanted, end) - np.searchsorted(wanted, start))
+            if covered:
+                found[segment_id] = found.get(segment_id, 0) + covered
     if not found:
         raise HoldTargetError(
             f"The archive does not hold {what} any more.", cure="`liucun retention show` tells what was destroyed."
@@ -222,7 +228,7 @@ def _place(
     actor: str,
     now: datetime,
     *,
-    rows: Mapping[str, int] | None = None,
+    find: Callable[[sa.Connection], Mapping[str, int]] | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     record_class: str | None = None,
@@ -234,34 +240,40 @@ def _place(
     sealed = parts.bodies.seal(
         json.dumps(words, ensure_ascii=False).encode("utf-8", "surrogatepass"), hold_context(hold_id)
     )
-    with parts.catalogue.write() as connection:
-        connection.execute(
-            holds.insert().values(
-                hold_id=hold_id,
-                kind=kind,
-                state=ACTIVE,
-                sealed=sealed,
-                matter_blind=parts.bodies.blind(matter.name, "hold matter"),
-                record_class=record_class,
-                since=_text(since),
-                until=_text(until),
-                placed_by=actor,
-                placed_at=timestamp(now),
-            )
-        )
-        if rows:
+
+    def attempt() -> None:
+        with parts.catalogue.write() as connection:
+            # In the transaction that places the hold: nothing is merged or destroyed between the look and the hold.
+            rows = find(connection) if find is not None else {}
             connection.execute(
-                hold_segments.insert(),
-                [{"hold_id": hold_id, "segment_id": s, "rows": n} for s, n in sorted(rows.items())],
+                holds.insert().values(
+                    hold_id=hold_id,
+                    kind=kind,
+                    state=ACTIVE,
+                    sealed=sealed,
+                    matter_blind=parts.bodies.blind(matter.name, "hold matter"),
+                    record_class=record_class,
+                    since=_text(since),
+                    until=_text(until),
+                    placed_by=actor,
+                    placed_at=timestamp(now),
+                )
             )
-        events.append(
-            connection,
-            kind="hold.placed",
-            actor=actor,
-            subject=f"hold:{hold_id}",
-            body={"kind": kind, "class": record_class, "segments": len(rows or {})},
-            at=now,
-        )
+            if rows:
+                connection.execute(
+                    hold_segments.insert(),
+                    [{"hold_id": hold_id, "segment_id": s, "rows": n} for s, n in sorted(rows.items())],
+                )
+            events.append(
+                connection,
+                kind="hold.placed",
+                actor=actor,
+                subject=f"hold:{hold_id}",
+                body={"kind": kind, "class": record_class, "segments": len(rows)},
+                at=now,
+            )
+
+    retried(parts.catalogue, attempt)
     return hold_id
 
 

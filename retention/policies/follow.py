@@ -22,6 +22,7 @@ from retention.manifest import SegmentManifest
 from retention.policies.extract import UNNAMED, SubjectNews, columns_of, subject_news
 from retention.policies.periods import start_of, stored_date
 from retention.policies.tables import decisions, segment_lineage, segment_subjects, subjects, unit_segments, units
+from retention.policies.ticket_ends import has_tickets, standing_tickets
 from retention.policies.words import EndRule, rules
 from retention.schema import RecordClass
 from retention.segments import Archive, open_segment
@@ -30,7 +31,6 @@ _GROUP: Final = 32
 """Segments in one write transaction."""
 _CHUNK: Final = 4000
 """Rows in one statement."""
-_TERMINAL: Final = ("closed", "dismissed", "reversed")
 """States of a ticket in which nothing is to be done about it any more."""
 
 
@@ -223,17 +223,17 @@ def _merge(connection: sa.Connection, record_class: str, number: int, news: Sequ
 def _close_with_tickets(catalogue: Catalogue, blind: Callable[[str, str], bytes]) -> None:
     """Evidence counts from the closure of its ticket, which the queue's table tells."""
     with catalogue.read() as connection:
-        if not sa.inspect(connection).has_table("tickets"):
+        if not has_tickets(connection):
             return
-        t = sa.table("tickets", *(sa.column(name) for name in ("ticket_id", "state", "closed_at", "triaged_at")))
-        rows = connection.execute(sa.select(t).where(t.c.state.in_(_TERMINAL))).all()
-        running = connection.execute(sa.select(t.c.ticket_id).where(t.c.state.not_in(_TERMINAL))).scalars().all()
+        t = standing_tickets()
+        rows = connection.execute(sa.select(t.c.ticket_id, t.c.ended_at).where(t.c.ended)).all()
+        running = connection.execute(sa.select(t.c.ticket_id).where(sa.not_(t.c.ended))).scalars().all()
         c = subjects.c
         mine = connection.execute(sa.select(c.blind, c.ended_at).where(c.record_class == RecordClass.EVIDENCE.value))
         known = {bytes(row.blind): row.ended_at or "" for row in mine}
     closed = []
     for row in rows:
-        ended = row.closed_at or row.triaged_at
+        ended = row.ended_at
         found = blind(RecordClass.EVIDENCE.value, row.ticket_id)
         # A ticket that was opened again and closed later keeps its evidence from then.
         if ended and found in known and known[found] < ended:

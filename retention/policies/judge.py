@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -23,8 +23,8 @@ from retention.policies.model import CountedFrom, Policy
 from retention.policies.periods import LAST_DAY, last_day_of, may_go_on, stored_date
 from retention.policies.settings import RetentionSettings
 from retention.policies.tables import segment_subjects, subjects, unit_segments, units
+from retention.policies.ticket_ends import has_tickets, standing_tickets
 
-OPEN_TICKETS_END: Final = ("closed", "dismissed", "reversed")
 """A ticket in any other state keeps its records."""
 
 
@@ -247,13 +247,12 @@ def _ends(connection: sa.Connection, only: int | None) -> dict[int, _Ends]:
 
 def ticket_segments(connection: sa.Connection) -> dict[str, int]:
     """Segments with records on which a ticket is open, and how many tickets."""
-    inspector = sa.inspect(connection)
-    if not inspector.has_table("tickets"):
+    if not has_tickets(connection):
         return {}
-    tickets = sa.table("tickets", *map(sa.column, ("ticket_id", "state", "source", "partition", "offset")))
+    inspector, tickets = sa.inspect(connection), standing_tickets()
     findings = sa.table("findings", *map(sa.column, ("ticket_id", "partition", "offset")))
     t, f, p = tickets.c, findings.c, segment_places.c
-    running = t.state.not_in(OPEN_TICKETS_END)
+    running = sa.not_(t.ended)
     own = tickets.join(segment_places, _inside(t.source, t.partition, t.offset))
     queries = [sa.select(p.segment_id, t.ticket_id).select_from(own).where(running)]
     if inspector.has_table("findings"):

@@ -11,6 +11,8 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from retention.catalogue.engine import Catalogue
+from retention.persons.restriction import ACTIVE
+from retention.persons.tables import restrictions
 from retention.query.sealed import ClassDataset, Reading, TableDataset
 from retention.schema import RecordClass
 
@@ -19,6 +21,8 @@ _TIME_NAMES: Final = ("at", "time")
 
 CATALOGUE_VIEWS: Final = {"audit_events": "events", "tickets": "tickets"}
 """View and the catalogue's table behind it; sealed columns are left out, and a table that is not there as well."""
+_PERSON: Final = "account_blind"
+"""The column that says, by a keyed hash, whom a row is about: rows of restricted persons are left out."""
 
 
 def register_views(connection: duckdb.DuckDBPyConnection, reading: Reading) -> None:
@@ -29,7 +33,8 @@ def register_views(connection: duckdb.DuckDBPyConnection, reading: Reading) -> N
         columns = _columns(reading.catalogue, table)
         if columns:
             schema = pa.schema([pa.field(column.name, _arrow_type(column)) for column in columns])
-            connection.register(view, TableDataset.of(schema, _loader(reading.catalogue, table, columns, schema)))
+            load = _loader(reading, table, columns, schema)
+            connection.register(view, TableDataset.of(schema, load))
 
 
 def _columns(catalogue: Catalogue, table: str) -> list[sa.Column[Any]]:
@@ -63,12 +68,17 @@ def _names_a_moment(name: str) -> bool:
 
 
 def _loader(
-    catalogue: Catalogue, table: str, columns: Sequence[sa.Column[Any]], schema: pa.Schema
+    reading: Reading, table: str, columns: Sequence[sa.Column[Any]], schema: pa.Schema
 ) -> Callable[[], pa.Table]:
     def load() -> pa.Table:
         source = sa.table(table, *columns)
-        with catalogue.read() as connection:
-            rows = connection.execute(sa.select(*source.c)).all()
+        chosen = sa.select(*source.c)
+        if _PERSON in source.c and reading.restricted is not None and len(reading.restricted):
+            # A keyed hash still tells one person's rows from all others.
+            hidden = sa.select(restrictions.c.account_blind).where(restrictions.c.state == ACTIVE)
+            chosen = chosen.where(sa.or_(source.c[_PERSON].is_(None), source.c[_PERSON].not_in(hidden)))
+        with reading.catalogue.read() as connection:
+            rows = connection.execute(chosen).all()
         found = list(zip(*rows, strict=True)) or [()] * len(columns)
         return pa.Table.from_arrays(
             [_array(values, field.type) for values, field in zip(found, schema, strict=True)], schema=schema

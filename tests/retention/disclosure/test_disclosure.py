@@ -336,6 +336,17 @@ def test_a_bundle_is_unpacked_below_its_folder_and_nowhere_else(archive: SealedS
         assert not (tmp_path / "hostile").exists()
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_only_what_every_tool_opens_is_unpacked(method: int) -> None:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w", method) as archive_:
+        archive_.writestr("a", b"x" * 1000)
+    whole = sink.getvalue()
+    for data in (whole, whole[:40] + bytes([whole[40] ^ 0xFF]) + whole[41:]):
+        with pytest.raises(BundleRefusedError, match="packed"):
+            bundle.unpack(data)
+
+
 def test_a_record_longer_than_a_page_is_printed_in_part() -> None:
     row = {"event_time": START, "user_id": "u1", "log_source": "a", "log_partition": "p", "log_offset": 1}
     found = paper(

@@ -126,6 +126,22 @@ def test_a_ticket_s_evidence_and_what_was_merged_into_it(world: World) -> None:
     assert held(world) == {segment: [hold_id] for segment in wanted}
 
 
+def test_nothing_is_merged_between_the_look_and_the_hold(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    (one,) = world.ingest(logs("2020-01-05"))
+    looked: list[bool] = []
+    found = place._found
+
+    def look(connection: sa.Connection, places: object, what: str) -> dict[str, int]:
+        looked.append(connection.get_execution_options().get("liucun_write", False))
+        return found(connection, places, what)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(place, "_found", look)
+    rows = pa.table({"log_source": ["app"], "log_partition": ["user_log.log#1"], "log_offset": [0]})
+    hold_id = place.hold_rows(world.store, CASE, "sql", rows, actor="ann", now=NOW)
+    assert looked == [True], "in the transaction that places it, which lets no other writer in"
+    assert held(world) == {one.segment_id: [hold_id]}
+
+
 def test_a_query_s_result(world: World) -> None:
     from retention.query.render import renderer
     from retention.query.run import run_query

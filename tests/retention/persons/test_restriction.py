@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from retention.catalogue.tables import events
 from retention.persons.errors import RestrictionError
 from retention.persons.restriction import (
+    account_blind,
     lift,
     list_restrictions,
     restrict,
@@ -47,6 +48,21 @@ def test_out_of_queries_until_lifted(world: World) -> None:
     assert users(world, basis="个人信息保护法 第四十五条") == {"alice", "bob", None}
     lift(world.store, "alice", reason="withdrawn", actor="ben", now=NOW)
     assert users(world) == {"alice", "bob", None}
+
+
+def test_tickets_about_them_leave_the_view_too(world: World) -> None:
+    blinds = {name: account_blind(world.store.bodies, name) for name in ("alice", "bob")}
+    world.execute(sa.text("CREATE TABLE tickets (ticket_id TEXT, account_blind TEXT)"))
+    for number, blind in (("T1", blinds["alice"]), ("T2", blinds["bob"]), ("T3", None)):
+        world.execute(sa.text("INSERT INTO tickets VALUES (:n, :b)").bindparams(n=number, b=blind))
+
+    def shown(basis: str | None = None) -> set[object]:
+        return {row["ticket_id"] for row in ask(world, "SELECT ticket_id FROM tickets", basis)}
+
+    assert shown() == {"T1", "T2", "T3"}
+    restricted(world)
+    assert shown() == {"T2", "T3"}
+    assert shown("个人信息保护法 第四十五条") == {"T1", "T2", "T3"}
 
 
 @pytest.mark.parametrize(

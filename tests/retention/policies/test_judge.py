@@ -10,14 +10,15 @@ import sqlalchemy as sa
 from retention.policies.decisions import approve_end, propose_end, silent
 from retention.policies.errors import PolicyStateError, PolicyUnknownError
 from retention.policies.follow import follow
-from retention.policies.judge import Verdict
+from retention.policies.judge import Verdict, ticket_segments
 from retention.policies.simulate import simulate
 from retention.policies.tables import segment_subjects, subjects, unit_segments
 from retention.second_person import SecondPersonError
 from tests.retention.policies.world import World, at, logs, order
 
 TICKETS = """CREATE TABLE tickets (
-    ticket_id TEXT, state TEXT, source TEXT, partition TEXT, "offset" INT, closed_at TEXT, triaged_at TEXT)"""
+    ticket_id TEXT, state TEXT, source TEXT, partition TEXT, "offset" INT, closed_at TEXT, triaged_at TEXT,
+    merged_into TEXT)"""
 
 
 def codes(state) -> list[str]:
@@ -198,12 +199,12 @@ def test_nothing_of_an_order_s_name_stands_in_the_database(world: World) -> None
 
 
 def test_an_open_ticket_keeps_the_record_s_segment(world: World) -> None:
-    from retention.policies.judge import ticket_segments
-
     (manifest,) = world.ingest(logs("2020-01-05", "2020-01-06"), "content")
     world.ingest(logs("2020-02-05"), "content")
     world.execute(sa.text(TICKETS))
-    world.execute(sa.text("INSERT INTO tickets VALUES ('T1', 'disposed', 'app', 'content.log#1', 10, NULL, NULL)"))
+    world.execute(
+        sa.text("INSERT INTO tickets VALUES ('T1', 'disposed', 'app', 'content.log#1', 10, NULL, NULL, NULL)")
+    )
     first, second = world.judge("2026-01-01")
     assert (first.verdict, codes(first), second.verdict) == (Verdict.HELD, ["ticket"], Verdict.DUE)
     with world.catalogue.read() as connection:
@@ -215,7 +216,7 @@ def test_an_open_ticket_keeps_the_record_s_segment(world: World) -> None:
 def test_evidence_counts_from_the_closure_of_its_ticket(world: World) -> None:
     world.ingest([{"event_time": at("2020-01-05"), "event_id": "T1"}], "evidence")
     world.execute(sa.text(TICKETS))
-    world.execute(sa.text("INSERT INTO tickets VALUES ('T1', 'disposed', 'app', 'content.log#1', 0, NULL, NULL)"))
+    world.execute(sa.text("INSERT INTO tickets VALUES ('T1', 'disposed', 'app', 'content.log#1', 0, NULL, NULL, NULL)"))
     assert codes(world.one("2040-01-01")) == ["open_subjects"]
     world.execute(sa.text("UPDATE tickets SET state = 'closed', closed_at = '2021-05-31T16:00:00.000000Z'"))
     assert world.one("2040-01-01").expires_on == date(2024, 6, 2)
@@ -224,6 +225,36 @@ def test_evidence_counts_from_the_closure_of_its_ticket(world: World) -> None:
     assert codes(world.one("2040-01-01")) == ["open_subjects"]
     world.execute(sa.text("UPDATE tickets SET state = 'closed', closed_at = '2022-05-31T16:00:00.000000Z'"))
     assert world.one("2040-01-01").expires_on == date(2025, 6, 2)
+
+
+def test_what_was_merged_ends_as_the_ticket_does_that_took_it_in(world: World) -> None:
+    world.ingest([{"event_time": at("2020-01-05"), "event_id": "T3"}], "evidence")
+    world.execute(sa.text(TICKETS))
+    # T3 is part of T2, T2 of T1; the place of T3 is that of its evidence, to see both rules on one unit.
+    for name, state, closed, into in (
+        ("T1", "disposed", None, None),
+        ("T2", "merged", "2020-02-01T00:00:00.000000Z", "T1"),
+        ("T3", "merged", "2020-02-01T00:00:00.000000Z", "T2"),
+    ):
+        given = sa.text("INSERT INTO tickets VALUES (:n, :s, 'app', 'evidence.log#1', 0, :c, NULL, :i)")
+        world.execute(given.bindparams(n=name, s=state, c=closed, i=into))
+
+    def ended(state: str, at_: str | None) -> list[str]:
+        change = sa.text("UPDATE tickets SET state = :s, closed_at = :a WHERE ticket_id = 'T1'")
+        world.execute(change.bindparams(s=state, a=at_))
+        with world.catalogue.read() as connection:
+            running = sum(ticket_segments(connection).values())
+        assert running == (3 if at_ is None else 0)
+        found = world.one("2040-01-01")
+        return codes(found) if found.expires_on is None else [found.expires_on.isoformat()]
+
+    assert "open_subjects" in ended("disposed", None)
+    assert ended("closed", "2021-05-31T16:00:00.000000Z") == ["2024-06-02"]
+    assert "open_subjects" in ended("triage", None), "opened again, with all that it took in"
+    assert ended("reversed", "2022-05-31T16:00:00.000000Z") == ["2025-06-02"]
+    world.execute(sa.text("DELETE FROM tickets WHERE ticket_id = 'T1'"))
+    with world.catalogue.read() as connection:
+        assert sum(ticket_segments(connection).values()) == 2, "what took it in is not known: it has not ended"
 
 
 def test_what_could_not_be_read_is_kept_as_long_as_an_order(world: World) -> None:

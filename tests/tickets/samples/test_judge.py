@@ -123,7 +123,7 @@ def test_the_rate_by_day_week_and_type_and_its_audit(drawn: SealedStore) -> None
     assert len(found.undrawn) == 6
     report = audit_samples(drawn.catalogue, frames=FRAME, size=10, lag_hours=24, now=NOW + timedelta(days=30))
     kinds = [finding.kind for finding in report.findings]
-    # Six days between the drawn ones, and those since: sampling that stopped is a fault, not silence; one a run of days.
+    # Six days between the drawn ones, and those since: a stop is a fault, one a run of days.
     last = (NOW + timedelta(days=30 - 1 - 2)).date()
     since = (last - date(2026, 3, 17)).days
     assert since > 20
