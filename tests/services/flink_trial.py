@@ -114,6 +114,7 @@ class Trial:
     parallelism: int = 2
     places: Places | None = None
     passphrase: str = ""
+    search_password: str = ""
     code: Path = servers.PROJECT
     log: list[str] = field(default_factory=list)
     _last: int = 0
@@ -125,6 +126,8 @@ class Trial:
         env["PYTHONPATH"] = str(self.code)
         if self.places:
             env |= {**self.places.env, "PGPASSFILE": str(servers.folder() / "postgres" / "pgpass")}
+        if self.search_password:
+            env["LIUCUN_SEARCH_PASSWORD"] = self.search_password
         if self.passphrase:
             return env | {"LIUCUN_PASSPHRASE": self.passphrase}
         return env | {"LIUCUN_PASSPHRASE_FILE": self.cluster.passphrase_file}

@@ -18,6 +18,8 @@ from typing import Any, Final
 
 from tests.services import servers
 
+SEARCH: Final = ("LIUCUN_TEST_ELASTICSEARCH", "LIUCUN_TEST_ELASTICSEARCH_USER", "LIUCUN_TEST_ELASTICSEARCH_PASSWORD")
+"""Variables with the server's address and account."""
 PLACES: Final = "SELECT log_source, log_partition, log_offset FROM content"
 PLACE: Final = ("liucun.source", "liucun.partition", "log.offset")
 PAGE: Final = 10_000
@@ -143,6 +145,11 @@ class Indexed:
     def count(self) -> int:
         """How many documents there are."""
         return len(self.documents(fields=()))
+
+    def total(self) -> int:
+        """How many documents the server can find, however many they are."""
+        answer = self.server.ask("GET", f"/{self.prefix}-content/_count")
+        return 0 if answer is None else int(answer["count"])
 
     def indices(self) -> list[str]:
         return sorted(self.server.ask("GET", f"/{self.prefix}-*/_mapping") or {})

@@ -3,9 +3,10 @@
     python -m tests.services.long_trial                       # two million records, twenty disturbances
     python -m tests.services.long_trial --records 200000 --disturb taskmanager=1 --disturb s3=1
 
-Kafka → Flink → PostgreSQL and S3, all real. While records are written, one part after another is killed, restarted or
-taken away for a while, in an order drawn by ``--seed``; nobody helps the job. At the end archive, tickets and input
-must agree record for record. Prints what was disturbed when, and how long nothing was committed.
+Kafka → Flink → PostgreSQL and S3, and a worker that follows into Elasticsearch, all real. While records are written,
+one part after another is killed, restarted or taken away for a while, in an order drawn by ``--seed``; nobody helps the
+job. At the end archive, index, tickets and input must agree record for record. Prints what was disturbed when, and how
+long nothing was committed.
 """
 
 from __future__ import annotations
@@ -13,22 +14,27 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import secrets
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tests.services import servers
 from tests.services.flink_trial import Cluster, Trial, Watch, create_topic, everything, flink, produce
+from tests.services.indexed import SEARCH, Indexed, Server
 
-FULL: Final = {"taskmanager": 10, "workers": 5, "main": 1, "postgres": 2, "s3": 1, "kafka": 1}
+FULL: Final = {"taskmanager": 10, "workers": 5, "main": 1, "postgres": 2, "elasticsearch": 1, "s3": 1, "kafka": 1}
 """How often each part is disturbed; ``main`` is the job manager."""
 AWAY_SECONDS: Final = {"s3": 60.0, "elasticsearch": 120.0}
 """Servers that are stopped for so long; others are killed, or restarted."""
 BACK_SECONDS: Final = 600.0
 """How long the job may take to commit again before the trial is lost."""
+CAUGHT_UP_SECONDS: Final = 3600.0
+"""How long the index may take, after the last record is committed, until it holds all."""
 
 
 def disturb(part: str, rng: random.Random, away: Mapping[str, float] = AWAY_SECONDS) -> None:
@@ -87,6 +93,33 @@ def run(
     return lines
 
 
+@contextmanager
+def followed(trial: Trial, server: Server) -> Iterator[Indexed]:
+    """A worker that follows the trial's archive into indices of its own, which are gone afterwards."""
+    made = Indexed(trial.store.parent, server, f"t{secrets.token_hex(6)}", trial.env)
+    settings = trial.store / "liucun.toml"
+    settings.write_text(settings.read_text(encoding="utf-8") + made.section(), encoding="utf-8")
+    try:
+        with made.worker():
+            yield made
+    finally:
+        made.clean()
+
+
+def agreed(trial: Trial, made: Indexed, records: int) -> dict[str, Any]:
+    """Wait until the index has caught up; compare it with the archive, document by document."""
+    until = time.monotonic() + CAUGHT_UP_SECONDS
+    while (found := made.total()) < records:
+        if time.monotonic() > until:
+            raise TimeoutError(f"{found} of {records} documents after {CAUGHT_UP_SECONDS:.0f} s")
+        time.sleep(2)
+    report = trial.call("audit", "index")
+    assert report["ok"], report["findings"]
+    checked = dict(report["checked"])
+    assert (checked["documents"], checked["compared_documents"]) == (records, records), checked
+    return checked
+
+
 def _parts(given: list[str]) -> dict[str, int]:
     return {part: int(count) for part, _, count in (item.partition("=") for item in given)} or FULL
 
@@ -108,6 +141,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     cluster = Cluster.running()
+    url, user, password = servers.need("elasticsearch", *SEARCH)
     topic = create_topic(cluster.kafka, given.partitions)
     numbers = range(given.records)
     with (
@@ -115,19 +149,23 @@ def main() -> None:
         everything() as places,
         Trial(cluster, Path(folder) / "store", topic, given.parallelism, places) as trial,
     ):
+        trial.search_password = password
         trial.create()
         began = time.monotonic()
-        trial.start("--follow")
-        run(
-            trial,
-            numbers,
-            _parts(given.disturb),
-            partitions=given.partitions,
-            rate=given.rate,
-            seed=given.seed,
-        )
-        print(f"all {given.records:,} records committed after {time.monotonic() - began:,.0f} s", flush=True)
-        print("run:", json.dumps(trial.stop(), ensure_ascii=False))
+        with followed(trial, Server(url, user, password)) as made:
+            trial.start("--follow")
+            run(
+                trial,
+                numbers,
+                _parts(given.disturb),
+                partitions=given.partitions,
+                rate=given.rate,
+                seed=given.seed,
+            )
+            print(f"all {given.records:,} records committed after {time.monotonic() - began:,.0f} s", flush=True)
+            print("run:", json.dumps(trial.stop(), ensure_ascii=False), flush=True)
+            print("index:", json.dumps(agreed(trial, made, given.records), ensure_ascii=False))
+            print(f"and indexed after {time.monotonic() - began:,.0f} s", flush=True)
         print("agree:", json.dumps(trial.prove(numbers, integrity=True), ensure_ascii=False))
         print("\n".join(trial.log))
 

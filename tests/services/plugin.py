@@ -15,7 +15,7 @@ import pytest
 from retention.objects.s3 import S3Objects
 from retention.objects.s3_settings import S3Settings
 from tests.services import servers
-from tests.services.indexed import EACH, FILES, NAMES, RECORDS, Indexed, Server, environment
+from tests.services.indexed import EACH, FILES, NAMES, RECORDS, SEARCH, Indexed, Server, environment
 
 
 @pytest.fixture(scope="session")
@@ -91,8 +91,7 @@ def s3_objects(s3_url: str, s3_settings: S3Settings) -> Iterator[S3Objects]:
 @pytest.fixture(scope="session")
 def search_server() -> Server:
     """The running Elasticsearch."""
-    names = ("LIUCUN_TEST_ELASTICSEARCH", "LIUCUN_TEST_ELASTICSEARCH_USER", "LIUCUN_TEST_ELASTICSEARCH_PASSWORD")
-    return Server(*servers.need("elasticsearch", *names))
+    return Server(*servers.need("elasticsearch", *SEARCH))
 
 
 @pytest.fixture
