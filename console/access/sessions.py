@@ -99,7 +99,8 @@ def resolve(catalogue: Catalogue, secret: str | None, *, now: datetime | None = 
     if account.disabled_at is not None:
         return None
     if row.seen_at <= timestamp(moment - _TOUCH):
-        with catalogue.write() as connection:
+        # Two pages asked for at once both come here: the last is right, none must be refused for it.
+        with catalogue.write(row_locks=True) as connection:
             connection.execute(table.update().where(table.c.digest == row.digest).values(seen_at=timestamp(moment)))
     return Session(secret, Stage(row.stage), account, row.created_at)
 

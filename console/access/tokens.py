@@ -103,7 +103,8 @@ def bearer(catalogue: Catalogue, token: str) -> Bearer:
     if account.disabled_at is not None or account.must_change:
         raise refused
     if (row.last_used_at or "") <= timestamp(now - _TOUCH):
-        with catalogue.write() as connection:
+        # Whoever of several callers with one token comes last is right: none must be refused for it.
+        with catalogue.write(row_locks=True) as connection:
             connection.execute(
                 table.update().where(table.c.token_id == row.token_id).values(last_used_at=timestamp(now))
             )

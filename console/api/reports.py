@@ -62,7 +62,7 @@ def file(caller: Writer, report_id: Number, form: Format = Format.JSON) -> Respo
     with parts.catalogue.read() as connection:
         data = open_report(connection, parts.bodies, report_id)
     content = export(data, form, fonts=parts.company.fonts)
-    with parts.catalogue.write() as connection:
+    with parts.catalogue.write(row_locks=True) as connection:
         said = {"form": form.value, "bytes": len(content), "by": "api"}
         subject = f"report:{report_id}"
         events.append(connection, kind="report.exported", actor=caller.account.actor, subject=subject, body=said)

@@ -87,7 +87,7 @@ def _record(caller: Caller, ticket_id: str, purpose: str) -> None:
     sealed = caller.parts.bodies.seal(purpose.encode("utf-8", "replace"), f"console reveal\x00{number}".encode())
     body = {"reveal": number, "reason_sealed": base64.b64encode(sealed).decode(), "by": "api"}
     kind = REVEALED if caller.may(Right.PERSONAL_REVEAL) else "content.read"
-    with caller.parts.catalogue.write() as connection:
+    with caller.parts.catalogue.write(row_locks=True) as connection:
         events.append(connection, kind=kind, actor=caller.account.actor, subject=f"ticket:{ticket_id}", body=body)
 
 

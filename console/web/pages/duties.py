@@ -124,7 +124,7 @@ def download(visit: Worker, duty_id: str, file_id: int) -> Response:
         if found is None:
             raise PageUnknownError("The duty has no such file.", cure="Use the links of the page.")
         _, content = open_evidence(connection, parts.bodies, file_id)
-    with parts.catalogue.write() as connection:
+    with parts.catalogue.write(row_locks=True) as connection:
         said = {"file": file_id}
         subject = f"duty:{duty_id}"
         events.append(connection, kind="duty.file_read", actor=visit.account.actor, subject=subject, body=said)

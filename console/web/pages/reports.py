@@ -110,7 +110,7 @@ def file(visit: Writer, report_id: str, form: str) -> Response:
     with parts.catalogue.read() as connection:
         data = open_report(connection, parts.bodies, report_id)
     content = export(data, wanted, fonts=parts.company.fonts)
-    with parts.catalogue.write() as connection:
+    with parts.catalogue.write(row_locks=True) as connection:
         said = {"form": form, "bytes": len(content)}
         subject = f"report:{report_id}"
         events.append(connection, kind="report.exported", actor=visit.account.actor, subject=subject, body=said)
