@@ -57,9 +57,9 @@ services: $(STAMP)
 services-down:
 	@bash deploy/services/services.sh down $(SERVICES)
 
-# The tests that need them; started before with `make services`.
+# The tests that need them; started before with `make services`. MARKS="services and not slow" for the shorter ones.
 test-services: $(STAMP)
-	$(BIN)/python -m pytest -n 0 -m services -rs
+	$(BIN)/python -m pytest -n 0 -m "$(or $(MARKS),services)" -rs
 
 # The PKCS#11 token in software that tests/retention/keys/test_pkcs11.py runs on; without it they skip.
 softhsm:

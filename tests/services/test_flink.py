@@ -168,6 +168,7 @@ def test_files_are_not_for_flink(trial: Trial, tmp_path: Path) -> None:
     assert "Kafka only" in done.stderr
 
 
+@pytest.mark.slow
 def test_checkpoints_do_not_grow(trial: Trial) -> None:
     """A polling source that leaves a little state behind at every turn would fill the checkpoints for good."""
     write(trial, range(1000))

@@ -256,6 +256,7 @@ def test_a_wrong_password_stops_the_index_and_not_the_archive(copied: Indexed) -
     assert copied.agree() == RECORDS + 10
 
 
+@pytest.mark.slow
 def test_the_cluster_goes_away_while_the_job_goes_on(copied: Indexed) -> None:
     """Killed in the middle of a bulk, away while logs are taken in; the worker catches up by itself."""
     with copied.worker() as worker:
