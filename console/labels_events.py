@@ -138,6 +138,7 @@ EVENTS: Final = {
     "rules.loaded": _("启用规则版本"),
     "rules.refused": _("规则版本有误，未启用"),
     "rules.shadow": _("试运行规则命中"),
+    "rules.backtested": _("规则回测"),
     "model.decisions_read": _("读取人工结论用于训练"),
     "outbox.sent": _("消息已送达"),
     "outbox.failed": _("消息未送达"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -10,10 +10,13 @@ from typing import Any, Final
 import orjson
 import pyarrow as pa
 
+from console.reading.rules import BACKTESTED
 from detectors.keywords.backtest import Backtest
 from errors import UsageError
 from liucun.settings import Settings
 from liucun.store import OpenStore
+from retention.catalogue import events
+from retention.catalogue.tables import timestamp
 from retention.query.errors import QueryTooLargeError
 from retention.query.run import Limits, Rendered, run_query
 from retention.schema import RECORD_SCHEMA, RecordClass
@@ -21,6 +24,8 @@ from retention.schema import RECORD_SCHEMA, RecordClass
 PART_BYTES: Final = 256 << 20
 """Bytes of text read at once; a longer span is read in halves, and these in halves again."""
 SMALLEST: Final = timedelta(seconds=1)
+RECORDED_RULES: Final = 50
+"""Of the rules that found anything, those with the most that is new are recorded one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,28 @@ def run_backtest(
         if progress:
             progress(test.totals.texts)
     return queries
+
+
+def record(opened: OpenStore, test: Backtest, span: Span, queries: Sequence[str]) -> None:
+    """Append what a backtest found, in counts alone: the console shows it beside the rules."""
+    found = test.rules()
+    body = {
+        "since": timestamp(span.since),
+        "until": timestamp(span.until),
+        "class": span.record_class.value,
+        "field": span.field,
+        "candidate_version": test.candidate.version,
+        "today_version": test.today.version,
+        "found": test.totals.as_json(),
+        "rules": [
+            {"rule": one.rule.id, "candidate": one.candidate, "today": one.today, "new": one.new}
+            for one in found[:RECORDED_RULES]
+        ],
+        "further_rules": max(len(found) - RECORDED_RULES, 0),
+        "queries": len(queries),
+    }
+    with opened.catalogue.write() as connection:
+        events.append(connection, kind=BACKTESTED, actor=opened.actor, subject="rules", body=body)
 
 
 def statement(span: Span, since: datetime, until: datetime, version: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,9 +13,11 @@ import sqlalchemy as sa
 from console.parts import Parts
 from detectors.keywords.layers import read_layers
 from detectors.keywords.rules import Problem, Rule
+from retention.catalogue.tables import events
 from tickets.clocks import SHANGHAI
 from tickets.tables import findings, tickets
 
+BACKTESTED: Final = "rules.backtested"
 KEPT_SECONDS: Final = 60.0
 """How long counts are shown before they are counted again: they read every finding."""
 
@@ -54,6 +57,59 @@ def rule_lines(parts: Parts, counted: dict[str, Spoken]) -> tuple[list[RuleLine]
     running = {rule.id: rule.state.value for rule in found.running.rules}
     lines = [RuleLine(r, running.get(r.id, r.state.value), counted.get(r.id, _NOBODY)) for r in found.written]
     return lines, found.problems, found.running.version
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A rule in a backtest: texts that it found as tried, as it runs today, and that no rule of today finds."""
+
+    rule: str
+    candidate: int
+    today: int
+    new: int
+
+
+@dataclass(frozen=True, slots=True)
+class Backtested:
+    """A backtest over the archive: whose, of which texts, and how many each side found."""
+
+    at: str
+    actor: str
+    since: str
+    until: str
+    record_class: str
+    version: str
+    texts: int
+    candidate: int
+    today: int
+    only_candidate: int
+    only_today: int
+    rules: tuple[Tried, ...]
+    further: int
+
+
+def backtests(connection: sa.Connection, limit: int = 10) -> list[Backtested]:
+    """The last backtests, the newest first, as their events say."""
+    e = events.c
+    chosen = sa.select(e.at, e.actor, e.body).where(e.kind == BACKTESTED).order_by(e.id.desc()).limit(limit)
+    found = []
+    for at, actor, text in connection.execute(chosen):
+        body = json.loads(text)
+        counts = body["found"]
+        found.append(
+            Backtested(
+                at=at,
+                actor=actor,
+                since=body["since"],
+                until=body["until"],
+                record_class=body["class"],
+                version=body["candidate_version"],
+                **{name: counts[name] for name in ("texts", "candidate", "today", "only_candidate", "only_today")},
+                rules=tuple(Tried(**one) for one in body["rules"]),
+                further=body["further_rules"],
+            )
+        )
+    return found
 
 
 class Counts:

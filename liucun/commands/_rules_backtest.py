@@ -51,10 +51,10 @@ def backtest_command(
 
     With PATHS these packs are laid over the store's and all their rules run; without, the store's own with every
     draft and shadow rule running. Only text declared public is read, accounts under restriction are left out, and
-    every read is recorded as a query. Nothing is opened or changed.
+    every read is recorded as a query. The console's page of rules shows what was counted. Nothing is opened or changed.
     """
     from detectors.keywords.backtest import Backtest
-    from liucun.rule_backtest import Span, public_sources, run_backtest
+    from liucun.rule_backtest import Span, public_sources, record, run_backtest
     from liucun.rule_layers import candidate_of, layers_of, today
     from liucun.rule_tables import print_backtest
     from liucun.store import open_store
@@ -74,6 +74,7 @@ def backtest_command(
         test = Backtest(packs.candidate, packs.today, packs.written, examples)
         span = Span(chosen, field, begin, end, sources, hidden)
         queries = run_backtest(opened, test, span, purpose=purpose, progress=_progress if sys.stderr.isatty() else None)
+        record(opened, test, span, queries)
     found = [one for one in test.rules() if only is None or one.rule.id == only]
     if as_json:
         print_json(

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.browser.people import person
 from tickets.queue import get_ticket
+
+pytestmark = pytest.mark.timeout(1200)  # a whole life in a real browser: on a busy machine it takes its time
 
 
 def ticket(console, number: str):

@@ -144,6 +144,19 @@ def test_duties(head) -> None:
 @SCHEMA.parametrize()
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 def test_no_input_makes_a_fault_of_ours(case, console) -> None:
+    never_a_fault(case, console)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@SCHEMA.parametrize()
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+def test_no_input_makes_a_fault_of_ours_longer(case, console) -> None:
+    never_a_fault(case, console)
+
+
+def never_a_fault(case, console) -> None:
+    """Call as the compliance head, who may do most: whatever is sent, the answer is none of 5xx."""
     token = console.everything = getattr(console, "everything", None) or console.token("head")
     answer = case.call(base_url=console.url + "/v1", headers={"Authorization": f"Bearer {token}"})
     case.validate_response(answer, checks=[schemathesis.checks.not_a_server_error])

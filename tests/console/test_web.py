@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from retention.catalogue import events
 from tests.console.running import state, trail
 
 
@@ -237,3 +238,20 @@ def test_a_group_is_decided_as_it_was_seen_and_taken_back(console) -> None:
     assert token
     assert person.post("/queue/undo", step=token[1]).status_code == 303
     assert state(console, second).state == "detected"
+
+
+def test_the_rules_page_shows_what_backtests_found(console) -> None:
+    person = console.person("secadmin")
+    assert "还没有回测" in person.get("/rules").text
+    found = {"texts": 12_345, "candidate": 30, "today": 20, "both": 18, "only_candidate": 12, "only_today": 2}
+    body = {
+        **{"since": "2026-11-01T00:00:00.000000Z", "until": "2026-11-08T00:00:00.000000Z", "class": "content"},
+        **{"field": "text", "candidate_version": "rules-new", "today_version": "rules-old", "found": found},
+        **{"rules": [{"rule": "own.a", "candidate": 12, "today": 0, "new": 12}], "further_rules": 3, "queries": 1},
+    }
+    with console.parts.catalogue.write() as connection:
+        events.append(connection, kind="rules.backtested", actor="user:secadmin", subject="rules", body=body)
+    page = person.get("/rules").text
+    for word in ("rules-new", "12,345", "own.a", "2026-11-01", "4 条"):
+        assert word in page, word
+    assert "规则回测" in console.person("auditor").get("/audit/events").text

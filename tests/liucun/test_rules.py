@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from console.reading.rules import Tried, backtests
 from detectors.errors import PackError
 from detectors.keywords.lint import HARMLESS_LIMIT
 from detectors.model.install import POINTER
@@ -220,6 +221,12 @@ def test_backtest_shows_what_drafts_would_have_found_and_is_recorded(store: Path
         answered = recorded(opened, "query.answered")
         assert [subject for subject, _ in answered][1] == f"query:{found['queries'][0]}"
         assert len(recorded(opened, "ticket.opened")) == opened_by_run, "a backtest opens nothing"
+        with opened.catalogue.read() as connection:
+            shown = backtests(connection)
+    assert len(shown) == 3
+    first = shown[-1]
+    assert (first.texts, first.candidate, first.today, first.only_candidate, first.further) == (3, 2, 1, 1, 0)
+    assert first.rules[0] == Tried("own.a", candidate=1, today=0, new=1)
 
 
 def test_a_span_too_large_for_memory_is_read_in_parts(

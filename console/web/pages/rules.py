@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from console.access.roles import Right
-from console.reading.rules import rule_lines
+from console.reading.rules import backtests, rule_lines
 from console.web.render import page
 from console.web.visit import Gate, Visit
 
@@ -28,6 +28,7 @@ def show(
     """The list, filtered."""
     with visit.parts.catalogue.read() as connection:
         counted = request.app.state.rule_counts.read(connection)
+        tried = backtests(connection)
     lines, problems, version = rule_lines(visit.parts, counted)
     word = q.strip().casefold()
     found = [
@@ -47,6 +48,7 @@ def show(
         problems=problems,
         version=version,
         models=models,
+        backtests=tried,
         categories=sorted({line.rule.category for line in lines}),
         q=q,
         category=category,
