@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from retention.policies.decisions import approve_end, propose_end, silent
 from retention.policies.errors import PolicyStateError, PolicyUnknownError
 from retention.policies.follow import follow
-from retention.policies.judge import Verdict, ticket_segments
+from retention.policies.judge import Verdict, judge, ticket_segments
 from retention.policies.simulate import simulate
 from retention.policies.tables import segment_subjects, subjects, unit_segments
 from retention.second_person import SecondPersonError
@@ -274,3 +274,43 @@ def test_ten_years_of_days_never_early_and_never_late(world: World) -> None:
             # Told in another way than the code does it: over with the first day of the next month, a year later.
             nxt = date(year + 1, month + 1, 1) if month < 12 else date(year + 2, 1, 1)
             assert (state.verdict is Verdict.DUE) == (day >= nxt), (period, day)
+
+
+DUE = {
+    "user_log": date(2025, 3, 1),
+    "content": date(2025, 3, 1),
+    "transaction": date(2027, 3, 1),
+    "seller_identity": date(2027, 3, 1),
+    "live_index": date(2028, 1, 1),
+    "evidence": date(2028, 1, 1),
+    "unparsed": date(2027, 3, 1),
+}
+"""When what the next test ingests may go, counted by hand: a year or three from 29 February or from 31 December."""
+
+
+def test_ten_years_of_every_class(world: World) -> None:
+    leap, silvester = "2024-02-29", "2024-12-31"
+    for record_class in ("user_log", "content"):
+        world.ingest(logs(leap), record_class)
+    world.ingest([order("o1", "paid", "2024-02-01"), order("o1", "completed", leap)], "transaction")
+    for record_class, key, begins, ends, last in (
+        ("seller_identity", "user_id", "seller.joined", "seller.exited", leap),
+        ("live_index", "content_id", "stream.started", "stream.ended", silvester),
+    ):
+        for day, action in (("2023-12-31", begins), (last, ends)):
+            world.ingest([{"event_time": at(day), key: "x", "event_action": action}], record_class)
+    world.ingest([{"event_time": at(leap), "event_id": "T1"}], "evidence")
+    world.ingest(logs(leap), "unparsed", on=leap)
+    world.execute(sa.text(TICKETS))
+    closed = at(silvester, 23).isoformat().replace("+00:00", ".000000Z")
+    given = sa.text("INSERT INTO tickets VALUES ('T1', 'closed', 'none', 'none', 0, :c, NULL, NULL)")
+    world.execute(given.bindparams(c=closed))
+    edges = {day + timedelta(days=n) for day in DUE.values() for n in (-1, 0, 1)}
+    spread = {date(2024, 3, 1) + timedelta(days=311 * n) for n in range(12)}
+    world.follow()
+    for day in sorted(edges | spread):
+        with world.catalogue.read() as connection:
+            states = judge(connection, day, settings=world.settings)
+        assert {state.record_class for state in states} == set(DUE)
+        for state in states:
+            assert (state.verdict is Verdict.DUE) == (day >= DUE[state.record_class]), (state.record_class, day)
