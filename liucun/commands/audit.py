@@ -40,6 +40,13 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
                 help="Write the report to this file: .pdf, .html or .json; another name is a signed zip of all.",
             ),
             click.option("--html", type=_PATH, help="Write the report as a page for print to this file."),
+            click.option(
+                "--log-keys",
+                type=_PATH,
+                envvar=LOG_KEYS,
+                help="The log's verifier keys, one a line, kept outside of the store: another log is a fault. "
+                f"[default: {LOG_KEYS}]",
+            ),
             json_option,
         )
     ):
@@ -47,6 +54,7 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+LOG_KEYS = "LIUCUN_LOG_KEYS"
 _PATH = click.Path(path_type=Path, dir_okay=False)
 _SAMPLE = click.option(
     "--sample", type=click.IntRange(min=1), metavar="N", help="Verify N segments drawn at random instead of all."
@@ -172,6 +180,7 @@ def _run(names: Sequence[str], options: dict[str, Any], *, indexed: bool = False
     from retention.audits.report import Span, combined
     from retention.search.audit import AUDIT as INDEX
     from retention.search.audit import audit_index
+    from retention.transparency.pinning import read_pins
     from tickets.samples.audit import AUDIT as SAMPLES
     from tickets.samples.audit import audit_samples
 
@@ -179,7 +188,9 @@ def _run(names: Sequence[str], options: dict[str, Any], *, indexed: bool = False
     targets = [path for path in (options["report"], options["html"]) if path is not None]
     for path in targets:
         _check_target(path)
+    pinned = () if options["log_keys"] is None else read_pins(options["log_keys"])
     with open_store(options["store"], Right.AUDIT_RUN) as opened:
+        opened.store.log.pinned = pinned
         settings = opened.settings
         with progress(quiet=options["as_json"]) as show:
             verdict = verified_log(opened.store.log, progress=show)

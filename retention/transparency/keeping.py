@@ -33,7 +33,8 @@ class LogKeeper:
     """The transparency log of an open store.
 
     ``place`` is the custodian's, None without one; ``place_name`` what to call it. ``warnings`` says what could
-    not be handed over: the log goes on without its custodian, an audit says that it is not anchored.
+    not be handed over: the log goes on without its custodian, an audit says that it is not anchored. ``pinned`` are
+    keys that who audits has of the log from elsewhere (``pinning``).
     """
 
     catalogue: Catalogue
@@ -43,6 +44,7 @@ class LogKeeper:
     place: ObjectStore | None = None
     place_name: str = ""
     warnings: list[str] = field(default_factory=list)
+    pinned: tuple[Verifier, ...] = ()
     _signers: list[Signer] = field(default_factory=list)
     _handed_over: float = float("-inf")
 

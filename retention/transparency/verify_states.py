@@ -12,6 +12,7 @@ from retention.transparency import merkle
 from retention.transparency.custodian import Custodian
 from retention.transparency.keeping import LogKeeper
 from retention.transparency.note import Checkpoint, open_note
+from retention.transparency.pinning import check_pins
 from retention.transparency.verdict import LogFault, LogVerdict
 
 _PAGE: Final = 2_000
@@ -40,6 +41,8 @@ def check_states(connection: sa.Connection, log: LogKeeper, custodian: Custodian
             continue
         if (stated.origin, stated.size, stated.root) != (origin, size, roots.get(size)):
             verdict.add("checkpoint_contradicted", f"log:{size}", "The log's entries do not add up to its checkpoint.")
+    newest = signed[max(signed)].note if signed else None
+    check_pins(log.pinned, origin, newest, custodian, verdict)
     if signed and max(signed) != verdict.size:
         verdict.add("log_length", "log", f"It has {verdict.size} leaves, its newest checkpoint {max(signed)}.")
     for size, witnessed in seen.items():

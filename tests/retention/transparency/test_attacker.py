@@ -16,6 +16,7 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
+from errors import SettingsError
 from liucun.store import TICKET_SCRIPTS
 from retention.catalogue import events, images
 from retention.catalogue.commit import add_segments
@@ -40,6 +41,8 @@ from retention.lineage import inherit, stored_manifests
 from retention.manifest import SegmentManifest
 from retention.schema import as_current
 from retention.segments import open_segment, write_segment
+from retention.transparency.note import Ed25519Signer
+from retention.transparency.pinning import LIMIT, read_pins
 from retention.transparency.sequencer import sequence
 from tests.retention.sealed_store import hours, make_store
 from tests.retention.transparency.conftest import Logged, keeper, open_ticket
@@ -405,8 +408,38 @@ def test_he_replaces_the_whole_store_under_new_keys(logged: Logged, tmp_path: Pa
     keeper(other, logged.custodian).keep()
     verdict = Logged(other, keeper(other, logged.custodian), logged.custodian).audit()
     assert "custodian_stranger" in {notice.kind for notice in verdict.notices}
+    # Who keeps the archive's keys himself is told that it is another's.
+    pins = tmp_path / "pins"
+    pins.write_text("".join(f"{verifier.encode()}\n" for verifier in logged.log.verifiers))
+    forged = keeper(other, logged.custodian)
+    forged.pinned = read_pins(pins)
+    verdict = Logged(other, forged, logged.custodian).audit()
+    assert {fault.kind for fault in verdict.faults} == {"log_not_pinned"}
+    assert not verdict.anchored
+    logged.log.pinned = read_pins(pins)
+    assert logged.audit().anchored
     other.catalogue.close()
     other.period_keys.close()
+
+
+def test_he_signs_with_keys_of_his_own_under_the_logs_name(logged: Logged) -> None:
+    """A name is no key."""
+    (name,) = {verifier.name for verifier in logged.log.verifiers}
+    logged.log.pinned = (Ed25519Signer(name, bytes(32)).verifier,)
+    assert logged.kinds() == {"signature_not_pinned"}
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"\xff\n", b"name+00000000+AA==\n", b"x" * (LIMIT + 1), None])
+def test_a_file_of_keys_that_is_none_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "pins"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SettingsError):
+        read_pins(path)
+    names = [Ed25519Signer(name, bytes(32)).verifier.encode() for name in ("one/log", "other/log")]
+    path.write_text("\n".join(names))
+    with pytest.raises(SettingsError, match="several logs"):
+        read_pins(path)
 
 
 def test_without_a_custodian_nothing_is_anchored(logged: Logged) -> None:
