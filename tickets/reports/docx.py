@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from datetime import datetime
 from typing import Any, Final
 from unicodedata import east_asian_width
@@ -26,6 +27,9 @@ _LEAST: Final = 4
 _MOST: Final = 40
 _SIDES: Final = 3
 """A column's share of the page in half-width characters: at least, at most, and what its sides take."""
+
+_DIGEST: Final = re.compile("[0-9a-f]{64}")
+"""Set smaller, so that it stands on one line."""
 
 
 def write_docx(laid: Laid, *, made_at: datetime) -> bytes:
@@ -120,7 +124,7 @@ def _pairs(document: Any, block: Pairs) -> None:
         cells = table.add_row().cells
         cells[0].width, cells[1].width = _NAME_WIDTH, _PAGE - _NAME_WIDTH
         _fill(cells[0], name, bold=True)
-        _fill(cells[1], value)
+        _fill(cells[1], value, size=9 if _DIGEST.fullmatch(value) else None)
     document.add_paragraph()
 
 
