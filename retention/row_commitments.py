@@ -68,10 +68,11 @@ def rows_digests(names: Sequence[str], column: Column, groups: np.ndarray, count
         values = column(name)
         if values.null_count == len(values):
             continue
-        if pa.types.is_dictionary(values.type):
-            values = values.cast(values.type.value_type)
+        named = pa.types.is_dictionary(values.type)
         if order is not None:
-            values = values.take(order)
+            values = (values.unify_dictionaries() if named else values).take(order)
+        if named:
+            values = values.cast(values.type.value_type)
         for state, (begin, end) in zip(states, spans, strict=True):
             part = values.slice(begin, end - begin)
             if part.null_count < len(part):
@@ -111,7 +112,9 @@ def _order(column: Column, groups: np.ndarray, count: int) -> tuple[pa.Array | N
     owners = [column(name) for name in ("log_partition", "log_source")]
     if count == 1 and all(map(_one_name, owners)) and not groups.any() and (offsets[1:] > offsets[:-1]).all():
         return None, [0, len(groups)]
-    order = np.lexsort((offsets, *map(_ranks, owners), groups))
+    # What is the same in all rows need not be sorted by.
+    keys = [key for key in (*map(_ranks, owners), groups) if (key != key[0]).any()]
+    order = np.lexsort((offsets, *keys))
     borders = np.searchsorted(groups[order], np.arange(count + 1)).tolist()
     return pa.array(order), borders
 
@@ -126,9 +129,8 @@ def _one_name(column: pa.ChunkedArray) -> bool:
 
 def _ranks(column: pa.ChunkedArray) -> np.ndarray:
     """Of each row the rank of its name among the column's names, by their bytes."""
-    encoded = column.cast(pa.string()).combine_chunks().dictionary_encode()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.unify_dictionaries().combine_chunks()
+    named = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    encoded = named.unify_dictionaries().combine_chunks()
     names = [name.encode() for name in encoded.dictionary.to_pylist()]
     ranks = np.empty(len(names), np.int64)
     ranks[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names))
