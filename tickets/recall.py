@@ -24,9 +24,9 @@ OPENED_BY_HAND: Final = ("human:", "complaint:", "authority:", "engine:")
 """Rules of what no text detector found; their dismissals are never remembered."""
 _LOOK_UP: Final = 500
 _MOST: Final = 2_000
-"""Candidates that are compared with a text, the newest first,"""
+"""Candidates that are compared with a text, those that meet it in most bands first,"""
 _SEEN: Final = 20_000
-"""of so many places where bands meet; all of them where only what waits is wanted."""
+"""of so many meetings in a band."""
 
 
 def reasons_of(connection: sa.Connection, bodies: Bodies, ids: Sequence[str]) -> dict[str, list[Reason]]:
@@ -145,10 +145,11 @@ def near(connection: sa.Connection, ticket_id: str, states: Sequence[State] = ()
     mine = connection.execute(sa.select(bands.c.value).where(bands.c.ticket_id == ticket_id)).scalars().all()
     meeting = sa.select(bands.c.ticket_id).where(bands.c.value.in_(mine), bands.c.ticket_id != ticket_id)
     if states:
-        newest = sa.select(tickets.c.ticket_id).where(tickets.c.ticket_id.in_(meeting), tickets.c.state.in_(states))
-    else:
-        newest = sa.select(tickets.c.ticket_id).where(tickets.c.ticket_id.in_(meeting.limit(_SEEN)))
-    wanted = connection.execute(newest.order_by(tickets.c.detected_at.desc()).limit(_MOST)).scalars().all()
+        meeting = meeting.join(tickets, tickets.c.ticket_id == bands.c.ticket_id).where(tickets.c.state.in_(states))
+    met = meeting.limit(_SEEN).subquery()
+    closest = sa.select(met.c.ticket_id).group_by(met.c.ticket_id)
+    closest = closest.order_by(sa.func.count().desc(), met.c.ticket_id).limit(_MOST)
+    wanted = connection.execute(closest).scalars().all()
     rows: list[Any] = []
     for begin in range(0, len(wanted), _LOOK_UP):
         chosen = sa.select(sketches).where(sketches.c.ticket_id.in_(wanted[begin : begin + _LOOK_UP]))

@@ -48,8 +48,9 @@ def linked(connection: sa.Connection, ticket_id: str, *, limit: int = MOST) -> l
         return []
     made = sa.select(links.c.other_id).where(links.c.ticket_id == ticket_id)
     taken = sa.select(links.c.ticket_id).where(links.c.other_id == ticket_id)
-    follows = sa.or_(c.linked_to == ticket_id, c.ticket_id == own.linked_to)
-    merged = sa.or_(c.merged_into == ticket_id, c.ticket_id == own.merged_into)
+    # Only what is there is asked for: a comparison with nothing would make the database read every ticket.
+    follows = sa.or_(c.linked_to == ticket_id, *([c.ticket_id == own.linked_to] if own.linked_to else []))
+    merged = sa.or_(c.merged_into == ticket_id, *([c.ticket_id == own.merged_into] if own.merged_into else []))
     found: dict[str, Link] = {}
     for kind, condition in (
         ("merged", merged),
