@@ -51,6 +51,8 @@ class Site:
     store: Path
     port: int
     token: str = ""
+    asker: str = ""
+    """Token of somebody who may query."""
     env: dict[str, str] = field(default_factory=dict)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
@@ -130,6 +132,8 @@ def prepare(folder: Path) -> Site:
         prepare_console(store.catalogue)
         account = make_account(store.catalogue, "shop", Role.COLLECTOR)
         site.token = issue(store.catalogue, account, name="kill test", days=1)
+        auditor = make_account(store.catalogue, "aud", Role.AUDITOR)
+        site.asker = issue(store.catalogue, auditor, name="kill test", days=1)
     return site
 
 
@@ -167,6 +171,7 @@ def kill_collector(folder: Path, *, kills: int, seed: int = 1, senders: int = 3)
             process.kill()
             process.wait()
     sql = "SELECT content_id, count(*) AS n FROM content GROUP BY content_id"
+    site.env["LIUCUN_TOKEN"] = site.asker
     rows = json.loads(site.call("query", sql, "--purpose", "kill test", "--json"))
     sent = sorted(name for thread in threads for name in thread.sent)
     assert sent, "nothing was sent"

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from console.access.accounts import account_by
+from console.access.tokens import issue
 from console.migrate import prepare_tables as prepare_console
 from console.parts import Parts
 from console.reading.search import Found, search
@@ -100,8 +101,10 @@ def test_index_and_archive_find_the_same(opened: OpenStore) -> None:
         assert mine.behind == 0
 
 
-def test_a_restricted_account_is_found_by_neither(opened: OpenStore) -> None:
+def test_a_restricted_account_is_found_by_neither(opened: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
     parts = parts_of(opened)
+    head = make_account(opened.catalogue, "head", Role.COMPLIANCE_HEAD)
+    monkeypatch.setenv("LIUCUN_TOKEN", issue(opened.catalogue, head, name="cli", days=1))
     question = Question(RecordClass.CONTENT, "", {"user_id": "u0"})
     refresh(opened)
     assert len(ask(parts, question).records) == 2
