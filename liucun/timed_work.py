@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,9 +51,8 @@ class Schedule:
         """Seconds until the next step is due."""
         return max(min(self._next.values()) - self._clock(), 0.0)
 
-    def run_due(self, stop: Callable[[], bool] = lambda: False) -> list[Outcome]:
-        """Run what is due, in the order of the steps."""
-        outcomes = []
+    def run_due(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Outcome]:
+        """Run what is due, in the order of the steps, each when the one before has been taken note of."""
         for step in self._steps:
             if stop():
                 break
@@ -62,8 +61,7 @@ class Schedule:
             outcome = _run(self._opened, step)
             wait = step.every if outcome.error is None else min(step.every, 5 * MINUTE)
             self._next[step.name] = self._clock() + wait
-            outcomes.append(outcome)
-        return outcomes
+            yield outcome
 
 
 def steps() -> list[Step]:

@@ -11,12 +11,14 @@ import time
 from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
 
+from errors import BusyError, StorageError, UnreachableError
 from liucun.cli import json_option, store_option
 from liucun.watching.logs import json_wished, start_logs
 from liucun.watching.server import metrics_option, shown
@@ -24,6 +26,7 @@ from tickets.rights import Right
 
 if TYPE_CHECKING:
     from liucun.timed_work import Outcome
+    from retention.catalogue.lease import Lease
 
 LOG = logging.getLogger("liucun.worker")
 _PATIENCE = 5.0
@@ -44,7 +47,6 @@ def command(store: Path, once: bool, max_seconds: float | None, metrics: str | N
     workers of a store one works, the others wait to take over. A step that fails is said and tried again;
     it stops no other.
     """
-    from errors import BusyError
     from liucun.index_following import IndexThread
     from liucun.store import open_store
     from liucun.timed_work import Outcome, Schedule, index_step, steps
@@ -67,7 +69,7 @@ def command(store: Path, once: bool, max_seconds: float | None, metrics: str | N
     ):
         schedule = Schedule(opened, [*steps(), *index_step(opened)] if once else steps())
         lease = Lease(opened.catalogue, "worker")
-        waiting = False
+        held = partial(_held, lease, set(), must=once)
         index = IndexThread(
             opened, lambda seconds, figures, error: _say(Outcome("index", seconds, figures, error), as_json)
         )
@@ -75,30 +77,42 @@ def command(store: Path, once: bool, max_seconds: float | None, metrics: str | N
             index.start()
         try:
             while not over():
-                try:
-                    lease.take()
-                except BusyError as error:
-                    if once:
-                        raise
-                    if not waiting:
-                        LOG.warning("%s Waiting 等待.", error.what)
-                    waiting = True
+                if not held():
                     stop.wait(_PATIENCE)
                     continue
-                waiting = False
                 for outcome in schedule.run_due(over):
                     failed = failed or outcome.error is not None
                     meters.step(outcome)
                     _say(outcome, as_json)
-                    lease.take()
+                    if not held():
+                        break
                 if once:
                     break
                 stop.wait(min(schedule.pause(), _PATIENCE))
         finally:
             index.stop()
-            lease.give_back()
+            try:
+                lease.give_back()
+            except (BusyError, UnreachableError, StorageError) as error:
+                # It runs out by itself.
+                LOG.warning("%s", error.what)
     if once and failed:
         sys.exit(1)
+
+
+def _held(lease: Lease, told: set[str], *, must: bool) -> bool:
+    """Whether the lease is this worker's; each reason why not is said once until it is. ``must`` raises it."""
+    try:
+        lease.take()
+    except (BusyError, UnreachableError, StorageError) as error:
+        if must:
+            raise
+        if type(error).__name__ not in told:
+            LOG.warning("%s Waiting 等待.", error.what)
+        told.add(type(error).__name__)
+        return False
+    told.clear()
+    return True
 
 
 def _listen(stop: threading.Event) -> None:

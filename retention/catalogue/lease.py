@@ -22,7 +22,11 @@ DURATION: Final = timedelta(seconds=90)
 
 @dataclass(slots=True)
 class Lease:
-    """A lease by name, in the catalogue. ``holder`` is this process."""
+    """A lease by name, in the catalogue. ``holder`` is this process.
+
+    Every change names the value that it replaces, so that no lock beyond the row's is needed: renewing is never
+    refused because somebody else wrote meanwhile.
+    """
 
     catalogue: Catalogue
     name: str
@@ -38,7 +42,7 @@ class Lease:
         key = f"lease.{self.name}"
         mine = json.dumps({"holder": self.holder, "until": timestamp(moment + DURATION)})
         try:
-            with self.catalogue.write() as connection:
+            with self.catalogue.write(row_locks=True) as connection:
                 stored = connection.execute(sa.select(meta.c.value).where(meta.c.key == key)).scalar_one_or_none()
                 if stored is None:
                     connection.execute(meta.insert().values(key=key, value=mine))
@@ -57,7 +61,7 @@ class Lease:
     def give_back(self) -> None:
         """Let the next process begin at once."""
         key = f"lease.{self.name}"
-        with self.catalogue.write() as connection:
+        with self.catalogue.write(row_locks=True) as connection:
             stored = connection.execute(sa.select(meta.c.value).where(meta.c.key == key)).scalar_one_or_none()
             if stored is not None and json.loads(stored)["holder"] == self.holder:
                 connection.execute(meta.delete().where(meta.c.key == key, meta.c.value == stored))

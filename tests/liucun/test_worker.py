@@ -14,11 +14,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from errors import BusyError, StorageError
+from errors import BusyError, LiucunError, StorageError, UnreachableError
 from liucun.cli import main_group
+from liucun.commands import worker
 from liucun.store import OpenStore, open_store
 from liucun.timed_work import Schedule, Step, steps
 from retention.catalogue.engine import Catalogue
+from retention.catalogue.failures import ConflictError
 from retention.catalogue.lease import DURATION, Lease
 from retention.catalogue.migrate import migrate
 
@@ -65,10 +67,10 @@ def test_a_step_that_fails_stops_no_other_and_is_tried_again(store: Path) -> Non
 
     with open_store(store, ()) as opened:
         schedule = Schedule(opened, [Step("fails", 3600, fails), Step("works", 10, works)], clock=lambda: now[0])
-        first = schedule.run_due()
+        first = list(schedule.run_due())
         assert [(o.step, o.error) for o in first] == [("fails", "The disk is full. Make room."), ("works", None)]
         assert schedule.pause() == 10
-        assert schedule.run_due() == []
+        assert list(schedule.run_due()) == []
         now[0] = 10
         assert [o.step for o in schedule.run_due()] == ["works"]
         now[0] = 301
@@ -101,6 +103,31 @@ def test_one_holder_at_a_time_and_a_dead_one_is_followed(catalogue_url: str) -> 
     other.give_back()
     one.take(now=now + DURATION * 2)
     catalogue.close()
+
+
+def test_a_lease_that_cannot_be_renewed_now_ends_no_worker(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another writer in the way, the database away: it waits, says so once, and goes on."""
+    answers: list[type[LiucunError] | None] = [None, ConflictError, UnreachableError, UnreachableError, None]
+    take = Lease.take
+    tried: list[type[LiucunError] | None] = []
+
+    def now_and_then(lease: Lease) -> None:
+        if lease.name == "worker":
+            tried.append(answers[len(tried)] if len(tried) < len(answers) else None)
+            if tried[-1] is not None:
+                raise tried[-1]("Not now.", cure="Try again.")
+            if len(tried) == len(answers) + 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+        take(lease)
+
+    monkeypatch.setattr(Lease, "take", now_and_then)
+    monkeypatch.setattr(worker, "_PATIENCE", 0.01)
+    done = CliRunner().invoke(main_group, ["worker", "--max-seconds", "120", "--json", "--store", str(store)])
+    assert done.exit_code == 0, done.output
+    said = [json.loads(line)["step"] for line in done.output.splitlines() if line.startswith("{")]
+    assert said.count(NAMES[0]) == 1
+    assert NAMES[1] in said, "the steps after the lost renewal are done when the lease is back"
+    assert done.output.count("Waiting") == 2
 
 
 def test_a_second_worker_is_told_and_a_stopped_one_leaves_no_lease(store: Path) -> None:
