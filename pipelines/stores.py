@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,8 @@ class StoreRef:
 
 _lock = threading.Lock()
 _open: dict[StoreRef, Store] = {}
+_jobs: Counter[StoreRef] = Counter()
+"""How many jobs of this process have registered each store."""
 
 
 def register(store: Store) -> StoreRef:
@@ -32,13 +35,17 @@ def register(store: Store) -> StoreRef:
     ref = StoreRef(str(store.root), store.settings)
     with _lock:
         _open[ref] = store
+        _jobs[ref] += 1
     return ref
 
 
 def release(ref: StoreRef) -> None:
-    """Forget a registered store; its owner closes it."""
+    """Forget a registered store, once its last job has; its owner closes it."""
     with _lock:
-        _open.pop(ref, None)
+        _jobs[ref] -= 1
+        if _jobs[ref] <= 0:
+            del _jobs[ref]
+            _open.pop(ref, None)
 
 
 def store_of(ref: StoreRef) -> Store:

@@ -386,7 +386,7 @@ def test_detect_uses_the_store_s_rules(store: Path, monkeypatch: pytest.MonkeyPa
     own(store, "own.a,fraud,暗号甲乙丙,暗号甲乙丙,live", "own.d,fraud,很好,很好,draft", "own.s,fraud,口令,口令,shadow")
 
     def rules(where: Path | None) -> list[str]:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("暗号甲乙丙 很好 口令\n".encode())))
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("暗号甲乙丙，今天天气很好，口令\n".encode())))
         return [finding["rule"] for finding in liucun("detect", "--json", store=where)["findings"]]
 
     assert rules(store) == ["own.a"]

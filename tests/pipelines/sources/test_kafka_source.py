@@ -23,6 +23,8 @@ from pipelines.sources.kafka_settings import KafkaSettings, client_config, consu
 from pipelines.sources.spec import SourceSpec
 from pipelines.summary import RunSummary
 from retention.audits.coverage import audit_coverage
+from retention.audits.offsets import HOLES
+from retention.catalogue import events as event_log
 from retention.catalogue.tables import batches, events, partitions
 from retention.store import Store, StoreSettings
 
@@ -94,7 +96,7 @@ def kinds(store: Store) -> list[str]:
 
 
 def faults(store: Store) -> list[tuple[str, str]]:
-    return [(finding.kind, finding.where) for finding in audit_coverage(store).findings]
+    return [(finding.kind, finding.where) for finding in audit_coverage(store).faults]
 
 
 def test_everything_is_archived_once_and_a_second_run_goes_on_from_there(store: Store, brokers: Brokers) -> None:
@@ -228,6 +230,7 @@ def ledger(store: Store) -> Ledger:
 
 
 def commit(store: Store, partition: str, start: int, end: int) -> None:
+    """A batch of offsets without a message, said so."""
     with store.catalogue.write() as connection:
         connection.execute(partitions.update().where(partitions.c.partition == partition).values(cursor=end))
         connection.execute(
@@ -242,6 +245,8 @@ def commit(store: Store, partition: str, start: int, end: int) -> None:
                 committed_at="2026",
             )
         )
+        said = {"source": "k", "start": start, "end": end, "offsets": end - start, "ranges": [[start, end]]}
+        event_log.append(connection, kind=HOLES, actor="system:run", subject=f"partition:{partition}", body=said)
 
 
 def test_what_was_gone_before_the_first_look_is_the_beginning_not_a_loss(store: Store, ledger: Ledger) -> None:

@@ -365,7 +365,8 @@ def test_he_deletes_a_ticket_or_slips_one_in(logged: Logged) -> None:
     with logged.store.catalogue.write() as connection:
         connection.execute(sa.text("PRAGMA defer_foreign_keys=ON"))
         connection.execute(tickets.delete().where(tickets.c.ticket_id.in_(["T1", row["ticket_id"]])))
-        connection.execute(sa.text("DELETE FROM findings WHERE ticket_id = :t"), {"t": row["ticket_id"]})
+        for table in ("findings", "ticket_sketches", "ticket_bands", "ticket_texts"):
+            connection.execute(sa.text(f"DELETE FROM {table} WHERE ticket_id = :t"), {"t": row["ticket_id"]})
     assert "row_changed" in logged.kinds()
 
 
