@@ -99,21 +99,30 @@ class Ledger:
         """Move the cursor to ``low``, the oldest offset left, and put on record what was lost; None if it has moved."""
         loss = Loss(position.partition, position.cursor, low, "the topic's retention overtook the cursor")
         p = partition_table.c
-        with self._catalogue.write() as connection:
-            moved = connection.execute(
-                partition_table.update()
-                .where(p.source == self.source, p.partition == position.partition, p.cursor == position.cursor)
-                .values(cursor=low)
-            )
-            if moved.rowcount != 1:
-                return None
-            self._lost(connection, loss)
-        return loss
+
+        def move() -> Loss | None:
+            with self._catalogue.write() as connection:
+                moved = connection.execute(
+                    partition_table.update()
+                    .where(p.source == self.source, p.partition == position.partition, p.cursor == position.cursor)
+                    .values(cursor=low)
+                )
+                if moved.rowcount != 1:
+                    return None
+                self._lost(connection, loss)
+                return loss
+
+        return retried(self._catalogue, move)
 
     def seen(self, partition: str, topic_id: str | None, high: int) -> None:
         """Remember a topic's id and how far the partition was seen to reach."""
-        with self._catalogue.write() as connection:
-            progress.hint_partition(connection, self.source, partition, _written(topic_id, high))
+
+        def remember() -> None:
+            with self._catalogue.write() as connection:
+                progress.hint_partition(connection, self.source, partition, _written(topic_id, high))
+
+        # Lanes look again while others commit to the same partitions.
+        retried(self._catalogue, remember)
 
     def _newest(self, path: str) -> progress.Partition | None:
         with self._catalogue.read() as connection:
@@ -159,16 +168,20 @@ class Ledger:
         p = partition_table.c
         end = seen if seen > old.cursor else None
         loss = Loss(old.partition, old.cursor, end, why)
-        with self._catalogue.write() as connection:
-            finished = connection.execute(
-                partition_table.update()
-                .where(p.source == self.source, p.partition == old.partition, p.finished.is_(False))
-                .values(finished=True)
-            )
-            if finished.rowcount != 1:
-                return None
-            self._lost(connection, loss)
-        return loss
+
+        def finish() -> Loss | None:
+            with self._catalogue.write() as connection:
+                finished = connection.execute(
+                    partition_table.update()
+                    .where(p.source == self.source, p.partition == old.partition, p.finished.is_(False))
+                    .values(finished=True)
+                )
+                if finished.rowcount != 1:
+                    return None
+                self._lost(connection, loss)
+                return loss
+
+        return retried(self._catalogue, finish)
 
     def _lost(self, connection: sa.Connection, loss: Loss) -> None:
         events.append(
