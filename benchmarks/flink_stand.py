@@ -143,7 +143,7 @@ def stand(servers: Servers, folder: Path) -> Iterator[Stand]:
     """A database and a topic of one measurement, gone afterwards."""
     name = f"liucun_bench_{secrets.token_hex(5)}"
     folder.mkdir()
-    with _database(servers.postgres, name) as url, _topic(servers.kafka, name.replace("_", "-")) as topic:
+    with database(servers.postgres, name) as url, _topic(servers.kafka, name.replace("_", "-")) as topic:
         made = Stand(servers, folder, url, topic, secrets.token_urlsafe(16))
         try:
             yield made
@@ -152,7 +152,8 @@ def stand(servers: Servers, folder: Path) -> Iterator[Stand]:
 
 
 @contextmanager
-def _database(admin: str, name: str) -> Iterator[str]:
+def database(admin: str, name: str) -> Iterator[str]:
+    """An empty database, gone afterwards with whoever still uses it; gives its URL."""
     _administer(admin, f'CREATE DATABASE "{name}"')
     try:
         yield sa.make_url(admin).set(database=name).render_as_string(hide_password=False)

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import httpx
 import sqlalchemy as sa
@@ -24,7 +24,7 @@ from errors import UnreachableError, UsageError
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _EVERY_SECONDS: Final = 0.05
-_START_SECONDS: Final = 30.0
+_START_SECONDS: Final = 120.0
 _NATIVE: Final = ("rdk:", "jemalloc", "arrow-", "Arrow")
 """Threads of libraries that never hold Python's lock while they work."""
 
@@ -115,8 +115,10 @@ def task_manager_of(master: str) -> int:
 
 
 @contextmanager
-def worker_pool(env: Mapping[str, str]) -> Iterator[tuple[str, int]]:
-    """A pool of workers of its own, with this environment: its address and its process id.
+def worker_pool(
+    env: Mapping[str, str], *, code: Path | None = None, log: IO[str] | int = subprocess.DEVNULL
+) -> Iterator[tuple[str, int]]:
+    """A pool of workers of its own, with this environment, run in the folder ``code``: its address and process id.
 
     Raises:
         UnreachableError: it did not start.
@@ -125,8 +127,10 @@ def worker_pool(env: Mapping[str, str]) -> Iterator[tuple[str, int]]:
     pool = subprocess.Popen(
         [sys.executable, "-m", "pipelines.runners.worker_pool", "--port", str(port)],
         env={**os.environ, **env},
+        cwd=code,
         stdin=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
     )
     try:
         until = time.monotonic() + _START_SECONDS

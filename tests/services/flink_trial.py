@@ -8,7 +8,6 @@ import re
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +21,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from benchmarks import flink_watch
 from pipelines.runners.cluster import Cluster as FlinkCluster
 from tests.services import servers
 from tests.services.two_collectors import NEEDED, Places, on_servers
@@ -328,23 +328,11 @@ def copied_program(folder: Path) -> Path:
 @contextmanager
 def worker_pool(trial: Trial) -> Iterator[str]:
     """A pool of workers of the trial's own version of the program; gives its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "pipelines.runners.worker_pool", "--port", str(port)]
-    with (trial.store.parent / "workers.log").open("w", encoding="utf-8") as log:
-        pool = subprocess.Popen(command, env=trial.env, cwd=trial.code, stdout=log, stderr=log)
-        try:
-            servers.wait_until("the worker pool", lambda: _listens(port), 120)
-            yield f"127.0.0.1:{port}"
-        finally:
-            pool.terminate()
-            pool.wait()
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+    with (
+        (trial.store.parent / "workers.log").open("w", encoding="utf-8") as log,
+        flink_watch.worker_pool(trial.env, code=trial.code, log=log) as (address, _),
+    ):
+        yield address
 
 
 @contextmanager

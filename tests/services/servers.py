@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 PROJECT = Path(__file__).resolve().parents[2]
 SCRIPTS = PROJECT / "deploy" / "services"
@@ -76,21 +75,10 @@ def control(server: str, action: str) -> None:
 @contextmanager
 def database(admin: str) -> Iterator[str]:
     """An empty database of its own, gone afterwards with whoever still uses it; gives its URL."""
-    name = f"test_{secrets.token_hex(6)}"
-    _administer(admin, f'CREATE DATABASE "{name}"')
-    try:
-        yield sa.make_url(admin).set(database=name).render_as_string(hide_password=False)
-    finally:
-        _administer(admin, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    from benchmarks import flink_stand
 
-
-def _administer(admin: str, statement: str) -> None:
-    engine = sa.create_engine(admin, isolation_level="AUTOCOMMIT", poolclass=sa.pool.NullPool)
-    try:
-        with engine.connect() as connection:
-            connection.exec_driver_sql(statement)
-    finally:
-        engine.dispose()
+    with flink_stand.database(admin, f"test_{secrets.token_hex(6)}") as url:
+        yield url
 
 
 def s3_environment(found: tuple[str, ...]) -> Mapping[str, str]:

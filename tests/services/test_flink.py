@@ -14,7 +14,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
+from errors import StorageError
+from liucun.cli import main_group
+from pipelines.runners import flink as flink_runner
 from pipelines.runners.cluster import Cluster as FlinkCluster
 from tests.services import long_trial, servers
 from tests.services.flink_trial import Cluster, Trial, create_topic, everything, flink, produce
@@ -64,6 +68,26 @@ def test_every_subtask_has_a_lane_of_its_own(trial: Trial) -> None:
     assert [subtask["metrics"]["read-records"] for subtask in answer["subtasks"]] == [1, 1]
     trial.stop()
     trial.prove(range(8000))
+
+
+def test_a_submission_that_the_cluster_shows_too_late_is_taken_back(
+    trial: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(trial, range(100))
+    for name, value in trial.env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(flink_runner, "START_SECONDS", -1.0)
+    shown = FlinkCluster.job
+    # The first look, which decides, comes before the job manager knows of it.
+    looks = iter([None])
+    monkeypatch.setattr(FlinkCluster, "job", lambda self, name: next(looks, shown(self, name)))
+    done = CliRunner().invoke(main_group, ["run", "--runner", "flink", "--follow", "--store", str(trial.store)])
+    assert isinstance(done.exception, StorageError)
+    assert "does not know it" in done.exception.what
+    monkeypatch.undo()
+    jobs = FlinkCluster(trial.cluster.flink)
+    assert [job for job in jobs.jobs("liucun-") if job.alive] == []
+    jobs.close()
 
 
 def test_an_archive_on_servers_is_exact_whatever_fails(cluster: Cluster, tmp_path: Path) -> None:
