@@ -99,8 +99,9 @@ def _condemn(catalogue: Catalogue, objects: ObjectStore, done: Collected, *, mom
             # Said before anything is deleted: a rebuilt catalogue must refuse these names too.
             body = {"orphans": sorted(ripe)}
             events.append(connection, kind=events.CONDEMNED, actor=ACTOR, subject="objects", body=body)
-        before = [name for name, row in known.items() if row.condemned_at and name in there]
-    done.waiting += len(unnamed) - len(ripe) - len([name for name in before if name in unnamed])
+        # Not what has a name: a rebuilt catalogue may use an object again that its predecessor had condemned.
+        before = [name for name, row in known.items() if row.condemned_at and name in unnamed]
+    done.waiting += len(unnamed) - len(ripe) - len(before)
     return sorted([*ripe, *before])
 
 

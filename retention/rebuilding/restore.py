@@ -125,12 +125,21 @@ class Restorer:
                 at = self._committed.get(manifest.segment_id, "")
                 self._retired.setdefault(replaced, ("replaced", manifest.segment_id, at))
         self._enter_segments()
-        if self._condemned:
+        condemned = self._condemned.keys() - self._used()
+        if condemned:
             self._connection.execute(
                 tombstones.insert(),
-                [{"object_name": name, "seen_at": at, "condemned_at": at} for name, at in self._condemned.items()],
+                [
+                    {"object_name": name, "seen_at": self._condemned[name], "condemned_at": self._condemned[name]}
+                    for name in sorted(condemned)
+                ],
             )
         _reset_sequences(self._connection)
+
+    def _used(self) -> set[str]:
+        """Objects that this catalogue stands on, condemned ones among them: joined entries may lie in parts again."""
+        named = (segments.c.object_name, log_entries.c.object_name, checkpoints.c.object_name)
+        return {name for column in named for name in self._connection.execute(sa.select(column)).scalars()}
 
     def _restore(self, entries: Sequence[Entry], *, numbered: bool) -> None:
         self.restored.entries += len(entries)

@@ -18,6 +18,7 @@ from retention.catalogue import events, images
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.tables import (
     batches,
+    log_entries,
     log_leaves,
     meta,
     partitions,
@@ -29,6 +30,7 @@ from retention.catalogue.tables import (
 from retention.catalogue.tables import events as event_table
 from retention.catalogue.under_key import retire
 from retention.compaction.collect import collect
+from retention.compaction.journal import join_entries
 from retention.rebuilding.rebuild import Rebuilt, rebuild_catalogue
 from retention.store import CustodianSettings, Store, StoreSettings
 from retention.transparency import sequencer
@@ -168,6 +170,33 @@ def test_what_the_log_had_not_seen_is_taken_in_again(root: Path) -> None:
         assert report.ok
         # Beside the object that the fixture condemned and did not come to delete.
         assert [notice.kind for notice in report.notices if "condemned-00" not in notice.where] == ["orphan"]
+
+
+def test_entries_that_were_joined_and_are_back_in_parts_stay(root: Path) -> None:
+    """The joined object is lost, and a backup has its parts, which were condemned when they were joined."""
+    entries = root / "objects" / "log" / "entries"
+    parts = {path: path.read_bytes() for path in entries.iterdir()}
+    with Store.open(root, SETTINGS, SECRET) as store:
+        assert join_entries(store.log, least=2) == len(parts)
+        for days in (0, 2):
+            collect(store.catalogue, store.objects, now=datetime.now(UTC) + timedelta(days=days))
+    (joined,) = entries.glob("000000000000-*")
+    joined.write_bytes(bytes(100))
+    for path, data in parts.items():
+        path.write_bytes(data)
+    remove(root)
+    rebuild(root)
+    with Store.open(root, SETTINGS, SECRET) as store:
+        with store.catalogue.write() as connection:  # as an older program had restored them
+            names = connection.execute(sa.select(log_entries.c.object_name)).scalars().all()
+            condemned = connection.execute(sa.select(tombstones.c.object_name)).scalars().all()
+            assert not {*names} & {*condemned}
+            rows = [{"object_name": names[0], "seen_at": "2026-01-01", "condemned_at": "2026-01-01"}]
+            connection.execute(tombstones.insert(), rows)
+        for days in (0, 2, 4):
+            collect(store.catalogue, store.objects, now=datetime.now(UTC) + timedelta(days=days))
+        assert {path for path in parts if path.exists()} == {*parts}
+        assert verify_log(store.log).faults == []
 
 
 def test_sequencers_that_were_cut_off_leave_nothing_wrong(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
