@@ -20,7 +20,7 @@ from retention.policies.settings import RetentionSettings
 from retention.search.settings import SearchSettings
 from retention.segments import Archive
 from retention.transparency.keeping import LogKeeper
-from tickets.actors import Actor
+from tickets.actors import Actor, Right
 from tickets.calendar.working_days import WorkingCalendar
 from tickets.duties import DutyBook
 from tickets.reports.filing import ReportBook
@@ -65,27 +65,28 @@ class Parts:
         """Whether browsers come by https."""
         return (self.settings.base_url or "").startswith("https://")
 
-    def desk(self, account: Account) -> Desk:
-        """The disposal queue with somebody at work."""
-        return Desk(self.catalogue, self.bodies, self.calendar(), actor_of(account), self.tickets, archive=self.archive)
+    def desk(self, account: Account, within: frozenset[Right] | None = None) -> Desk:
+        """The disposal queue with somebody at work; ``within`` is what the token was made for by which they come."""
+        actor = actor_of(account, within)
+        return Desk(self.catalogue, self.bodies, self.calendar(), actor, self.tickets, archive=self.archive)
 
-    def reports(self, account: Account) -> ReportBook:
-        """The reports with somebody at work."""
+    def reports(self, account: Account, within: frozenset[Right] | None = None) -> ReportBook:
+        """The reports with somebody at work, likewise."""
         return ReportBook(
             self.catalogue,
             self.bodies,
             self.calendar(),
-            actor_of(account),
+            actor_of(account, within),
             self.tickets,
             company=self.company,
             archive=self.archive,
         )
 
-    def duties(self, account: Account) -> DutyBook:
-        """The register of duties with somebody at work."""
-        return DutyBook(self.catalogue, self.bodies, self.calendar(), actor_of(account), self.tickets)
+    def duties(self, account: Account, within: frozenset[Right] | None = None) -> DutyBook:
+        """The register of duties with somebody at work, likewise."""
+        return DutyBook(self.catalogue, self.bodies, self.calendar(), actor_of(account, within), self.tickets)
 
 
-def actor_of(account: Account) -> Actor:
-    """An account as the disposal queue knows it, with the roles that its own checks go by."""
-    return Actor(account.actor, account.roles)
+def actor_of(account: Account, within: frozenset[Right] | None = None) -> Actor:
+    """An account as the disposal queue knows it, with the roles and the token's rights that its own checks go by."""
+    return Actor(account.actor, account.roles, within)

@@ -15,6 +15,9 @@ from console.access.roles import Right
 from console.access.secrets import digest
 from console.errors import ForbiddenError, SignInRequiredError
 from console.parts import Parts
+from tickets.duties import DutyBook
+from tickets.reports.filing import ReportBook
+from tickets.service import Desk
 
 SCHEME: Final = HTTPBearer(
     auto_error=False, description="A token made on the console's page of one's own account (`lct_…`)."
@@ -32,6 +35,18 @@ class Caller:
     def may(self, permission: Right) -> bool:
         """Whether both token and account allow it."""
         return permission in self.permissions
+
+    def desk(self) -> Desk:
+        """The disposal queue with the caller at work: it too allows no more than the token was made for."""
+        return self.parts.desk(self.account, self.permissions)
+
+    def reports(self) -> ReportBook:
+        """The reports with the caller at work, likewise."""
+        return self.parts.reports(self.account, self.permissions)
+
+    def duties(self) -> DutyBook:
+        """The register of duties with the caller at work, likewise."""
+        return self.parts.duties(self.account, self.permissions)
 
 
 class Needs:

@@ -33,7 +33,7 @@ def reports(caller: Reader, limit: Annotated[int, Query(ge=1, le=500)] = 100) ->
 @router.post("/reports", tags=["reports"], status_code=201)
 def draft(caller: Writer, body: DraftBody) -> dict[str, Any]:
     """Draft a report of some tickets."""
-    book = caller.parts.reports(caller.account)
+    book = caller.reports()
     made = book.draft(
         [number.upper() for number in body.tickets],
         recipient=body.recipient,
@@ -72,7 +72,7 @@ def file(caller: Writer, report_id: Number, form: Format = Format.JSON) -> Respo
 @router.post("/reports/{report_id}/withdraw", tags=["reports"])
 def withdraw(caller: Writer, report_id: Number) -> dict[str, Any]:
     """Take back what did not go out."""
-    return dict(plain(caller.parts.reports(caller.account).withdraw(report_id)))
+    return dict(plain(caller.reports().withdraw(report_id)))
 
 
 @router.post("/reports/{report_id}/{step}", tags=["reports"])
@@ -80,7 +80,7 @@ def report_step(
     caller: Head, report_id: Number, step: Literal["approve", "submit", "acknowledge", "reject"], body: ReportStepBody
 ) -> dict[str, Any]:
     """Approve (not by who triaged one of its tickets), submit, acknowledge, reject."""
-    book = caller.parts.reports(caller.account)
+    book = caller.reports()
     if step == "approve":
         return dict(plain(book.approve_report(report_id)))
     if step == "submit":
@@ -105,7 +105,7 @@ def duties(
 @router.post("/duties", tags=["duties"], status_code=201)
 def add_duty(caller: DutyWorker, body: DutyBody) -> dict[str, Any]:
     """Enter a duty; its deadline follows from the kind's clock."""
-    return dict(plain(caller.parts.duties(caller.account).add(body.kind, body.title, body.start)))
+    return dict(plain(caller.duties().add(body.kind, body.title, body.start)))
 
 
 @router.get("/duties/{duty_id}", tags=["duties"])
@@ -118,4 +118,4 @@ def duty(caller: DutyReader, duty_id: Number) -> dict[str, Any]:
 @router.post("/duties/{duty_id}/complete", tags=["duties"])
 def complete_duty(caller: DutyWorker, duty_id: Number, body: ReceiptBody) -> dict[str, Any]:
     """Close a duty with its receipt."""
-    return dict(plain(caller.parts.duties(caller.account).complete(duty_id, body.receipt)))
+    return dict(plain(caller.duties().complete(duty_id, body.receipt)))

@@ -102,7 +102,7 @@ def step(caller: Worker, ticket_id: Number, step: StepName, body: StepBody) -> d
     if body.version is not None and body.version != before.version:
         raise TicketChangedError(f"The ticket {ticket_id} is of version {before.version}.", cure="Read it again.")
     call, _ = STEPS[step]
-    outcome = call(Asked(caller.parts.desk(caller.account), ticket_id, body.form()))
+    outcome = call(Asked(caller.desk(), ticket_id, body.form()))
     many = {"many": plain(outcome)} if isinstance(outcome, BulkResult) else {}
     with caller.parts.catalogue.read() as connection:
         return {**plain(get_ticket(connection, ticket_id)), **many}
@@ -111,7 +111,7 @@ def step(caller: Worker, ticket_id: Number, step: StepName, body: StepBody) -> d
 @router.post("/bulk")
 def bulk(caller: Bulker, body: BulkBody) -> dict[str, Any]:
     """One step on many tickets; ``token`` takes it back until ``until``."""
-    result = caller.parts.desk(caller.account).bulk(
+    result = caller.desk().bulk(
         body.action,
         body.tickets,
         decision=body.decision,
@@ -124,7 +124,7 @@ def bulk(caller: Bulker, body: BulkBody) -> dict[str, Any]:
 @router.post("/bulk/undo")
 def undo(caller: Bulker, body: UndoBody) -> dict[str, Any]:
     """Take a step on many tickets back."""
-    return dict(plain(caller.parts.desk(caller.account).undo(body.token)))
+    return dict(plain(caller.desk().undo(body.token)))
 
 
 @router.get("/approvals")
@@ -138,4 +138,4 @@ def approvals(caller: Bulker, limit: Annotated[int, Query(ge=1, le=500)] = 100) 
 def findings(caller: Opener, body: FindingBody) -> dict[str, Any]:
     """Open a ticket for what no text detector sees, or extend the open one of the same (source, content_id)."""
     finding = ManualFinding(channel=body.found_by, **body.model_dump(exclude={"channel"}))
-    return dict(plain(caller.parts.desk(caller.account).open_manual(finding)))
+    return dict(plain(caller.desk().open_manual(finding)))

@@ -8,9 +8,12 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
 
+from console.access.accounts import account_by
+from console.access.roles import Right
 from console.api.app import create_api
 from console.api.models import AuditBody
 from console.reading.audits import KINDS
+from tests.console.running import state
 
 OPENAPI = create_api().openapi()
 
@@ -105,6 +108,27 @@ def test_a_bulk_step_can_be_taken_back(console, reviewer) -> None:
     assert sorted(done["done"]) == sorted(numbers)
     assert done["refused"][0][0] == "TNONE"
     assert sorted(reviewer.post("/bulk/undo", json={"token": done["token"]}).json()["done"]) == sorted(numbers)
+
+
+def test_a_token_made_for_some_rights_takes_no_other_step(console, head) -> None:
+    """The desk, the reports and the register ask for the token's rights, not for those of its account alone."""
+    with console.parts.catalogue.read() as connection:
+        holder = account_by(connection, name="reviewer2").actor
+    taken, free = (console.open_ticket(f"narrow {n}", content_id=f"narrow-{n}") for n in range(2))
+    assert console.api("reviewer2").post(f"/tickets/{taken}/steps/claim", json={}).status_code == 200
+    narrow = console.client(
+        "/v1", headers={"Authorization": "Bearer " + console.token("head", permissions=[Right.TICKETS_WORK])}
+    )
+    for step in ("reverse", "report", "appeal-reject"):
+        body = {"reason": "x", "receipt": "1"}
+        answer = narrow.post(f"/tickets/{free}/steps/{step}", json=body)
+        assert (answer.status_code, "lacks the right tickets.approve" in answer.json()["what"]) == (403, True), step
+    assign = {"action": "assign", "tickets": [taken, free], "assignee": "head", "reason": "x"}
+    answer = narrow.post("/bulk", json=assign).json()
+    assert (answer["done"], [number for number, _ in answer["refused"]]) == ([free], [taken])
+    assert state(console, taken).assignee == holder
+    assert narrow.post("/findings", json={"channel": "human", "category": "gambling", "text": "x"}).status_code == 403
+    assert head.post("/bulk", json=assign).json()["done"] == [taken, free], "the account itself may"
 
 
 def test_audits_events_and_figures(console, head) -> None:
