@@ -9,6 +9,7 @@ at which its ticket can be seen.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import tempfile
@@ -20,7 +21,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.flink_records import ILLEGAL_EVERY, spread
+from benchmarks.flink_records import spread
 from benchmarks.flink_stand import PARTITIONS, Servers, Stand, stand, writer
 from benchmarks.flink_watch import Usage, Watch, task_manager_of, worker_pool
 from errors import UnreachableError
@@ -153,11 +154,11 @@ def _burst(made: Stand, process: subprocess.Popen[bytes], records: int, watch: W
         assert writing.stdout is not None
         if writing.stdout.readline().strip() != "ready":
             raise UnreachableError("The records could not be written to Kafka.", cure="Look at the broker's log.")
-        watch.begin()
-        writing.stdin.write("\n")
-        writing.stdin.flush()
-        made.wait(WARM + records, process)
-        return watch.end()
+        with watch:
+            writing.stdin.write("\n")
+            writing.stdin.flush()
+            made.wait(WARM + records, process)
+            return watch.end()
 
 
 def _latency(made: Stand, process: subprocess.Popen[bytes], rate: float, seconds: float) -> tuple[float, ...]:
@@ -166,17 +167,22 @@ def _latency(made: Stand, process: subprocess.Popen[bytes], rate: float, seconds
     made.tickets(known)
     command = writer("steady", made.servers.kafka, made.topic, str(PARTITIONS), str(rate), str(seconds))
     taken: list[float] = []
-    before, expected = made.committed(), int(rate * seconds / ILLEGAL_EVERY)
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as writing:
+    before, expected = made.committed(), -1
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writing:
+        assert writing.stdout is not None
         until = time.monotonic() + seconds + 60
         while time.monotonic() < until and process.poll() is None:
             fresh = made.tickets(known)
             now = time.time_ns()
             taken += [(now - int(name)) / 1e9 for name in fresh if name.isdigit()]
-            if writing.poll() is not None and len(taken) >= expected and not fresh:
+            if expected < 0 and writing.poll() is not None:
+                if writing.returncode:
+                    raise UnreachableError("The stream could not be written.", cure="Look at the broker's log.")
+                expected = int(json.loads(writing.stdout.read())["illegal"])
+            if len(taken) == expected:
                 break
             time.sleep(_SEEN_EVERY)
-    if len(taken) < expected:
+    if len(taken) != expected:
         raise UnreachableError(
             f"{len(taken)} of {expected} tickets were opened; {made.committed() - before} records committed.",
             cure="Look at the run's log.",

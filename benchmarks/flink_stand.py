@@ -46,7 +46,8 @@ class Stand:
         self.servers, self.topic, self.database = servers, topic, database
         self.store = folder / "store"
         self.env = {
-            **os.environ,
+            # Of the caller's, not the token: it is of another store.
+            **{name: value for name, value in os.environ.items() if name != "LIUCUN_TOKEN"},
             "LIUCUN_PASSPHRASE": secret,
             "PGPASSFILE": str(folder / "pgpass"),
             "OMP_NUM_THREADS": "1",
@@ -81,7 +82,10 @@ topics = ["{self.topic}"]
             encoding="utf-8",
         )
         passwords = self.store.parent / "pgpass"
-        passwords.write_text(f"{url.host}:{url.port}:*:{url.username}:{url.password}\n", encoding="utf-8")
+        asked = (str(part or "*") for part in (url.host, url.port, None, url.username, url.password))
+        # libpq's file: a colon or backslash in a field is escaped.
+        line = ":".join(part.replace("\\", r"\\").replace(":", r"\:") for part in asked)
+        passwords.write_text(f"{line}\n", encoding="utf-8")
         passwords.chmod(0o600)
         self._call("init", "--settings", str(given))
 
@@ -95,7 +99,11 @@ topics = ["{self.topic}"]
                 yield process
             finally:
                 process.send_signal(signal.SIGTERM)
-                process.wait(timeout=120)
+                try:
+                    process.wait(timeout=120)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
 
     def committed(self) -> int:
         """Records committed so far."""
@@ -103,8 +111,8 @@ topics = ["{self.topic}"]
             found = connection.exec_driver_sql("SELECT coalesce(sum(records), 0) FROM batches").scalar_one()
         return int(found)
 
-    def wait(self, records: int, process: subprocess.Popen[bytes]) -> float:
-        """Wait until so many records are committed; the moment, by ``time.monotonic``.
+    def wait(self, records: int, process: subprocess.Popen[bytes]) -> None:
+        """Wait until so many records are committed.
 
         Raises:
             UnreachableError: the run ended, or did not come so far.
@@ -117,7 +125,6 @@ topics = ["{self.topic}"]
                     f"The run came to {now} of {records} records: {said}", cure="Look at the servers' logs."
                 )
             time.sleep(_EVERY)
-        return time.monotonic()
 
     def tickets(self, known: set[str]) -> list[str]:
         """Contents that have a ticket and are not known yet; they are known then."""

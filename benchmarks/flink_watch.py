@@ -31,15 +31,11 @@ _NATIVE: Final = ("rdk:", "jemalloc", "arrow-", "Arrow")
 
 @dataclass(frozen=True, slots=True)
 class Threads:
-    """CPU seconds of one process by thread."""
+    """CPU seconds of one process: ``total``, threads that have ended included, and by living thread."""
 
     names: Mapping[int, str]
     seconds: Mapping[int, float]
-
-    @property
-    def total(self) -> float:
-        """All of them."""
-        return sum(self.seconds.values())
+    total: float
 
 
 def threads_of(pid: int) -> Threads:
@@ -48,12 +44,22 @@ def threads_of(pid: int) -> Threads:
     seconds: dict[int, float] = {}
     for task in Path(f"/proc/{pid}/task").glob("*"):
         try:
-            fields = (task / "stat").read_text(encoding="utf-8", errors="replace").rsplit(") ", 1)[1].split()
+            used = _used(task / "stat")
             names[int(task.name)] = (task / "comm").read_text(encoding="utf-8", errors="replace").strip()
         except (OSError, IndexError):
             continue
-        seconds[int(task.name)] = (int(fields[11]) + int(fields[12])) / _TICKS
-    return Threads(names, seconds)
+        seconds[int(task.name)] = used
+    try:
+        total = _used(Path(f"/proc/{pid}/stat"))
+    except (OSError, IndexError):
+        total = 0.0
+    return Threads(names, seconds, total)
+
+
+def _used(stat: Path) -> float:
+    """CPU seconds of a ``stat`` file of ``/proc`` (proc(5): utime and stime)."""
+    fields = stat.read_text(encoding="utf-8", errors="replace").rsplit(") ", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def children(pid: int) -> list[int]:
@@ -199,35 +205,48 @@ class Watch:
         self._stop = threading.Event()
         self._samples = self._waits = 0
 
-    def begin(self) -> None:
+    def __enter__(self) -> Watch:
         """Start of the span; every worker must have started."""
         self._workers = {pid: threads_of(pid) for pid in self._working()}
         self._manager = self._managed()
         self._began = time.monotonic()
         self._thread = threading.Thread(target=self._sample, daemon=True)
         self._thread.start()
+        return self
 
-    def end(self) -> Usage:
-        """End of the span."""
-        seconds = time.monotonic() - self._began
-        manager = self._managed() - self._manager
-        workers, others, busy = 0.0, 0.0, []
-        for pid in self._working():
-            before, now = self._workers.get(pid), threads_of(pid)
-            used = {t: s - (before.seconds.get(t, 0.0) if before else 0.0) for t, s in now.seconds.items()}
-            workers += sum(used.values())
-            busy.append(round(sum(used.values()), 2))
-            python = sorted(s for t, s in used.items() if not now.names[t].startswith(_NATIVE))
-            others += sum(python[:-1])
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
         self._engine.dispose()
+
+    def end(self) -> Usage:
+        """End of the span.
+
+        Raises:
+            UnreachableError: something was not measured: a worker ended, or PostgreSQL gave no samples.
+        """
+        seconds = time.monotonic() - self._began
+        manager = self._managed() - self._manager
+        workers, others, busy = 0.0, 0.0, []
+        for pid, before in self._workers.items():
+            now = threads_of(pid)
+            if now.total < before.total:
+                raise UnreachableError("A worker ended in the middle.", cure="Look at the run's log, measure again.")
+            used = {t: s - before.seconds.get(t, 0.0) for t, s in now.seconds.items()}
+            workers += now.total - before.total
+            busy.append(round(now.total - before.total, 2))
+            python = sorted(s for t, s in used.items() if not now.names[t].startswith(_NATIVE))
+            others += sum(python[:-1])
+        if not self._samples or not self._workers:
+            raise UnreachableError(
+                "PostgreSQL's sessions or the workers could not be watched.", cure="Try again on a quieter machine."
+            )
         lanes = max(self._lanes, 1)
         return Usage(
             seconds,
             workers,
             manager,
-            self._waits / max(self._samples * lanes, 1),
+            self._waits / (self._samples * lanes),
             others / (seconds * lanes),
             sorted(busy, reverse=True),
         )

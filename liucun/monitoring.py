@@ -19,12 +19,15 @@ from tickets.categories import categories
 
 def declared_sources(settings: Settings) -> tuple[DeclaredSource, ...]:
     """The sources of the settings."""
+    from pipelines.stages.undeclared import decided_columns
+
     return tuple(
         DeclaredSource(
             source.name,
             source.record_class.value,
             dict(source.published),
             gapless=source.kafka is not None and source.kafka.gapless,
+            columns=decided_columns(source),
         )
         for source in settings.source
     )

@@ -25,7 +25,7 @@ from retention.keys.periods import PeriodKeys
 from retention.objects.base import ObjectStore
 from retention.places import database_url
 from retention.segments import Archive
-from retention.store import Store
+from retention.store import Store, require_parts
 from tickets.actors import Actor, Right
 
 ANYBODY: Final[tuple[Right, ...]] = ()
@@ -127,7 +127,9 @@ def require_at(root: Path, settings: Settings, right: Right) -> None:
 
     Raises:
         SignInRequiredError, NotPermittedError: as ``open_store`` does.
+        SettingsError: the store's catalogue is not there.
     """
+    require_parts(root, settings.archive)
     catalogue = Catalogue.open(database_url(root, settings.archive.catalogue))
     try:
         acting_account(catalogue).require(right)

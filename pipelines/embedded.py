@@ -40,7 +40,7 @@ class EmbeddedRunner:
         for name in _QUIET:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self._job = uuid.uuid4().hex
-        self._ref = register(store)
+        self._store, self._ref = store, register(store)
         self._rules = rules
         self._options = PipelineOptions(flags=[])
         pipeline = beam.Pipeline(runner=FnApiRunner(), options=self._options)
@@ -69,6 +69,6 @@ class EmbeddedRunner:
         return self
 
     def __exit__(self, *_: object) -> None:
-        release(self._ref)
+        release(self._ref, self._store)
         if self._rules is not None:
             let_go(self._rules)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,26 +24,26 @@ class StoreRef:
 
 
 _lock = threading.Lock()
-_open: dict[StoreRef, Store] = {}
-_jobs: Counter[StoreRef] = Counter()
-"""How many jobs of this process have registered each store."""
+_open: dict[StoreRef, list[Store]] = {}
+"""Open stores, one an owner that registered it; the last is given out."""
 
 
 def register(store: Store) -> StoreRef:
     """Make a store that this process has opened known to the stages."""
     ref = StoreRef(str(store.root), store.settings)
     with _lock:
-        _open[ref] = store
-        _jobs[ref] += 1
+        _open.setdefault(ref, []).append(store)
     return ref
 
 
-def release(ref: StoreRef) -> None:
-    """Forget a registered store, once its last job has; its owner closes it."""
+def release(ref: StoreRef, store: Store) -> None:
+    """Forget a store as one owner registered it, who closes it; another's stays."""
     with _lock:
-        _jobs[ref] -= 1
-        if _jobs[ref] <= 0:
-            del _jobs[ref]
+        left = _open.get(ref, [])
+        at = next((n for n, one in enumerate(left) if one is store), None)
+        if at is not None:
+            del left[at]
+        if not left:
             _open.pop(ref, None)
 
 
@@ -55,10 +54,9 @@ def store_of(ref: StoreRef) -> Store:
         KeyAccessError: the worker has no passphrase, or a wrong one.
     """
     with _lock:
-        found = _open.get(ref)
-        if found is None:
-            found = _open[ref] = Store.open(Path(ref.root), ref.settings, _worker_passphrase)
-        return found
+        if ref not in _open:
+            _open[ref] = [Store.open(Path(ref.root), ref.settings, _worker_passphrase)]
+        return _open[ref][-1]
 
 
 def _worker_passphrase() -> str:

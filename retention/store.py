@@ -74,6 +74,20 @@ class StoreSettings(BaseModel):
     custodian: CustodianSettings = CustodianSettings()
 
 
+def require_parts(root: Path, archive: ArchiveSettings) -> None:
+    """Let nobody open a catalogue that was lost: an empty one in its place would take everything in again.
+
+    Raises:
+        SettingsError: a part of the store is not where the settings say.
+    """
+    for name, where in (("objects", archive.objects), ("catalogue", archive.catalogue)):
+        if not is_url(where) and not (root / where).exists():
+            raise SettingsError(
+                f"The store's {name} {where!r} is not in {root}.",
+                cure=f"Put it back, correct [archive] {name} in liucun.toml, or restore the store from a backup.",
+            )
+
+
 @dataclass(slots=True)
 class Store:
     """An open store. Used in a ``with`` statement it brings the transparency log up to date at the end."""
@@ -137,12 +151,7 @@ class Store:
             SettingsError: a part of the store is not where the settings say.
             StorageError: the catalogue cannot be read.
         """
-        for name, where in (("objects", settings.archive.objects), ("catalogue", settings.archive.catalogue)):
-            if not is_url(where) and not (root / where).exists():
-                raise SettingsError(
-                    f"The store's {name} {where!r} is not in {root}.",
-                    cure=f"Put it back, correct [archive] {name} in liucun.toml, or restore the store from a backup.",
-                )
+        require_parts(root, settings.archive)
         provider = open_provider(root, settings.keys, _asking(passphrase))
         index = IndexKeys.read(root / settings.keys.index)
         if index is None and settings.keys.provider == "sm2":

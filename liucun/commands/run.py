@@ -132,11 +132,14 @@ def command(
 
 def _declare(opened: OpenStore, specs: list[SourceSpec]) -> None:
     """Put on record which text is public: audits and human review go by it."""
+    from pipelines.stages.undeclared import decided_columns
     from retention.catalogue.declarations import DeclaredSource, declare
 
     with opened.catalogue.write() as connection:
         for spec in specs:
-            declare(connection, DeclaredSource(spec.name, spec.record_class.value, dict(spec.published)))
+            said = dict(spec.published)
+            source = DeclaredSource(spec.name, spec.record_class.value, said, columns=decided_columns(spec))
+            declare(connection, source)
 
 
 def _tell_index(_seconds: float, _figures: dict[str, Any], error: str | None) -> None:

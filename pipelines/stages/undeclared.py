@@ -33,10 +33,18 @@ def undeclared_fields(spec: SourceSpec, records: pa.RecordBatch) -> list[str]:
         return []
     chosen = np.unique(np.linspace(0, records.num_rows - 1, min(SAMPLE, records.num_rows)).astype(np.int64))
     sample = records.select([*COLUMNS, "extra"]).take(pa.array(chosen))
-    columns = decoder(spec).names
-    decided = {column for field in spec.published if (column := columns.column_of(field))} | set(spec.published)
     extra = sample.column("extra")
     names = [pa.array([column] * len(sample), pa.string()) for column in COLUMNS]
     values = pa.concat_arrays([extra.items, *(sample.column(column) for column in COLUMNS)])
     hits = pc.fill_null(pc.match_substring_regex(values, SENTENCE), fill_value=False)
-    return sorted(set(pc.unique(pa.concat_arrays([extra.keys, *names]).filter(hits)).to_pylist()) - decided)
+    return sorted(
+        set(pc.unique(pa.concat_arrays([extra.keys, *names]).filter(hits)).to_pylist())
+        - set(spec.published)
+        - decided_columns(spec)
+    )
+
+
+def decided_columns(spec: SourceSpec) -> frozenset[str]:
+    """Columns that fields of ``published`` fill under other names."""
+    names = decoder(spec).names
+    return frozenset(column for field in spec.published if (column := names.column_of(field))) - spec.published.keys()

@@ -30,6 +30,9 @@ MOST_NAME: Final = 64
 class DeclaredSource:
     """A source as it was declared. ``published`` says field by field whether its text is public.
 
+    ``columns`` are the columns that the fields of ``published`` fill, where they have other names: what is said of the
+    one is said of the other.
+
     ``gapless``: a topic that is neither compacted nor written in transactions, so that no offset may be without a
     message; settings say so, command lines do not.
     """
@@ -38,6 +41,7 @@ class DeclaredSource:
     record_class: str
     published: Mapping[str, bool] = field(default_factory=dict)
     gapless: bool = False
+    columns: frozenset[str] = frozenset()
 
     @property
     def scanned(self) -> tuple[str, ...]:
@@ -47,7 +51,12 @@ class DeclaredSource:
 
 def declare(connection: sa.Connection, source: DeclaredSource) -> bool:
     """Record a declaration where it differs from the last one of the source; whether it did."""
-    body = {"record_class": source.record_class, "published": dict(sorted(source.published.items()))}
+    body: dict[str, object] = {
+        "record_class": source.record_class,
+        "published": dict(sorted(source.published.items())),
+    }
+    if others := sorted(source.columns - source.published.keys()):
+        body["columns"] = others
     if _last(connection, source.name) == body:
         return False
     events.append(connection, kind=DECLARED, actor=ACTOR, subject=f"source:{source.name}", body=body)
@@ -75,7 +84,8 @@ def note_fields(connection: sa.Connection, source: str, fields: Collection[str])
 
 def undeclared_fields(connection: sa.Connection, source: DeclaredSource) -> list[str]:
     """Fields on record as holding text that the source's declaration, as it is now, does not name; sorted."""
-    return sorted(_noted(connection, source.name) - {name[:MOST_NAME] for name in source.published})
+    decided = source.published.keys() | source.columns
+    return sorted(_noted(connection, source.name) - {name[:MOST_NAME] for name in decided})
 
 
 def _noted(connection: sa.Connection, name: str) -> set[str]:
@@ -95,4 +105,6 @@ def _last(connection: sa.Connection, name: str) -> object:
 def _read(name: str, body: Mapping[str, object]) -> DeclaredSource:
     published = body.get("published")
     fields = {str(key): value is True for key, value in published.items()} if isinstance(published, dict) else {}
-    return DeclaredSource(name, str(body.get("record_class", "")), fields)
+    columns = body.get("columns")
+    others = frozenset(map(str, columns)) if isinstance(columns, list) else frozenset()
+    return DeclaredSource(name, str(body.get("record_class", "")), fields, columns=others)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from errors import LiucunError
+from errors import LiucunError, SettingsError
 from liucun.cli import main_group
 from tests.tickets.receivers import http_receiver
 
@@ -146,6 +146,16 @@ def test_duties_with_evidence_and_receipt(store: Path, tmp_path: Path) -> None:
     assert ask("duties", "complete", duty["duty_id"], "--receipt", "TG-1")["state"] == "done"
     assert duty["duty_id"] not in run("duties", "list").output
     assert "已完成" in run("duties", "list", "--all").output
+
+
+def test_a_lost_catalogue_is_not_replaced_by_an_empty_one(store: Path) -> None:
+    from tickets.calendar.reading import SHIPPED
+
+    (store / "catalogue.db").unlink()
+    error = refused("calendar", "import", str(SHIPPED))
+    assert isinstance(error, SettingsError)
+    assert "catalogue" in error.what
+    assert not (store / "catalogue.db").exists()
 
 
 def test_an_imported_calendar_recounts_without_the_passphrase(

@@ -1,6 +1,6 @@
 """The deployed job with everything that can fail failing, and the proof that nothing was lost or doubled.
 
-    python -m tests.services.long_trial                       # two million records, twenty disturbances
+    python -m tests.services.long_trial                       # two million records, twenty-one disturbances
     python -m tests.services.long_trial --records 200000 --disturb taskmanager=1 --disturb s3=1
 
 Kafka → Flink → PostgreSQL and S3, and a worker that follows into Elasticsearch, all real. While records are written,

@@ -8,11 +8,12 @@ from pathlib import Path
 from pipelines.batches import Place, RawBatch
 from pipelines.decode.decoder import Decoder
 from pipelines.sources.spec import SourceSpec
-from pipelines.stages.undeclared import undeclared_fields
+from pipelines.stages.undeclared import decided_columns, undeclared_fields
 from retention.audits.coverage import audit_coverage
 from retention.audits.monitoring import Monitoring
 from retention.catalogue import declarations
-from retention.catalogue.declarations import DeclaredSource, note_fields
+from retention.catalogue.declarations import DeclaredSource, declare, note_fields
+from retention.catalogue.declarations import undeclared_fields as noted_and_undecided
 from tests.retention.sealed_store import make_store
 
 LINES = """\
@@ -59,3 +60,22 @@ def test_it_is_told_once_and_named_until_somebody_decides(tmp_path: Path) -> Non
     assert {"bio", "title"} < named()
     assert len(named()) == declarations.MOST_FIELDS
     assert not {"bio", "title"} & named(bio=True, title=False)
+
+
+def test_a_declaration_under_another_name_withdraws_the_note(tmp_path: Path) -> None:
+    """The run notes columns; settings may name the field that fills one."""
+    store = make_store(tmp_path)
+    chosen = spec(published={"text": True, "userName": True})
+    with store.catalogue.write() as connection:
+        note_fields(connection, "app", fields(spec()))
+        ran = DeclaredSource("app", "content", dict(chosen.published), columns=decided_columns(chosen))
+        assert declare(connection, ran)
+        assert not declare(connection, ran)
+    with store.catalogue.read() as connection:
+        assert noted_and_undecided(connection, DeclaredSource("app", "content", chosen.published)) == [
+            "bio",
+            "title",
+            "user_name",
+        ]
+        assert noted_and_undecided(connection, ran) == ["bio", "title"]
+        assert declarations.declarations(connection) == (ran,)
