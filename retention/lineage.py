@@ -90,23 +90,51 @@ def stored_manifests(catalogue: Catalogue) -> Manifests:
 def descent(manifest: SegmentManifest, manifests: Manifests) -> Descent:
     """What a segment's rows are under, by what its manifest and those of all that it replaced say.
 
+    Generation by generation, not by recursion: how many merges there were is for the catalogue to say.
+
     Raises:
-        RowsUnprovedError: a manifest that it names is missing.
+        RowsUnprovedError: a manifest that it names is missing, or its rows would come from one segment twice.
         ManifestError: one is damaged.
     """
-    if not manifest.replaces:
-        return anew(manifest)
-    before = manifests(manifest.replaces)
-    missing = [name for name in manifest.replaces if name not in before]
-    if missing:
-        raise RowsUnprovedError(
-            f"Segment {manifest.segment_id} replaces {missing[0]}, whose manifest is missing.",
-            cure="Restore the catalogue from a backup, or rebuild it from the objects.",
-            segment=manifest.segment_id,
-        )
-    if manifest.rows != sum(replaced.rows for replaced in before.values()):
-        return anew(manifest)
-    return taken_over(manifest, [descent(before[name], manifests) for name in manifest.replaces])
+    took: dict[str, list[SegmentManifest]] = {manifest.segment_id: []}
+    order: list[SegmentManifest] = []
+    generation = [manifest]
+    while generation:
+        order += generation
+        before = manifests([name for one in generation for name in one.replaces])
+        younger, generation = generation, []
+        for one in younger:
+            replaced = _replaced(manifest, one, before)
+            if one.rows != sum(old.rows for old in replaced):
+                continue  # a destruction gave rows up: those that stay are under a new commitment
+            for old in replaced:
+                if old.segment_id in took:
+                    raise _unproved(manifest, f"would have taken over the rows of {old.segment_id} twice")
+                took[old.segment_id] = []
+            took[one.segment_id] = replaced
+            generation += replaced
+    made: dict[str, Descent] = {}
+    for one in reversed(order):
+        older = [made.pop(old.segment_id) for old in took[one.segment_id]]
+        made[one.segment_id] = taken_over(one, older) if older else anew(one)
+    return made[manifest.segment_id]
+
+
+def _replaced(
+    manifest: SegmentManifest, one: SegmentManifest, found: Mapping[str, SegmentManifest]
+) -> list[SegmentManifest]:
+    for name in one.replaces:
+        if name not in found:
+            raise _unproved(manifest, f"goes back to {name}, whose manifest is missing")
+    return [found[name] for name in one.replaces]
+
+
+def _unproved(manifest: SegmentManifest, what: str) -> RowsUnprovedError:
+    return RowsUnprovedError(
+        f"Segment {manifest.segment_id} {what}.",
+        cure="Restore the catalogue from a backup, or rebuild it from the objects.",
+        segment=manifest.segment_id,
+    )
 
 
 def anew(manifest: SegmentManifest) -> Descent:

@@ -36,8 +36,8 @@ from retention.catalogue.tables import (
     timestamp,
 )
 from retention.catalogue.tables import events as event_table
-from retention.errors import LogForkedError
-from retention.lineage import inherit, stored_manifests
+from retention.errors import LogForkedError, RowsUnprovedError
+from retention.lineage import descent, inherit, stored_manifests
 from retention.manifest import SegmentManifest
 from retention.schema import as_current
 from retention.segments import open_segment, write_segment
@@ -318,6 +318,33 @@ def test_he_merges_what_was_merged_before_and_changes_a_row(logged: Logged) -> N
     assert logged.audit().ok
     merge_by_hand(logged, [third, merged], somebody_else)
     assert logged.kinds() == {"rows_changed"}
+
+
+def test_he_lets_segments_descend_from_themselves(logged: Logged) -> None:
+    """The audit neither follows them round and round nor breaks off."""
+    first, second, third = manifests(logged)
+    changed = [
+        replace(first, replaces=(first.segment_id,)),
+        replace(second, replaces=(third.segment_id,), rows=third.rows, places=third.places),
+        replace(third, replaces=(second.segment_id,)),
+    ]
+    with logged.store.catalogue.write() as connection:
+        for one in changed:
+            here = segments.c.segment_id == one.segment_id
+            connection.execute(segments.update().where(here).values(manifest=one.to_bytes()))
+    find = stored_manifests(logged.store.catalogue)
+    for one in changed:
+        with pytest.raises(RowsUnprovedError, match="twice"):
+            descent(one, find)
+    assert not logged.audit().ok
+
+
+def test_any_number_of_merges_is_followed(logged: Logged) -> None:
+    first = manifests(logged)[0]
+    chain = {f"{n:032x}": replace(first, segment_id=f"{n:032x}", replaces=(f"{n - 1:032x}",)) for n in range(1, 3000)}
+    chain[f"{0:032x}"] = replace(first, segment_id=f"{0:032x}")
+    found = descent(chain[f"{2999:032x}"], lambda names: {name: chain[name] for name in names})
+    assert [(item.segment_id, item.rows) for item in found.commitments] == [(f"{0:032x}", first.rows)]
 
 
 def test_he_moves_a_row_into_the_place_of_another(logged: Logged) -> None:
