@@ -24,6 +24,7 @@ from tickets.actors import Actor, Right
 from tickets.calendar.working_days import WorkingCalendar
 from tickets.duties import DutyBook
 from tickets.reports.filing import ReportBook
+from tickets.reports.templates import templates_of
 from tickets.service import Desk
 from tickets.settings import CompanySettings, ReviewSettings, TicketSettings
 
@@ -80,6 +81,7 @@ class Parts:
             self.tickets,
             company=self.company,
             archive=self.archive,
+            templates=templates_of(self.root, self.company.report_templates),
         )
 
     def duties(self, account: Account, within: frozenset[Right] | None = None) -> DutyBook:

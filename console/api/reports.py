@@ -10,14 +10,15 @@ from starlette.responses import Response
 from console.access.roles import Right
 from console.api.gate import Caller, Needs
 from console.api.models import DraftBody, DutyBody, Number, ReceiptBody, ReportStepBody, plain
-from retention.catalogue import events
 from tickets.duties import get_duty, list_duties
-from tickets.reports.export import Format, export
-from tickets.reports.register import get_report, list_reports, open_report
+from tickets.reports.export import Format
+from tickets.reports.filing import EXPORTING
+from tickets.reports.register import get_report, list_reports
 
 router = APIRouter()
 Reader = Annotated[Caller, Depends(Needs(Right.REPORTS_READ))]
 Writer = Annotated[Caller, Depends(Needs(Right.REPORTS_PREPARE))]
+Exporter = Annotated[Caller, Depends(Needs(*EXPORTING))]
 Head = Annotated[Caller, Depends(Needs(Right.REPORTS_APPROVE))]
 DutyReader = Annotated[Caller, Depends(Needs(Right.DUTIES_READ))]
 DutyWorker = Annotated[Caller, Depends(Needs(Right.DUTIES_WORK))]
@@ -56,16 +57,9 @@ def report(caller: Reader, report_id: Number) -> dict[str, Any]:
     response_class=Response,
     responses={200: {"content": {form.media_type: {} for form in Format}, "description": "The file."}},
 )
-def file(caller: Writer, report_id: Number, form: Format = Format.JSON) -> Response:
+def file(caller: Exporter, report_id: Number, form: Format = Format.JSON) -> Response:
     """The report as DOCX, PDF, JSON or CSV; it names persons, so taking it is recorded."""
-    parts = caller.parts
-    with parts.catalogue.read() as connection:
-        data = open_report(connection, parts.bodies, report_id)
-    content = export(data, form, fonts=parts.company.fonts)
-    with parts.catalogue.write(row_locks=True) as connection:
-        said = {"form": form.value, "bytes": len(content), "by": "api"}
-        subject = f"report:{report_id}"
-        events.append(connection, kind="report.exported", actor=caller.account.actor, subject=subject, body=said)
+    content = caller.reports().hand_out(report_id, form, door="api")
     return Response(content, media_type=form.media_type)
 
 

@@ -17,7 +17,7 @@ from tickets.archived import take_out
 from tickets.evidence import StoredFile
 from tickets.queue import Ticket
 from tickets.reports.filing import ReportBook
-from tickets.reports.templates import SHIPPED
+from tickets.reports.templates import templates_of
 from tickets.rights import Right
 from tickets.service import Desk
 from tickets.states import State
@@ -50,7 +50,7 @@ def open_book(store: Path, *more: Right) -> Iterator[ReportBook]:
             opened.settings.tickets,
             company=company,
             archive=opened.archive,
-            templates=store / company.report_templates if company.report_templates else SHIPPED,
+            templates=templates_of(store, company.report_templates),
         )
 
 

@@ -13,10 +13,9 @@ from errors import StorageError
 from liucun.cli import json_option, print_json, store_option
 from liucun.commands._ticket_desk import open_book
 from liucun.times import show_time
-from tickets.reports.export import Format, export
+from tickets.reports.export import Format
 from tickets.reports.filing import ReportBook
-from tickets.reports.register import Report, list_reports, open_report
-from tickets.rights import Right
+from tickets.reports.register import Report, list_reports
 
 
 @click.group(name="reports", short_help="Reports to authorities: draft, approve, submit, export.")
@@ -115,14 +114,14 @@ def withdraw_command(store: Path, report: str, as_json: bool) -> None:
     help="Form of the file. [default: by the ending of --output]",
 )
 def export_command(store: Path, report: str, output: Path, form: str | None) -> None:
-    """Write a report as DOCX, PDF, JSON or CSV."""
+    """Write a report as DOCX, PDF, JSON or CSV; it names persons, so taking it is recorded."""
     ending = form or output.suffix.removeprefix(".").lower()
     if ending not in {f.value for f in Format}:
         raise click.UsageError("The form is not known: end --output in .docx, .pdf, .json or .csv, or give --format.")
-    with open_book(store, Right.CONTENT_READ) as book:
-        with book.catalogue.read() as connection:
-            data = open_report(connection, book.bodies, report)
-        content = export(data, Format(ending), fonts=book.company.fonts, templates=book.templates)
+    if output.exists():
+        raise StorageError(f"{output} exists already.", cure="Name a new file.")
+    with open_book(store) as book:
+        content = book.hand_out(report, Format(ending), door="cli")
     try:
         # Personal data: nobody else of this machine reads it.
         with os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:

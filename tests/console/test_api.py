@@ -13,7 +13,7 @@ from console.access.roles import Right
 from console.api.app import create_api
 from console.api.models import AuditBody
 from console.reading.audits import KINDS
-from tests.console.running import state
+from tests.console.running import state, trail
 
 OPENAPI = create_api().openapi()
 
@@ -44,7 +44,7 @@ def test_health_and_readiness_are_open(console) -> None:
     assert client.get("/openapi.json").json()["info"]["title"].startswith("Liucun")
 
 
-def test_findings_become_tickets_and_go_their_way(reviewer, head) -> None:
+def test_findings_become_tickets_and_go_their_way(console, reviewer, head) -> None:
     finding = {
         "channel": "engine",
         "category": "gambling",
@@ -73,6 +73,13 @@ def test_findings_become_tickets_and_go_their_way(reviewer, head) -> None:
     assert (
         reviewer.get(f"/reports/{report}/file", params={"form": "csv"}).headers["content-type"].startswith("text/csv")
     )
+    with console.parts.catalogue.read() as connection:
+        holder = account_by(connection, name="reviewer").actor
+    exported = ("report.exported", holder)
+    assert trail(console, f"report:{report}").count(exported) == 1
+    prepares = {"Authorization": "Bearer " + console.token("reviewer", permissions=[Right.REPORTS_PREPARE])}
+    assert console.client("/v1", headers=prepares).get(f"/reports/{report}/file").status_code == 403
+    assert trail(console, f"report:{report}").count(exported) == 1
     assert reviewer.post(f"/tickets/{number}/steps/close", json={}).json()["state"] == "closed"
 
 

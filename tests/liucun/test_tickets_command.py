@@ -9,10 +9,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
 from errors import LiucunError, SettingsError
 from liucun.cli import main_group
+from liucun.store import open_store
+from retention.catalogue.tables import events
 from tests.tickets.receivers import http_receiver
 
 LONG = "".join(chr(0x4E00 + 7 * n) for n in range(200))
@@ -66,6 +69,12 @@ def test_from_a_complaint_to_a_report_s_file(store: Path, tmp_path: Path) -> Non
         assert file.stat().st_mode & 0o077 == 0, "a report holds personal data"
     assert zipfile.is_zipfile(tmp_path / "r.docx")
     assert refused("tickets", "reports", "export", report, "--output", str(tmp_path / "r.pdf")).exit_code == 6
+    with open_store(store, ()) as inside, inside.catalogue.read() as connection:
+        taken = sa.select(events.c.body).where(
+            events.c.subject == f"report:{report}", events.c.kind == "report.exported"
+        )
+        said = [json.loads(body) for body in connection.execute(taken).scalars()]
+    assert [(one["form"], one["by"]) for one in said] == [(form, "cli") for form in ("docx", "pdf", "json", "csv")]
     assert ask("tickets", "reports", "submit", report, "--how", "平台")["state"] == "submitted"
     assert ask("tickets", "reports", "acknowledge", report, "--receipt", "HZ-1")["state"] == "acknowledged"
     assert ask("tickets", "close", number)["state"] == "closed"

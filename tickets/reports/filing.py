@@ -20,6 +20,7 @@ from tickets.actors import Right
 from tickets.errors import ReportError, TicketChangedError
 from tickets.queue import Ticket, get_ticket, tickets_by_id
 from tickets.reports.content import Known, report_data
+from tickets.reports.export import Format, export
 from tickets.reports.register import Report, digests, get_report, open_report, report_context
 from tickets.reports.templates import SHIPPED, template_for
 from tickets.settings import CompanySettings
@@ -32,6 +33,8 @@ from tickets.tables_sending import reports as table
 MOST: Final = 1_000
 LIVE: Final = ("draft", "approved", "submitted", "acknowledged")
 POLICE: Final = "police"
+EXPORTING: Final = (Right.REPORTS_PREPARE, Right.CONTENT_READ, Right.PERSONAL_REVEAL)
+"""What taking a report's file needs: it holds the texts that are reported, and names persons unmasked."""
 _FACTS: Final = ("state", "decision", "measure", "effective_at", "category", "subtype")
 """What must not have changed between the draft and its submission."""
 
@@ -156,6 +159,21 @@ class ReportBook(ReportingSteps):
                     self._change(connection, ticket, "ticket.police_rejected", {"police_reported_at": None})
             values = {"state": "rejected", "settled_at": timestamp()}
             return self._update(connection, report, values, "report.rejected", {})
+
+    def hand_out(self, report_id: str, form: Format, *, door: str) -> bytes:
+        """A report as a file, for whoever prepares reports and may see what they say; that it was taken is an event.
+
+        ``door``: by what it was asked for (``page``, ``api``, ``cli``).
+        """
+        for right in EXPORTING:
+            self.who.require(right)
+        with self.catalogue.read() as connection:
+            data = open_report(connection, self.bodies, report_id)
+        content = export(data, form, fonts=self.company.fonts, templates=self.templates)
+        with self.catalogue.write(row_locks=True) as connection:
+            said = {"form": form.value, "bytes": len(content), "by": door}
+            self._event(connection, "report.exported", f"report:{report_id}", said)
+        return content
 
     def withdraw(self, report_id: str) -> Report:
         """Take a report back that did not go out yet; its tickets may stand in another one."""

@@ -99,6 +99,11 @@ def templates(path: Path = SHIPPED) -> dict[str, Template]:
     return found
 
 
+def templates_of(store: Path, own: str) -> Path:
+    """The file of a store's templates: its ``own`` by [company] report_templates, else those shipped."""
+    return store / own if own else SHIPPED
+
+
 def template_for(recipient: str, path: Path = SHIPPED) -> Template:
     """The template for a recipient.
 

@@ -15,16 +15,16 @@ from console.web.render import page, say
 from console.web.status import status_of
 from console.web.visit import Gate, Visit
 from errors import LiucunError
-from retention.catalogue import events
 from retention.catalogue.tables import timestamp
 from tickets.queue import tickets_by_id
-from tickets.reports.export import Format, export
-from tickets.reports.filing import ReportBook
+from tickets.reports.export import Format
+from tickets.reports.filing import EXPORTING, ReportBook
 from tickets.reports.register import get_report, list_reports, open_report
 
 router = APIRouter(prefix="/reports")
 Reader = Annotated[Visit, Depends(Gate(Right.REPORTS_READ))]
 Writer = Annotated[Visit, Depends(Gate(Right.REPORTS_PREPARE))]
+Exporter = Annotated[Visit, Depends(Gate(*EXPORTING))]
 Head = Annotated[Visit, Depends(Gate(Right.REPORTS_APPROVE))]
 Text = Annotated[str, Form(max_length=10_000)]
 
@@ -94,26 +94,19 @@ def _one(visit: Visit, report_id: str, *, status: int = 200, error: LiucunError 
         data=data,
         tickets=covered,
         now=timestamp(),
-        formats=tuple(Format),
+        formats=tuple(Format) if all(visit.may(right) for right in EXPORTING) else (),
         failed=say(visit, labels.error_text(error)) if error else None,
         detail=str(error) if error else None,
     )
 
 
 @router.get("/{report_id}/file/{form}")
-def file(visit: Writer, report_id: str, form: str) -> Response:
+def file(visit: Exporter, report_id: str, form: str) -> Response:
     """The report as a file; that it was taken is an event, for it names persons."""
     if form not in set(Format):
         raise PageUnknownError("There is no such form of a report.", cure="Use the links of the page.")
     wanted = Format(form)
-    parts = visit.parts
-    with parts.catalogue.read() as connection:
-        data = open_report(connection, parts.bodies, report_id)
-    content = export(data, wanted, fonts=parts.company.fonts)
-    with parts.catalogue.write(row_locks=True) as connection:
-        said = {"form": form, "bytes": len(content)}
-        subject = f"report:{report_id}"
-        events.append(connection, kind="report.exported", actor=visit.account.actor, subject=subject, body=said)
+    content = visit.parts.reports(visit.account).hand_out(report_id, wanted, door="page")
     headers = {"Content-Disposition": f'attachment; filename="{report_id}.{form}"'}
     return Response(content, media_type=wanted.media_type, headers=headers)
 
