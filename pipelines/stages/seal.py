@@ -23,7 +23,7 @@ from pipelines.stages.failing import Failing
 from pipelines.stages.undeclared import undeclared_fields
 from pipelines.stores import StoreRef, store_of
 from retention.catalogue.commit import BatchCommit, Outcome, commit_batch
-from retention.catalogue.declarations import note_fields
+from retention.catalogue.declarations import fresh_fields, note_fields
 from retention.manifest import SegmentManifest, SegmentPlace
 from retention.schema import RecordClass
 from retention.segments import write_segment
@@ -49,6 +49,9 @@ def seal_batch(
     place = decoded.place
     manifests = tuple(_write(store, decoded))
     fields = undeclared_fields(specs[place.source], decoded.records)
+    if fields:
+        with store.catalogue.read() as connection:
+            fields = fresh_fields(connection, place.source, fields)
     tickets = prepare(store.bodies, batch.contents, now=datetime.now(UTC), opening=opening)
 
     def commit_findings(connection: sa.Connection) -> OpenedCounts:

@@ -73,13 +73,20 @@ def declarations(connection: sa.Connection) -> tuple[DeclaredSource, ...]:
 
 def note_fields(connection: sa.Connection, source: str, fields: Collection[str]) -> None:
     """Put on record that fields of a source hold text of which nobody has said whether it is public; each once."""
-    if not fields:
-        return
-    known = _noted(connection, source)
-    new = sorted({name[:MOST_NAME] for name in fields} - known)[: MOST_FIELDS - len(known)]
-    if new:
+    if new := fresh_fields(connection, source, fields):
         body = {"fields": new}
         events.append(connection, kind=FIELDS, actor=ACTOR, subject=f"source:{source}", body=body)
+
+
+def fresh_fields(connection: sa.Connection, source: str, fields: Collection[str]) -> list[str]:
+    """Which of these fields are still to be noted, sorted; as many as there is room for.
+
+    Asked outside of a batch's transaction too: there, what others write beside would make PostgreSQL refuse it.
+    """
+    if not fields:
+        return []
+    known = _noted(connection, source)
+    return sorted({name[:MOST_NAME] for name in fields} - known)[: MOST_FIELDS - len(known)]
 
 
 def undeclared_fields(connection: sa.Connection, source: DeclaredSource) -> list[str]:
