@@ -158,7 +158,7 @@ class Ledger:
         )
         events.append(
             connection,
-            kind="source.begins",
+            kind=events.BEGINS,
             actor=ACTOR,
             subject=f"partition:{partition}",
             body={"source": self.source, "start": low},
@@ -201,7 +201,7 @@ def record_holes(connection: sa.Connection, batch: RawBatch) -> None:
     if holes := batch.messages.holes(place.start, place.end):
         events.append(
             connection,
-            kind="source.holes",
+            kind=events.HOLES,
             actor=ACTOR,
             subject=f"partition:{place.partition}",
             body={

@@ -1,16 +1,16 @@
 """Offsets without a message: whether every offset of a topic's partitions is accounted for, and where there was none.
 
-Offsets of a topic count messages. A batch of one holds as many records as its range has offsets, less those at which
-the broker had nothing (event ``source.holes``, written with the batch) and those before the account begins
-(``source.begins``). What is left over is a fault. A hole itself tells nobody why it is there: compaction and the marks
-of transactions leave some, a broken broker too. Each partition's are told; of a source that is declared ``gapless``
-they are faults.
+Offsets of a topic count messages. Each offset of a batch is a record, a header, a message that holds nothing (a null
+value, white space), or one at which the broker had nothing (event ``source.holes``, written with the batch); those
+before the account begins (``source.begins``) are none of these. What is left over, or too many, is a fault. A hole
+itself tells nobody why it is there: compaction and the marks of transactions leave some, a broken broker too. Each
+partition's are told; of a source that is declared ``gapless`` they are faults.
 """
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -19,10 +19,10 @@ import sqlalchemy as sa
 
 from retention.audits.report import AuditReport, Severity
 from retention.audits.subject import within
+from retention.catalogue.events import BEGINS, HOLES
 from retention.catalogue.tables import batches, events, partitions
 
-HOLES: Final = "source.holes"
-BEGINS: Final = "source.begins"
+_PAGE: Final = 2_000
 NAMED: Final = 5
 """Ranges that a finding names."""
 
@@ -69,28 +69,33 @@ def audit_offsets(connection: sa.Connection, report: AuditReport, *, gapless: Co
 
 
 def _unaccounted(connection: sa.Connection, report: AuditReport) -> None:
-    """Batches of topics whose records and holes are not as many as their offsets."""
+    """Batches of topics whose messages and holes are not as many as their offsets."""
     b, p = batches.c, partitions.c
-    uneven = connection.execute(
-        sa.select(b.source, b.partition, b.start, b.end, b.records, p.hint)
-        .join_from(batches, partitions, sa.and_(p.source == b.source, p.partition == b.partition))
-        .where(b.end - b.start != b.records, p.hint.like("{%"), within(report.span, b.committed_at))
-        .order_by(b.source, b.partition, b.start)
-    ).all()
-    uneven = [row for row in uneven if counts_messages(row.hint)]
-    if not uneven:
+    hints = connection.execute(sa.select(p.source, p.partition, p.hint).where(p.hint.like("{%")))
+    topics = {(row.source, row.partition) for row in hints if counts_messages(row.hint)}
+    if not topics:
         return
-    lacking = {(h.source, h.partition, h.start, h.end): h.offsets for h in _holes(connection, sa.true())}
+    lacking: Counter[tuple[str, str, int, int]] = Counter()
+    for hole in _holes(connection, sa.true()):
+        lacking[hole.source, hole.partition, hole.start, hole.end] += hole.offsets
     begins = {(source, partition, 0, start) for source, partition, start in _begins(connection)}
-    for row in uneven:
+    rows = connection.execution_options(yield_per=_PAGE).execute(
+        sa.select(b.source, b.partition, b.start, b.end, b.records, b.headers, b.blanks)
+        .where(within(report.span, b.committed_at), b.source.in_({source for source, _ in topics}))
+        .order_by(b.source, b.partition, b.start)
+    )
+    for row in rows:
+        if (row.source, row.partition) not in topics:
+            continue
         key = (row.source, row.partition, row.start, row.end)
-        open_ = row.end - row.start - row.records - lacking.get(key, 0)
+        open_ = row.end - row.start - row.records - row.headers - row.blanks - lacking[key]
         if open_ and key not in begins:
             report.add(
                 "offsets_unaccounted",
                 f"{row.source}:{row.partition} [{row.start}, {row.end})",
-                f"{row.end - row.start} offsets, {row.records} records, {lacking.get(key, 0)} without a message on "
-                f"record: {abs(open_)} {'are nowhere' if open_ > 0 else 'too many'}.",
+                f"{row.end - row.start} offsets, {row.records} records, {row.headers + row.blanks} headers and empty "
+                f"messages, {lacking[key]} without a message on record: {abs(open_)} "
+                f"{'are nowhere' if open_ > 0 else 'too many'}.",
             )
 
 

@@ -27,6 +27,10 @@ CONDEMNED: Final = "objects.condemned"
 """Kind of the event that orphans (``orphans``: their names) are to be deleted, and may not be named any more."""
 COLLECTED: Final = "objects.collected"
 """Kind of the event that orphans, and objects of replaced segments, were deleted."""
+HOLES: Final = "source.holes"
+"""Kind of the event that a committed range of a topic has ``offsets`` without a message, the first ``ranges`` named."""
+BEGINS: Final = "source.begins"
+"""Kind of the event that the account of a topic's partition begins at ``start``: nothing before it was left."""
 
 
 def append(

@@ -23,8 +23,8 @@ from pipelines.sources.kafka_settings import KafkaSettings, client_config, consu
 from pipelines.sources.spec import SourceSpec
 from pipelines.summary import RunSummary
 from retention.audits.coverage import audit_coverage
-from retention.audits.offsets import HOLES
 from retention.catalogue import events as event_log
+from retention.catalogue.events import HOLES
 from retention.catalogue.tables import batches, events, partitions
 from retention.store import Store, StoreSettings
 
@@ -108,6 +108,17 @@ def test_everything_is_archived_once_and_a_second_run_goes_on_from_there(store: 
     assert faults(store) == []
     assert sum(offsets(store).values()) == 1010
     assert set(offsets(store)) == {f"{TOPIC}/{number}#1" for number in range(PARTITIONS)}
+
+
+def test_messages_that_hold_nothing_are_accounted_for(store: Store, brokers: Brokers) -> None:
+    for value in (b'{"content_id":"c1"}', None, b" \n", b'{"content_id":"c2"}'):
+        brokers.producer.produce(TOPIC, value, partition=0)
+    assert brokers.producer.flush(30) == 0
+    assert run(store, brokers).records_in == 2
+    with store.catalogue.read() as connection:
+        row = connection.execute(sa.select(batches).where(batches.c.partition == f"{TOPIC}/0#1")).one()
+    assert (row.end, row.records, row.headers, row.blanks) == (4, 2, 0, 2)
+    assert faults(store) == []
 
 
 def test_small_batches_and_rounds_make_no_difference(store: Store, brokers: Brokers) -> None:

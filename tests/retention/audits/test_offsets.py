@@ -58,6 +58,15 @@ def test_an_offset_that_is_neither_record_nor_hole_is_a_fault(store: SealedStore
     assert "1 are nowhere" in lost.detail
 
 
+def test_a_hole_where_every_offset_has_its_message_is_a_contradiction(store: SealedStore) -> None:
+    whole = BatchCommit("k", PARTITION, 100, 102, records=0, headers=1, blanks=1, segments=())
+    commit_batch(store.catalogue, whole)
+    assert "offsets_unaccounted" not in found(store)
+    with store.catalogue.write() as connection:
+        note(connection, 100, 102, 1, [[100, 101]])
+    assert "1 too many" in found(store)["offsets_unaccounted"].detail
+
+
 def test_the_beginning_of_an_account_and_the_bytes_of_files_are_no_holes(store: SealedStore) -> None:
     store.add(hours(3), source="app", partition="app.log#1")
     with store.catalogue.write() as connection:
