@@ -10,8 +10,8 @@ from console.access.reveal import REVEALED
 from console.access.roles import Right
 from console.api.gate import Caller, Needs
 from console.api.models import BulkBody, FindingBody, Number, Page, StepBody, UndoBody, plain
-from console.masking import mask_account, mask_text
 from console.reading.counting import part_counts, total
+from console.reading.texts import masked_detail
 from console.web.filters import Chosen
 from console.web.steps import STEPS, Asked
 from retention.catalogue import events
@@ -64,16 +64,14 @@ def ticket(
     if purpose and (caller.may(Right.PERSONAL_REVEAL) or caller.may(Right.CONTENT_READ_FOR_PURPOSE)):
         _record(caller, ticket_id, purpose)
         readable, masked = True, False
-    texts = [{**entry, "text": mask_text(entry["text"]) if masked else entry["text"]} for entry in detail.texts]
-    account = detail.user_id and (mask_account(detail.user_id) if masked else detail.user_id)
-    notes = [{**note, "text": mask_text(note["text"]) if masked else note["text"]} for note in detail.notes]
+    detail = masked_detail(detail) if masked else detail
     return {
         "ticket": plain(detail.ticket),
         "masked": masked,
-        "texts": texts if readable else [],
-        "user_id": account if readable else None,
+        "texts": list(detail.texts) if readable else [],
+        "user_id": detail.user_id if readable else None,
         "findings": list(detail.findings),
-        "notes": notes if readable else [],
+        "notes": list(detail.notes) if readable else [],
         "timeline": list(detail.timeline),
         "related": [{"kind": one.kind, "likeness": one.likeness, "ticket": one.ticket.ticket_id} for one in related],
     }

@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import sqlalchemy as sa
 
-from console.masking import mask_text
+from console.masking import mask_account, mask_text
 from tickets.bodies import Bodies, ticket_context
+from tickets.queue import TicketDetail
 from tickets.tables import findings as finding_table
 from tickets.tables import tickets as table
 
@@ -33,6 +34,17 @@ class ShownText:
 
     field: str
     pieces: tuple[Piece, ...]
+
+
+def masked_detail(detail: TicketDetail) -> TicketDetail:
+    """A ticket with the personal data of texts, account, notes and what was said of it hidden; offsets stay right."""
+    return replace(
+        detail,
+        user_id=detail.user_id and mask_account(detail.user_id),
+        texts=tuple({**entry, "text": mask_text(entry["text"])} for entry in detail.texts),
+        notes=tuple({**note, "text": mask_text(note["text"])} for note in detail.notes),
+        details={name: mask_text(value) for name, value in detail.details.items()},
+    )
 
 
 def shown_texts(

@@ -24,7 +24,7 @@ from tickets.states import State
 
 
 @contextmanager
-def open_desk(store: Path, needs: Right = Right.QUEUE_READ) -> Iterator[Desk]:
+def open_desk(store: Path, needs: Right | tuple[Right, ...] = Right.QUEUE_READ) -> Iterator[Desk]:
     """The desk of a store, for who runs the command; its steps ask for the rights that they need themselves."""
     with open_store(store, needs) as opened:
         yield Desk(

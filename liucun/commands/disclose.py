@@ -118,19 +118,18 @@ def refuse(store: Path, number: str, reason: str, as_json: bool) -> None:
 @click.option("--purpose", metavar="TEXT", help="Show the accounts in full, for this; it is recorded, sealed.")
 @json_option
 def listing(store: Path, purpose: str | None, as_json: bool) -> None:
-    """List disclosures 列表, newest first; accounts are masked unless a purpose is given."""
-    from console.access.reveal import REVEALED, why
+    """List disclosures 列表, newest first; accounts are masked unless a party to them gives a purpose."""
     from liucun.store import open_store
-    from retention.catalogue import events
+    from liucun.unmasking import record_look
     from retention.disclosure.requests import list_disclosures
 
     with open_store(store, Right.DISCLOSURES_READ) as opened:
         found = list_disclosures(opened)
         if purpose is not None:
-            body = why(opened.bodies, purpose)
-            with opened.catalogue.write() as connection:
-                said = [(f"disclosure:{item.disclosure_id}", body) for item in found]
-                events.append_many(connection, said, kind=REVEALED, actor=opened.actor)
+            if not opened.acting.may(Right.DISCLOSURES_REQUEST):
+                opened.acting.require(Right.DISCLOSURES_APPROVE)
+            subjects = [f"disclosure:{item.disclosure_id}" for item in found]
+            record_look(opened.catalogue, opened.bodies, opened.actor, subjects, purpose)
     if as_json:
         print_json([item.as_json() if purpose is not None else _masked(item) for item in found])
         return

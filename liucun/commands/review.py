@@ -99,23 +99,34 @@ def list_command(store: Path, day: str | None, every: bool, limit: int, as_json:
 @command.command(name="show")
 @store_option
 @click.argument("sample")
+@click.option("--purpose", metavar="TEXT", help="Show personal data in full, for this; it is recorded, sealed.")
 @json_option
-def show_command(store: Path, sample: str, as_json: bool) -> None:
-    """Show the text of SAMPLE; the query is recorded."""
+def show_command(store: Path, sample: str, purpose: str | None, as_json: bool) -> None:
+    """Show the text of SAMPLE, personal data masked; the query is recorded."""
+    from console.masking import mask_account, mask_text
     from liucun.store import open_store
+    from liucun.unmasking import record_look
     from tickets.samples.judge import get_sample, show
 
-    with open_store(store, (Right.TICKETS_WORK, Right.CONTENT_READ)) as opened:
+    needs = (Right.TICKETS_WORK, Right.CONTENT_READ, *(() if purpose is None else (Right.PERSONAL_REVEAL,)))
+    with open_store(store, needs) as opened:
         with opened.catalogue.read() as connection:
             one = get_sample(connection, sample)
+        if purpose is not None:
+            record_look(opened.catalogue, opened.bodies, opened.actor, [f"sample:{sample}"], purpose)
         shown = show(opened, one, actor=opened.actor)
     if shown is None:
         raise UsageError(f"The record of {sample} is restricted or destroyed by now.", cure="Go on with the next one.")
+    text, user_id = shown.text, shown.user_id
+    if purpose is None:
+        text, user_id = mask_text(text), user_id and mask_account(user_id)
     if as_json:
-        print_json({**asdict(one), "text": shown.text, "user_id": shown.user_id, "content_id": shown.content_id})
+        masked = purpose is None
+        found = {"text": text, "user_id": user_id, "content_id": shown.content_id, "masked": masked}
+        print_json({**asdict(one), **found})
         return
     click.echo(f"{one.sample_id}  {one.day}  {one.content_type}  {one.source}  {shown.content_id or ''}")
-    click.echo(shown.text)
+    click.echo(text)
 
 
 @command.command(name="judge")

@@ -72,14 +72,24 @@ def list_command(
 @command.command(name="show")
 @store_option
 @click.argument("ticket")
+@click.option("--purpose", metavar="TEXT", help="Show personal data in full, for this; it is recorded, sealed.")
 @json_option
-def show_command(store: Path, ticket: str, as_json: bool) -> None:
-    """Show a ticket: the text with its hits and why, the timeline, the clock with its days."""
-    with open_desk(store, Right.CONTENT_READ) as desk, desk.catalogue.read() as connection:
-        detail = ticket_detail(connection, desk.bodies, ticket)
+def show_command(store: Path, ticket: str, purpose: str | None, as_json: bool) -> None:
+    """Show a ticket: the text with its hits and why, the timeline, the clock with its days. Personal data is masked."""
+    from console.reading.texts import masked_detail
+    from liucun.unmasking import record_look
+
+    needs = Right.CONTENT_READ if purpose is None else (Right.CONTENT_READ, Right.PERSONAL_REVEAL)
+    with open_desk(store, needs) as desk:
+        with desk.catalogue.read() as connection:
+            detail = ticket_detail(connection, desk.bodies, ticket)
+        if purpose is None:
+            detail = masked_detail(detail)
+        else:
+            record_look(desk.catalogue, desk.bodies, desk.who.name, [f"ticket:{ticket}"], purpose)
         calendar = desk.calendar
     if as_json:
-        print_json(asdict(detail))
+        print_json({**asdict(detail), "masked": purpose is None})
         return
     from liucun.ticket_view import print_ticket
 
@@ -94,7 +104,7 @@ def show_command(store: Path, ticket: str, as_json: bool) -> None:
 @json_option
 def evidence_command(store: Path, ticket: str, out: Path | None, purpose: str, as_json: bool) -> None:
     """List the sealed evidence 证据 of a ticket, or take it out, compared with the digests in the ticket's events."""
-    with open_desk(store, Right.QUEUE_READ if out is None else Right.CONTENT_READ) as desk:
+    with open_desk(store, Right.QUEUE_READ if out is None else (Right.CONTENT_READ, Right.PERSONAL_REVEAL)) as desk:
         if out is None:
             with desk.catalogue.read() as connection:
                 get_ticket(connection, ticket)

@@ -150,14 +150,16 @@ def test_a_list_masks_accounts_until_a_purpose_is_recorded(acting: As, store: Pa
     assert masked.exit_code == 0, masked.output
     assert [one["disclosure_id"] for one in json.loads(masked.output)] == [number]
     assert all("＊" in name for one in json.loads(masked.output) for name in one["scope"]["accounts"])
-    refused = acting("aud", "disclose", "list", "--json", "--purpose", " ")
+    reads = acting("aud", "disclose", "list", "--json", "--purpose", "a look")
+    assert "lacks the right disclosures.approve" in str(reads.exception), "who only reads is no party to it"
+    refused = acting("he", "disclose", "list", "--json", "--purpose", " ")
     assert refused.exit_code != 0
     assert "u1" not in refused.output
-    full = acting("aud", "disclose", "list", "--json", "--purpose", "yearly review of disclosures")
+    full = acting("he", "disclose", "list", "--json", "--purpose", "yearly review of disclosures")
     assert [one["scope"]["accounts"] for one in json.loads(full.output)] == [["u1", "u2"]]
     with open_store(store, ()) as opened, opened.catalogue.read() as connection:
         chosen = events.c.kind == "personal.revealed", events.c.subject == f"disclosure:{number}"
         found = connection.execute(sa.select(events.c.actor, events.c.body).where(*chosen)).one()
-    assert found.actor == "user:aud"
+    assert found.actor == "user:he"
     assert "reason_sealed" in found.body
     assert "yearly" not in found.body

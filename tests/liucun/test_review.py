@@ -72,6 +72,9 @@ def test_from_the_draw_to_the_rate(store: Path) -> None:
     assert "text" not in waiting[0]
     shown = answer("show", waiting[0]["sample_id"])
     assert shown["text"].startswith("很好用的商品")
+    assert (shown["masked"], "＊" in shown["user_id"]) == (True, True)
+    full = answer("show", waiting[0]["sample_id"], "--purpose", "a look")
+    assert (full["masked"], full["text"], "＊" in full["user_id"]) == (False, shown["text"], False)
     judged = answer("judge", waiting[0]["sample_id"], "--category", "fraud")
     assert judged["ticket_id"]
     for one in waiting[1:]:

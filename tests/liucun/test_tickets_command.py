@@ -55,7 +55,9 @@ def opened(text: str = "有人在评论区发布赌博网站链接", *more: str)
 
 
 def test_from_a_complaint_to_a_report_s_file(store: Path, tmp_path: Path) -> None:
-    number = opened("赌博广告", "--account", "u-9", "--url", "https://shop.example.cn/1", "--reference", "JB-7")
+    number = opened(
+        "赌博广告 13812345678", "--account", "u0001-99", "--url", "https://shop.example.cn/1", "--reference", "JB-7"
+    )
     assert ask("tickets", "list", "--channel", "complaint", "--part", "dispose")[0]["ticket_id"] == number
     assert ask("tickets", "claim", number)["state"] == "triage"
     assert ask("tickets", "triage", number, "--confirm", "illegal", "--reason", "赌博")["police_due_at"]
@@ -82,6 +84,22 @@ def test_from_a_complaint_to_a_report_s_file(store: Path, tmp_path: Path) -> Non
     assert "https://shop.example.cn/1" in shown
     assert "JB-7" in shown
     assert "report.drafted" not in shown
+    assert "13812345678" not in shown
+    assert "u0001-99" not in shown
+    masked, full = ask("tickets", "show", number), ask("tickets", "show", number, "--purpose", "核对 7 号")
+    assert (masked["masked"], masked["user_id"], masked["texts"][0]["text"]) == (
+        True,
+        "u0＊＊＊-99",
+        "赌博广告 138＊＊＊＊＊＊78",
+    )
+    assert (full["masked"], full["user_id"]) == (False, "u0001-99")
+    assert "13812345678" in full["texts"][0]["text"]
+    assert "A reason" in str(refused("tickets", "show", number, "--purpose", " "))
+    with open_store(store, ()) as inside, inside.catalogue.read() as connection:
+        looks = sa.select(events.c.body).where(events.c.kind == "personal.revealed")
+        (look,) = connection.execute(looks.where(events.c.subject == f"ticket:{number}")).scalars()
+    assert "reason_sealed" in look
+    assert "核对" not in look
     assert report in run("tickets", "reports", "list").output
 
 

@@ -20,7 +20,7 @@ from console.i18n import mark as _
 from console.masking import mask_address, mask_text
 from console.reading.overview import days_left
 from console.reading.records import Context, record_context
-from console.reading.texts import excerpts, matched, shown_texts
+from console.reading.texts import excerpts, masked_detail, matched, shown_texts
 from console.web.many import say_many
 from console.web.render import Fields, page, say
 from console.web.steps import JUDGING, STEPS, Asked
@@ -202,7 +202,7 @@ def _page(
         visit,
         "ticket.html",
         status=status,
-        detail=detail if readable else None,
+        detail=(masked_detail(detail) if masked else detail) if readable else None,
         ticket=ticket,
         texts=shown_texts(detail.texts, detail.findings, masked=masked) if readable else (),
         why=_why(detail, masked=masked, readable=readable),
