@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -23,7 +22,7 @@ from retention.policies.book import in_force
 from retention.policies.decisions import silent
 from retention.policies.judge import UnitState, Verdict
 from retention.policies.model import shipped_matrix
-from retention.policies.periods import last_day_of, may_go_on, shanghai_date, stored_date
+from retention.policies.periods import first_day_of, last_day_of, may_go_on, shanghai_date, stored_date
 from retention.policies.settings import RetentionSettings
 from retention.policies.simulate import simulate
 from retention.purge.certificate import verify_certificate
@@ -120,13 +119,16 @@ def _destroyed(connection: sa.Connection, report: AuditReport, progress: Progres
             report.add(
                 "destroyed_without_purge", where, "It was taken out without a plan, an approval or a certificate."
             )
-        elif _alone(row.approved_by, row.planned_by):
-            report.add("one_person", where, f"The purge {row.purge_id} had no second person with an account.")
-        elif went.isoformat() < row.expired_on:
-            report.add("early", where, f"It went on {went}; its plan says {row.expired_on}.")
-        # Of a divided unit the younger rows were sealed anew: its last record says nothing of those that went.
-        for floor in () if row.kept_rows else floors.floors_of(row.record_class):
-            may = may_go_on(_latest(row), floor.period)
+        else:
+            if _alone(row.approved_by, row.planned_by):
+                report.add("one_person", where, f"The purge {row.purge_id} had no second person with an account.")
+            if went.isoformat() < row.expired_on:
+                report.add("early", where, f"It went on {went}; its plan says {row.expired_on}.")
+        manifest = SegmentManifest.from_bytes(row.manifest)
+        # Of a divided unit the younger rows were sealed anew: of those that went, the month's first day is certain.
+        counts_from = first_day_of(manifest.period) if row.kept_rows else _latest(manifest)
+        for floor in floors.floors_of(row.record_class):
+            may = may_go_on(counts_from, floor.period)
             if went < may:
                 report.add("early", where, f"It went on {went}; {floor.name} kept it to {may} at least.")
         progress("destroyed segments", number, len(rows))
@@ -144,9 +146,8 @@ def _alone(approved_by: str | None, planned_by: str) -> bool:
     )
 
 
-def _latest(row: Any) -> date:
+def _latest(manifest: SegmentManifest) -> date:
     """The latest day that a record of a destroyed segment can count from, as its manifest tells."""
-    manifest = SegmentManifest.from_bytes(row.manifest)
     last = last_day_of(manifest.period)
     if manifest.event_time_max is None:
         return last

@@ -90,6 +90,11 @@ def stored_date(text: str) -> date:
     return shanghai_date(datetime.fromisoformat(text))
 
 
+def first_day_of(month: str) -> date:
+    """First day of a month ``YYYY-MM``."""
+    return date(int(month[:4]), int(month[5:7]), 1)
+
+
 def last_day_of(month: str) -> date:
     """Last day of a month ``YYYY-MM``."""
     year, number = int(month[:4]), int(month[5:7])

@@ -17,7 +17,7 @@ from retention.holds import place
 from retention.holds.place import Matter
 from retention.persons.requests import Kind, receive
 from retention.policies.tables import policy_versions
-from retention.purge.tables import purges
+from retention.purge.tables import purge_units, purges
 from retention.query.render import renderer
 from retention.query.run import run_query, seal_words
 from tests.retention.policies.world import World, at, logs, order
@@ -77,6 +77,22 @@ def test_an_early_destruction_by_the_book(lawful: World) -> None:
     """Certificate and all, but before the law's floor: the plan is not believed."""
     lawful.execute(retired_segments.update().values(retired_at="2025-01-20T00:00:00.000000Z"))
     assert set(found(retention(lawful, "2025-03-09"))) == {"early"}
+
+
+def test_an_early_destruction_of_a_unit_that_is_called_divided(lawful: World) -> None:
+    """The floor is counted from the month's first day then, whatever the plan's rows say."""
+    lawful.execute(purge_units.update().values(kept_rows=1, expired_on="2024-02-01"))
+    with lawful.catalogue.read() as connection:
+        where = f"segment:{connection.execute(sa.select(retired_segments.c.segment_id)).scalar_one()}"
+    for went, early in (("2025-02-01", True), ("2025-02-02", False)):
+        lawful.execute(retired_segments.update().values(retired_at=f"{went}T04:00:00.000000Z"))
+        assert found(retention(lawful, "2025-03-09")).get("early") == ([where] if early else None)
+
+
+def test_an_early_destruction_by_one_person_is_both(lawful: World) -> None:
+    lawful.execute(purges.update().values(approved_by=None))
+    lawful.execute(purge_units.update().values(expired_on="2025-03-09"))
+    assert found(retention(lawful, "2025-03-09")).keys() >= {"early", "one_person"}
 
 
 def test_an_early_destruction_of_a_key(lawful: World) -> None:
