@@ -51,6 +51,7 @@ class StepBody(Taken):
     reference: Word = ""
     approval: Word = ""
     group: bool = False
+    members: list[Number] | None = Field(default=None, max_length=1000)
     version: int | None = Field(default=None, ge=1, lt=1 << 31)
 
     def form(self) -> dict[str, str]:
@@ -67,7 +68,7 @@ class StepBody(Taken):
             "order": self.order,
             "reference": self.reference,
             "approval": self.approval,
-            "group": "1" if self.group else "",
+            "group": "all" if self.group and self.members is None else " ".join(self.members or ()),
         }
         return {name: value[:20_000] for name, value in found.items()}
 

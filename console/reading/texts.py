@@ -11,6 +11,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from console.masking import mask_account, mask_text
+from errors import IntegrityError
 from tickets.bodies import Bodies, ticket_context
 from tickets.queue import TicketDetail
 from tickets.tables import findings as finding_table
@@ -80,7 +81,11 @@ def matched(texts: Sequence[dict[str, Any]], finding: dict[str, Any], *, masked:
 
 
 def excerpts(connection: sa.Connection, bodies: Bodies, ids: Sequence[str]) -> dict[str, tuple[str, str, str]]:
-    """(before, hit, after) of the first hit of each ticket, masked and short."""
+    """(before, hit, after) of the first hit of each ticket, masked and short.
+
+    A ticket whose body is damaged is left out: it must not keep the pages of others from being shown. Its own page,
+    and the audit of integrity, say so.
+    """
     sealed = connection.execute(sa.select(table.c.ticket_id, table.c.body).where(table.c.ticket_id.in_(ids))).all()
     f = finding_table.c
     first: dict[str, Any] = {}
@@ -92,7 +97,10 @@ def excerpts(connection: sa.Connection, bodies: Bodies, ids: Sequence[str]) -> d
         first.setdefault(hit.ticket_id, hit)
     found: dict[str, tuple[str, str, str]] = {}
     for row in sealed:
-        body = json.loads(bodies.open(row.body, ticket_context(row.ticket_id)))
+        try:
+            body = json.loads(bodies.open(row.body, ticket_context(row.ticket_id)))
+        except IntegrityError:
+            continue
         found[row.ticket_id] = _excerpt(body["texts"], first.get(row.ticket_id))
     return found
 

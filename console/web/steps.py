@@ -14,9 +14,12 @@ from tickets.errors import TransitionError
 from tickets.service import Desk
 from tickets.states import Decision, Measure
 from tickets.steps.bulk import BulkResult
-from tickets.steps.joining import group_of
 
 Form = Mapping[str, str]
+MOST: Final = 1_000
+"""Tickets that a field may name."""
+ALL: Final = "all"
+"""A group of whoever decides without a page of its tickets (programs); in any other case its numbers are named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +93,15 @@ def count(text: str) -> int:
 
 
 def _ids(text: str) -> list[str]:
-    return [word for word in text.replace(",", " ").replace("，", " ").replace("、", " ").upper().split() if word][
-        :1000
-    ]
+    """The numbers in a field.
+
+    Raises:
+        UsageError: too many.
+    """
+    found = text.replace(",", " ").replace("，", " ").replace("、", " ").upper().split()
+    if len(found) > MOST:
+        raise UsageError(f"More than {MOST:,} tickets are named.", cure="Take them in parts.")
+    return found
 
 
 def _link(asked: Asked) -> None:
@@ -111,15 +120,12 @@ def _confirm(asked: Asked) -> object:
 
 
 def _decide_group(asked: Asked, found: Decision | None) -> BulkResult:
-    """One decision for a group, without what came after the page was shown (``seen``): nobody has looked at that.
+    """One decision for a ticket and those of its group that the form names, as they were shown; or for ``ALL``.
 
     Raises:
         TransitionError: it serves none of them, the ticket itself included.
     """
-    members = None
-    if seen := asked.form.get("seen"):
-        with asked.desk.catalogue.read() as connection:
-            members = [one.ticket_id for one in group_of(connection, asked.ticket) if one.detected_at <= seen]
+    members = None if asked.form["group"] == ALL else [asked.ticket, *_ids(asked.form["group"])]
     result = asked.desk.decide_group(asked.ticket, found, asked.form["reason"], members=members)
     if not result.done:
         number, why = result.refused[0]

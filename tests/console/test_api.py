@@ -117,6 +117,16 @@ def test_a_bulk_step_can_be_taken_back(console, reviewer) -> None:
     assert sorted(reviewer.post("/bulk/undo", json={"token": done["token"]}).json()["done"]) == sorted(numbers)
 
 
+def test_a_program_decides_those_of_a_group_that_it_names(console, reviewer) -> None:
+    text = "本店长期收购各类旧书旧报,上门取货,联系电话1390000{:04}"
+    first, second, third = (console.open_ticket(text.format(n), content_id=f"api-group-{n}") for n in range(3))
+    path, body = f"/tickets/{first}/steps/dismiss", {"reason": "无害", "group": True}
+    assert reviewer.post(path, json={**body, "members": ["TNONE"]}).json()["many"]["refused"][0][0] == "TNONE"
+    assert [state(console, number).state for number in (first, second)] == ["dismissed", "detected"]
+    answer = reviewer.post(f"/tickets/{second}/steps/dismiss", json=body).json()
+    assert sorted(answer["many"]["done"]) == sorted((second, third))
+
+
 def test_a_token_made_for_some_rights_takes_no_other_step(console, head) -> None:
     """The desk, the reports and the register ask for the token's rights, not for those of its account alone."""
     with console.parts.catalogue.read() as connection:

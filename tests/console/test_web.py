@@ -9,6 +9,7 @@ import pytest
 
 from retention.catalogue import events
 from tests.console.running import state, trail
+from tickets.tables import tickets
 
 
 def test_english_by_a_switch(console) -> None:
@@ -217,27 +218,43 @@ def test_odd_addresses_are_answered_without_an_error_of_ours(console, path: str)
         assert console.person(name).get(path).status_code < 500
 
 
-def test_a_group_is_decided_as_it_was_seen_and_taken_back(console) -> None:
+def group_listed(page: str) -> str:
+    """The numbers that a ticket's page would send for its group."""
+    (confirm, dismiss) = re.findall(r'name="group" value="([^"]+)"', page)
+    assert confirm == dismiss
+    assert all(f'href="/tickets/{number}"' in page for number in confirm.split())
+    return confirm
+
+
+def test_a_group_is_decided_as_it_was_listed_and_taken_back(console) -> None:
     person, text = console.person("reviewer"), "内部渠道代办各类许可证照三天出证 电话1390000{:04}"
-    first, second = console.open_ticket(text.format(1)), console.open_ticket(text.format(2))
+    first, second, spoilt = (console.open_ticket(text.format(n)) for n in range(3))
+    with console.parts.catalogue.write() as connection:
+        connection.execute(tickets.update().where(tickets.c.ticket_id == spoilt).values(body=b"damaged"))
     page = person.get(f"/tickets/{first}").text
-    assert "全部 2 张工单" in page
+    assert "所列 2 张" in page, "a text that cannot be shown is not decided unseen"
     assert "内部渠道代办各类许可证照" in page.split("关联与账号历史", 1)[1]
-    seen = re.search(r'name="seen" value="([^"]+)"', page)
-    assert seen
-    third = console.open_ticket(text.format(3))
+    assert f'href="/tickets/{spoilt}"' in page, "a damaged ticket spoils no other one's page"
+    group = group_listed(page)
+    assert group.split() == [first, second]
+    later = console.open_ticket(text.format(3))
     path = f"/tickets/{first}/confirm"
-    refused = person.post(path, decision="violation", reason="轻", group="1", seen=seen[1])
+    refused = person.post(path, decision="violation", reason="轻", group=group)
     assert refused.status_code == 409
     assert "second person" in refused.text
-    assert person.post(path, decision="illegal", reason="同一广告", group="1", seen=seen[1]).status_code == 303
-    assert [state(console, number).state for number in (first, second, third)] == ["confirmed", "confirmed", "detected"]
+    assert person.post(path, decision="illegal", reason="同一广告", group=group).status_code == 303
+    states = [state(console, number).state for number in (first, second, spoilt, later)]
+    assert states == ["confirmed", "confirmed", "detected", "detected"]
     page = person.get(f"/tickets/{first}").text
     assert "已处理 2 张工单" in page
     token = re.search(r'name="step" value="(B[0-9A-F]+)"', page)
     assert token
     assert person.post("/queue/undo", step=token[1]).status_code == 303
     assert state(console, second).state == "detected"
+    assert person.post(path, decision="illegal", reason="同一广告", group="1").status_code == 303
+    assert [state(console, number).state for number in (first, second)] == ["confirmed", "detected"]
+    assert person.post(path, decision="illegal", reason="同一广告", group=group).status_code == 303
+    assert person.post(path, decision="illegal", reason="同一广告", group="1").status_code == 409, "decided already"
 
 
 def test_the_rules_page_shows_what_backtests_found(console) -> None:

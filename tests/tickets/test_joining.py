@@ -83,8 +83,11 @@ def test_one_decision_for_a_group(desk: Desk, catalogue: Catalogue, bodies: Plai
     with catalogue.read() as connection:
         group = {ticket.ticket_id for ticket in group_of(connection, ids["a"])}
     assert group == {ids["a"], ids["b"], ids["c"]}
-    done = desk.decide_group(ids["a"], Decision.ILLEGAL, "同一广告", members=[ids["a"], ids["c"]])
+    with pytest.raises(TransitionError, match="None of the tickets named"):
+        desk.decide_group(ids["a"], Decision.ILLEGAL, "同一广告", members=[ids["d"]])
+    done = desk.decide_group(ids["a"], Decision.ILLEGAL, "同一广告", members=[ids["a"], ids["c"], ids["d"]])
     assert set(done.done) == {ids["a"], ids["c"]}
+    assert [number for number, _ in done.refused] == [ids["d"]], "what was named is not passed over silently"
     with catalogue.read() as connection:
         assert get_ticket(connection, ids["b"]).state == State.DETECTED
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import sqlalchemy as sa
@@ -16,6 +16,7 @@ from tickets.queue import COLUMNS, Filters, Ticket, get_ticket, list_tickets, ti
 from tickets.recall import near
 from tickets.states import TO_DISPOSE, Decision, State, part_of
 from tickets.steps.base import earliest
+from tickets.steps.bulk import MOST as BULK_MOST
 from tickets.steps.bulk import BulkAction, BulkResult, BulkSteps
 from tickets.tables import tickets as table
 from tickets.tables_work import links
@@ -113,14 +114,26 @@ class JoiningSteps(BulkSteps):
     def decide_group(
         self, ticket_id: str, decision: Decision | None, reason: str, *, members: Sequence[str] | None = None
     ) -> BulkResult:
-        """One decision for near-identical texts (None dismisses). ``members``: those that were seen, else all."""
+        """One decision for near-identical texts (None dismisses). ``members``: those that were seen, else all.
+
+        A member that is not of the group, or was decided since it was seen, is among what is refused.
+
+        Raises:
+            TransitionError: none of ``members`` is of the group.
+        """
         self.who.require(Right.TICKETS_WORK)
         with self.catalogue.read() as connection:
-            ids = [ticket.ticket_id for ticket in group_of(connection, ticket_id)]
-        if members is not None:
-            ids = [number for number in ids if number in set(members)]
+            group = [ticket.ticket_id for ticket in group_of(connection, ticket_id, limit=BULK_MOST)]
+        wanted = dict.fromkeys(group if members is None else members)
+        ids = [number for number in group if number in wanted]
+        if not ids:
+            raise TransitionError(
+                f"None of the tickets named is undecided and of the text of {ticket_id}.", cure="Look at it again."
+            )
         action = BulkAction.DISMISS if decision is None else BulkAction.CONFIRM
-        return self.bulk(action, ids, decision=decision, reason=reason)
+        result = self.bulk(action, ids, decision=decision, reason=reason)
+        left = [(number, "it is decided already, or of another text") for number in wanted.keys() - set(ids)]
+        return replace(result, refused=(*result.refused, *sorted(left)))
 
     def merge(self, ids: Sequence[str], into: str, reason: str) -> Ticket:
         """Make undisposed tickets part of another undisposed one 并案: the earliest clocks and the worst severity hold.

@@ -34,13 +34,15 @@ from tickets.errors import TicketChangedError
 from tickets.evidence import list_evidence
 from tickets.queue import Filters, Ticket, TicketDetail, get_ticket, list_tickets, ticket_detail
 from tickets.reports.register import get_report
-from tickets.states import OPEN, TO_DISPOSE, Decision, Measure, Part
+from tickets.states import OPEN, TO_DISPOSE, Decision, Measure, Part, State
 from tickets.steps.approving import list_approvals
 from tickets.steps.bulk import BulkResult
 from tickets.steps.joining import MOST, group_of, linked
 from tickets.tables_sending import orders, report_tickets, reports
 
 router = APIRouter(prefix="/tickets")
+GROUP = 200
+"""Tickets of the same or nearly the same text that a page lists: nobody decides what was not shown."""
 Reader = Annotated[Visit, Depends(Gate(Right.QUEUE_READ))]
 Worker = Annotated[Visit, Depends(Gate(Right.TICKETS_WORK, Right.TICKETS_APPROVE, any_of=True))]
 Revealer = Annotated[Visit, Depends(Gate(Right.PERSONAL_REVEAL, Right.CONTENT_READ_FOR_PURPOSE, any_of=True))]
@@ -181,13 +183,18 @@ def _page(
         readable = visit.may(Right.CONTENT_READ) or (open_now and visit.may(Right.CONTENT_READ_FOR_PURPOSE))
         masked = not (open_now and (visit.may(Right.PERSONAL_REVEAL) or readable))
         related = linked(connection, ticket_id)
+        group: list[Ticket] = []
+        more, said = False, {}
+        if visit.may(Right.CONTENT_READ):
+            group, more = _group(connection, ticket)
+            shown = {one.ticket_id for one in (*(one.ticket for one in related[:MOST]), *group)}
+            said = excerpts(connection, parts.bodies, sorted(shown))
         after = list_tickets(connection, Filters(part=Part(ticket.part)), limit=2)
         values: dict[str, Any] = {
             "related": related,
-            "excerpts": excerpts(connection, parts.bodies, [one.ticket.ticket_id for one in related[:MOST]])
-            if visit.may(Right.CONTENT_READ)
-            else {},
-            "group": len(group_of(connection, ticket_id)) if ticket.state in ("detected", "triage") else 1,
+            "excerpts": said,
+            "group": [one for one in group if one.ticket_id in said],
+            "more": more,
             "orders": connection.execute(
                 sa.select(orders).where(orders.c.ticket_id == ticket_id).order_by(orders.c.ordered_at)
             ).all(),
@@ -229,6 +236,14 @@ def _page(
         detail_text=str(error) if error else None,
         **values,
     )
+
+
+def _group(connection: sa.Connection, ticket: Ticket) -> tuple[list[Ticket], bool]:
+    """The undecided tickets of a ticket's text that its page lists, which one decision may serve; whether more are."""
+    if ticket.state not in (State.DETECTED, State.TRIAGE):
+        return [], False
+    found = group_of(connection, ticket.ticket_id, limit=GROUP + 1)
+    return found[:GROUP], len(found) > GROUP
 
 
 def _live_draft(connection: sa.Connection, ticket_id: str) -> str | None:
