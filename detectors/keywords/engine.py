@@ -81,7 +81,7 @@ class KeywordDetector:
     def _rows(self, texts: pa.StringArray, scanner: Scanner, reading: Reading) -> tuple[Longs, Longs]:
         """Rows of ``texts`` (no nulls) in which a rule may speak, and rows with a sign that has a second reading."""
         table = fold_table(self._steps, reading)
-        at_once = scanner.matcher.find_rows(texts, table, repeats=self._steps.repeats)
+        at_once = scanner.find_rows(texts, table, repeats=self._steps.repeats)
         if at_once is not None:
             word, row, signs = at_once
         else:

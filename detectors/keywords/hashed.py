@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from detectors.normalise.compiled import fold_any, fold_plain, near_points, room_of
+from detectors.normalise.compiled import fold_plain, fold_row, near_points, room_of
 from detectors.normalise.tables.fold import POINTS, FoldTable
 
 Longs = npt.NDArray[np.int64]
@@ -173,81 +173,94 @@ def _scan_text(
     return found[:held]
 
 
-@njit(cache=True, nogil=True, boundscheck=False)
-def _scan_plain(
-    data: Any, offsets: Any, folded: Any, near: Any, repeats: Any, points: Any, left: Any, shift: Any, pairs: Any,
-    triples: Any, singles: Any, keys: Any, numbers: Any, borders: Any, words: Any, heads: Any, letters: Any,
+@njit(cache=True, nogil=True, boundscheck=False, inline="always")
+def _filed(
+    points: Any, count: Any, i: Any, size: Any, key: Any, keys: Any, numbers: Any, borders: Any, words: Any, heads: Any,
+    letters: Any,
 ) -> Any:  # fmt: skip
-    """Fold and scan row by row: what is folded is scanned while it is still in the processor's cache.
+    """Whether one of the words filed under a key of ``size`` characters begins at ``i``."""
+    at = _place(keys, key)
+    found = False
+    if keys[at] != _EMPTY:
+        for w in range(borders[numbers[at]], borders[numbers[at] + 1]):
+            low = heads[words[w]]
+            length = heads[words[w] + 1] - low
+            same = size in (3, length) and i + length <= count
+            k = size
+            while same and k < length:
+                same = points[i + k] == letters[low + k]
+                k += 1
+            found |= same
+    return found
 
-    Rows that need more than a table are marked in ``left`` for ``_scan_others``: with its code in this loop, the loop
-    would run at half the speed.
+
+@njit(cache=True, nogil=True, boundscheck=False)
+def _mark(
+    data: Any, offsets: Any, folded: Any, near: Any, repeats: Any, points: Any, marked: Any, shift: Any, pairs: Any,
+    triples: Any, singles: Any, keys: Any, numbers: Any, borders: Any, words: Any, heads: Any, letters: Any,
+) -> None:  # fmt: skip
+    """Mark the rows that hold a word, and those that need more than a table to be folded.
+
+    What is folded is scanned while it is still in the processor's cache. Places are unsigned: signed ones are looked at
+    for being negative, once each.
     """
-    found = np.empty((1024, 3), np.int64)
-    seen = np.full(heads.shape[0] - 1, -1, np.int64)
-    held = 0
+    one = np.uint64(1)
     for row in range(offsets.shape[0] - 1):
         count = fold_plain(data, offsets[row], offsets[row + 1], folded, near, repeats, points)
         if count < 0:
-            left[row] = True
+            marked[row] = True
             continue
         points[count] = 0
         points[count + 1] = 0
-        found, held = _scan(
-            points,
-            count,
-            row,
-            held,
-            found,
-            seen,
-            shift,
-            pairs,
-            triples,
-            singles,
-            keys,
-            numbers,
-            borders,
-            words,
-            heads,
-            letters,
-        )
-    return found[:held]
+        i, end = np.uint64(0), np.uint64(count)
+        while i < end:
+            point = np.uint64(points[i])
+            pair = (point << _FIRST) | (np.uint64(points[i + one]) << _SECOND)
+            probe = (pair * _MIX) >> shift
+            said = (pairs[probe >> np.uint64(5)] >> (np.uint64(2) * (probe & np.uint64(31)))) & np.uint64(3)
+            single = (singles[point >> np.uint64(6)] >> (point & np.uint64(63))) & one
+            if (said | single) != 0:
+                key = pair | np.uint64(points[i + np.uint64(2)])
+                probe = (key * _MIX) >> (shift - one)
+                long = (triples[probe >> np.uint64(6)] >> (probe & np.uint64(63))) & (said >> one) != 0
+                at = np.int64(i)
+                if (
+                    (long and _filed(points, count, at, 3, key, keys, numbers, borders, words, heads, letters))
+                    or (
+                        said & _WORD != 0
+                        and _filed(points, count, at, 2, pair, keys, numbers, borders, words, heads, letters)
+                    )
+                    or (
+                        single != 0
+                        and _filed(points, count, at, 1, point << _FIRST, keys, numbers, borders, words, heads, letters)
+                    )
+                ):
+                    marked[row] = True
+                    break
+            i += one
 
 
 @njit(cache=True, nogil=True, boundscheck=False)
-def _scan_others(
-    data: Any, offsets: Any, rows: Any, folded: Any, sign_points: Any, expansions: Any, begins: Any, split: Any,
-    split_keys: Any, split_values: Any, repeats: Any, points: Any, signs: Any, shift: Any, pairs: Any, triples: Any,
-    singles: Any, keys: Any, numbers: Any, borders: Any, words: Any, heads: Any, letters: Any,
+def _scan_rows(
+    data: Any, offsets: Any, rows: Any, folded: Any, near: Any, sign_points: Any, expansions: Any, begins: Any,
+    split: Any, split_keys: Any, split_values: Any, repeats: Any, points: Any, signs: Any, shift: Any, pairs: Any,
+    triples: Any, singles: Any, keys: Any, numbers: Any, borders: Any, words: Any, heads: Any, letters: Any,
 ) -> Any:  # fmt: skip
+    """Fold and scan some rows."""
     found = np.empty((1024, 3), np.int64)
     seen = np.full(heads.shape[0] - 1, -1, np.int64)
     held = 0
     for row in rows:
-        count, signs[row] = fold_any(
-            data, offsets[row], offsets[row + 1], folded, sign_points, expansions, begins, split, split_keys,
+        count, signs[row] = fold_row(
+            data, offsets[row], offsets[row + 1], folded, near, sign_points, expansions, begins, split, split_keys,
             split_values, repeats, points,
         )  # fmt: skip
         points[count] = 0
         points[count + 1] = 0
         found, held = _scan(
-            points,
-            count,
-            row,
-            held,
-            found,
-            seen,
-            shift,
-            pairs,
-            triples,
-            singles,
-            keys,
-            numbers,
-            borders,
-            words,
-            heads,
+            points, count, row, held, found, seen, shift, pairs, triples, singles, keys, numbers, borders, words, heads,
             letters,
-        )
+        )  # fmt: skip
     return found[:held]
 
 
@@ -306,19 +319,26 @@ class HashedWords:
         return word, start, start + self._lengths[word]
 
     def find_rows(
-        self, data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int32], table: FoldTable, repeats: bool
+        self,
+        data: npt.NDArray[np.uint8],
+        offsets: npt.NDArray[np.int32],
+        table: FoldTable,
+        repeats: bool,
+        first: HashedWords | None = None,
     ) -> tuple[Longs, Longs, npt.NDArray[np.bool_]]:
         """Fold a column of valid UTF-8 and scan it; return (word numbers, rows), each word once a row,
         and which rows hold a sign with a second reading.
+
+        With ``first``, words of rows that hold none of those may be left out.
         """
         signs = np.zeros(len(offsets) - 1, np.bool_)
-        left = np.zeros(len(offsets) - 1, np.bool_)
+        marked = np.zeros(len(offsets) - 1, np.bool_)
         points = np.empty(room_of(offsets) + 2, np.uint32)
         near = near_points(table)
-        plain = _scan_plain(data, offsets, table.points, near, repeats, points, left, *self._file)
-        others = _scan_others(
-            data, offsets, np.flatnonzero(left), table.points, table.signs, table.expansions, table.borders,
+        asked = self if first is None else first
+        _mark(data, offsets, table.points, near, repeats, points, marked, *asked._file)
+        found = _scan_rows(
+            data, offsets, np.flatnonzero(marked), table.points, near, table.signs, table.expansions, table.borders,
             table.heads, table.pairs, table.joined, repeats, points, signs, *self._file,
         )  # fmt: skip
-        found = np.concatenate([plain, others])
         return found[:, 0], found[:, 2], signs

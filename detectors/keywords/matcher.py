@@ -138,15 +138,20 @@ class ColumnMatcher:
             return found
         return self._single().find(text)
 
-    def find_rows(self, texts: pa.StringArray, table: FoldTable, *, repeats: bool) -> Rows | None:
+    def find_rows(
+        self, texts: pa.StringArray, table: FoldTable, *, repeats: bool, first: ColumnMatcher | None = None
+    ) -> Rows | None:
         """Fold and scan a column in one pass: (word numbers, rows), each word once a row, and which rows hold a sign
         with a second reading. None for a small column, for which ``find`` is ready sooner.
+
+        With ``first``, words of rows that hold none of those may be left out.
         """
         data, offsets = string_buffers(texts)
         size = int(offsets[-1]) - int(offsets[0])
         if not self._words or (size < COLUMN and "detectors.keywords.hashed" not in sys.modules):
             return None
-        found: Rows = self._columns().find_rows(data, offsets, table, repeats)
+        asked = first._columns() if first is not None and first is not self else None
+        found: Rows = self._columns().find_rows(data, offsets, table, repeats, asked)
         return found
 
     def _columns(self) -> Any:

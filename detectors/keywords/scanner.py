@@ -9,18 +9,22 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-from detectors.keywords.matcher import ColumnMatcher, matcher_for
+from detectors.keywords.anchors import Anchors
+from detectors.keywords.matcher import ColumnMatcher, Rows, matcher_for
 from detectors.keywords.packset import PackSet
 from detectors.keywords.patterns import Patterns, compile_patterns
 from detectors.keywords.placed import ranges
 from detectors.keywords.rules import State
 from detectors.normalise.steps import Steps
-from detectors.normalise.tables.fold import Reading
+from detectors.normalise.tables.fold import FoldTable, Reading
 from detectors.normalise.view import View
 
 Longs = npt.NDArray[np.int64]
 
+SAMPLE: Final = 4096
+"""Rows of a column from which is learned which words are rare."""
 MAX_SCANNERS: Final = 8
 """Automata kept; the oldest goes when changed packs bring one more."""
 
@@ -32,6 +36,17 @@ class Scanner:
     patterns: Patterns
     matcher: ColumnMatcher
     first: Longs
+    anchors: Anchors
+
+    def find_rows(self, texts: pa.StringArray, table: FoldTable, *, repeats: bool) -> Rows | None:
+        """``ColumnMatcher.find_rows`` of the rows in which a rule can have all that it asks for; of others perhaps."""
+        found = self.matcher.find_rows(texts, table, repeats=repeats, first=self.anchors.matcher)
+        if found is not None and self.anchors.due(len(texts)):
+            some = texts.slice(0, SAMPLE)
+            every = self.matcher.find_rows(some, table, repeats=repeats)
+            if every is not None:
+                self.anchors.learn(every[0], every[1], len(some))
+        return found
 
     def rows_to_judge(self, word: Longs, row: Longs, rows: int) -> Longs:
         """Rows in which some rule has a hit of its words and of every group near them, ascending."""
@@ -78,6 +93,8 @@ def scanner_of(packs: PackSet, state: State, steps: Steps, reading: Reading) -> 
             patterns = compile_patterns(rules, steps, reading)
             keys = patterns.keys
             first = [i for i, spelling in enumerate(keys) if i == 0 or keys[i - 1] != spelling]
-            matcher = matcher_for([keys[i] for i in first])
-            _scanners[key] = Scanner(patterns, matcher, np.array([*first, len(keys)], np.int64))
+            words = [keys[i] for i in first]
+            borders = np.array([*first, len(keys)], np.int64)
+            matcher = matcher_for(words)
+            _scanners[key] = Scanner(patterns, matcher, borders, Anchors(patterns, borders, words, matcher))
         return _scanners[key]

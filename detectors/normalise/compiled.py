@@ -89,9 +89,10 @@ def _point(data: Any, i: Any) -> Any:
 @njit(cache=True, nogil=True, boundscheck=False, inline="always")
 def fold_plain(data: Any, low: Any, high: Any, points: Any, near: Any, repeats: Any, out: Any) -> Any:
     """Fold a row in which every code point is one token or none; -1 for any other row."""
-    n = np.int64(0)
-    i = np.int64(low)
-    end = np.int64(high)
+    # Places are unsigned: signed ones are looked at for being negative, once each.
+    n = np.uint64(0)
+    i = np.uint64(low)
+    end = np.uint64(high)
     last = np.uint32(0)
     never = not repeats
     while i < end:
@@ -101,37 +102,41 @@ def fold_plain(data: Any, low: Any, high: Any, points: Any, near: Any, repeats: 
             if b < 0xF0:
                 point = (
                     ((b & np.uint32(0x0F)) << np.uint32(12))
-                    | ((np.uint32(data[i + 1]) & np.uint32(0x3F)) << np.uint32(6))
-                    | (np.uint32(data[i + 2]) & np.uint32(0x3F))
+                    | ((np.uint32(data[i + np.uint64(1)]) & np.uint32(0x3F)) << np.uint32(6))
+                    | (np.uint32(data[i + np.uint64(2)]) & np.uint32(0x3F))
                 )
                 entry = np.uint32(near[point])
-                i += 3
+                i += np.uint64(3)
             else:
                 point = (
                     ((b & np.uint32(0x07)) << np.uint32(18))
-                    | ((np.uint32(data[i + 1]) & np.uint32(0x3F)) << np.uint32(12))
-                    | ((np.uint32(data[i + 2]) & np.uint32(0x3F)) << np.uint32(6))
-                    | (np.uint32(data[i + 3]) & np.uint32(0x3F))
+                    | ((np.uint32(data[i + np.uint64(1)]) & np.uint32(0x3F)) << np.uint32(12))
+                    | ((np.uint32(data[i + np.uint64(2)]) & np.uint32(0x3F)) << np.uint32(6))
+                    | (np.uint32(data[i + np.uint64(3)]) & np.uint32(0x3F))
                 )
                 entry = np.uint32(points[point])
-                if entry >= _POINTS or (entry < _NEAR and near[entry] == _HARD) or near[_SIGN_AT + (point >> 4)]:
+                if (
+                    entry >= _POINTS
+                    or (entry < _NEAR and near[entry] == _HARD)
+                    or near[_SIGN_AT + (point >> np.uint32(4))]
+                ):
                     return np.int64(-1)
-                i += 4
+                i += np.uint64(4)
         elif b < 0x80:
             entry = np.uint32(near[b])
-            i += 1
+            i += np.uint64(1)
         else:
-            point = ((b & np.uint32(0x1F)) << np.uint32(6)) | (np.uint32(data[i + 1]) & np.uint32(0x3F))
+            point = ((b & np.uint32(0x1F)) << np.uint32(6)) | (np.uint32(data[i + np.uint64(1)]) & np.uint32(0x3F))
             entry = np.uint32(near[point])
-            i += 2
+            i += np.uint64(2)
         if entry == _HARD:
             return np.int64(-1)
         out[n] = entry
         digit = np.uint32(entry - np.uint32(48)) < np.uint32(10)
         # No branch: where signs stand is what the processor guesses worst.
-        n += np.int64((entry != 0) & ((entry != last) | digit | never))
+        n += np.uint64((entry != 0) & ((entry != last) | digit | never))
         last = entry if entry != 0 else last
-    return n
+    return np.int64(n)
 
 
 @njit(cache=True, nogil=True, boundscheck=False, inline="always")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from functools import lru_cache
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from detectors.default import PACKS, default_detector
 from detectors.keywords import evaluate, hashed  # noqa: F401 - compiled code is loaded
+from detectors.keywords.anchors import Anchors
 from detectors.keywords.engine import KeywordDetector
 from detectors.keywords.packset import PackSet, load_packs
 from detectors.keywords.rules import Boundary, Rule, State
@@ -153,6 +156,45 @@ def test_compiled_code_picks_the_same_rows_to_judge(packs: PackSet, texts: list[
     with pytest.MonkeyPatch.context() as patch:
         patch.delitem(sys.modules, "detectors.keywords.hashed")
         assert picked == words.rows_to_judge(word, row, len(texts)).tolist()
+
+
+@given(
+    any_rules(),
+    st.lists(st.lists(st.lists(ODD, max_size=8).map("".join), max_size=4), min_size=1, max_size=4),
+    st.lists(st.integers(0, 9), min_size=24, max_size=24),
+)
+@settings(max_examples=150, deadline=None)
+def test_whichever_words_are_looked_for_first_the_same_rows_are_judged(
+    packs: PackSet, columns: list[list[str]], rarity: list[int]
+) -> None:
+    fresh = scanner_of(packs, State.LIVE, ALL_STEPS, Reading.PLAIN)
+    if not fresh.patterns.keys:
+        return
+    lists = fresh.patterns.columns.count
+    anchors = Anchors(fresh.patterns, fresh.first, [fresh.patterns.keys[n] for n in fresh.first[:-1]], fresh.matcher)
+    anchors._held[:-1] = np.resize(rarity, lists)
+    words = replace(fresh, anchors=anchors)
+    for texts in columns:
+        column, table = pa.array(texts, pa.string()), fold_table(ALL_STEPS, Reading.PLAIN)
+        every = fresh.matcher.find_rows(column, table, repeats=True)
+        some = words.find_rows(column, table, repeats=True)
+        assert every is not None
+        assert some is not None
+        judged = [words.rows_to_judge(word, row, len(texts)).tolist() for word, row, _ in (every, some)]
+        assert judged[0] == judged[1]
+        assert every[2].tolist() == some[2].tolist()
+
+
+def test_words_that_few_rows_hold_are_looked_for_first() -> None:
+    rules = [Rule("near", "fraud", "", ("今天", "明天"), near=(("代开",),), within=9, weight=1.0)]
+    words = scanner_of(PackSet.of(rules), State.LIVE, ALL_STEPS, Reading.PLAIN)
+    column, table = pa.array(["今天去哪", "明天再说", "后天", "代开"] * 20), fold_table()
+    found = words.find_rows(column, table, repeats=True)
+    assert found is not None
+    assert len(found[0]) == 40
+    found = words.find_rows(column, table, repeats=True)
+    assert found is not None
+    assert found[1].tolist() == list(range(3, 80, 4))
 
 
 MANY = st.lists(st.sampled_from(["路口交通", "有口交", "冰毒", "白冰毒药", "加v信", "，"]), max_size=40).map("".join)
