@@ -90,7 +90,10 @@ def _run(opened: OpenStore, step: Step) -> Outcome:
         figures = step.run(opened)
     except LiucunError as error:
         return Outcome(step.name, time.monotonic() - began, error=str(error))
-    return Outcome(step.name, time.monotonic() - began, figures)
+    # What went on past failures names them: its figures count, and it did not go well.
+    failed = figures.get("failed")
+    said = "; ".join(f"{name}: {what}" for name, what in failed.items()) if isinstance(failed, dict) else ""
+    return Outcome(step.name, time.monotonic() - began, figures, said or None)
 
 
 def _clocks(opened: OpenStore) -> dict[str, Any]:

@@ -9,22 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import sqlalchemy as sa
 
 from retention.catalogue.engine import Catalogue
-from retention.catalogue.tables import retired_segments, segments
+from retention.catalogue.manifests import read_manifests
 from retention.errors import RowsChangedError, RowsUnprovedError
 from retention.manifest import SegmentManifest, SegmentPlace
 from retention.placing import place_of_rows
 from retention.row_commitments import PLACE, rows_digests, salted
 from retention.segments import Inherited, SegmentFile
-
-_AT_ONCE: Final = 500
-"""Manifests read at a time."""
 
 Manifests = Callable[[Sequence[str]], Mapping[str, SegmentManifest]]
 """Finds manifests by their segments' ids, replaced ones too; what is not there is left out."""
@@ -74,15 +69,9 @@ def stored_manifests(catalogue: Catalogue) -> Manifests:
     """
 
     def find(names: Sequence[str]) -> dict[str, SegmentManifest]:
-        found: dict[str, SegmentManifest] = {}
         with catalogue.read() as connection:
-            for begin in range(0, len(names), _AT_ONCE):
-                part = names[begin : begin + _AT_ONCE]
-                for table in (segments, retired_segments):
-                    rows = sa.select(table.c.segment_id, table.c.manifest).where(table.c.segment_id.in_(part))
-                    for row in connection.execute(rows):
-                        found[row.segment_id] = SegmentManifest.from_bytes(bytes(row.manifest))
-        return found
+            found = read_manifests(connection, names)
+        return {name: SegmentManifest.from_bytes(data) for name, data in found.items()}
 
     return find
 

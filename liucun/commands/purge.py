@@ -201,6 +201,7 @@ def _go_on(opened: OpenStore, options: dict[str, Any]) -> None:
     )
     if options["as_json"]:
         print_json(done.as_json())
+        done.raise_failed()
         return
     for purge_id in done.certified:
         click.echo(f"{purge_id}: destroyed and certified. 已销毁并出具证明。")
@@ -208,6 +209,7 @@ def _go_on(opened: OpenStore, options: dict[str, Any]) -> None:
         click.echo(f"{purge_id}: its certificate is final. 证明最终生效。")
     for purge_id, why in done.unfinished.items():
         click.echo(f"{purge_id}: waits. {why}")
+    done.raise_failed()
     if not (done.certified or done.final or done.unfinished):
         click.echo("No approved purge has waited long enough. 没有可执行的销毁。")
 

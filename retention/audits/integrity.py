@@ -15,11 +15,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Final
 
-import numpy as np
-import pyarrow as pa
 import sqlalchemy as sa
 
-from errors import IntegrityError, KeyAccessError, LiucunError, StorageError
+from errors import KeyAccessError, LiucunError, StorageError
 from retention.audits.figures import show_verified
 from retention.audits.report import AuditReport, Finding, Severity, Span
 from retention.audits.subject import Progress, Subject, no_progress, within
@@ -28,8 +26,8 @@ from retention.errors import ObjectMissingError, RowsChangedError, RowsUnprovedE
 from retention.lineage import check_rows, descent, stored_manifests
 from retention.lookups.check import check_look_ups
 from retention.manifest import SegmentManifest
-from retention.placing import COLUMNS, place_of_rows
-from retention.segments import Archive, SegmentFile, open_segment
+from retention.segment_check import check_stored
+from retention.segments import Archive, open_segment
 
 _AHEAD: Final = 4
 """Segments in work for each thread: enough to keep it busy, few enough for memory."""
@@ -141,46 +139,6 @@ def check_segment(archive: Archive, manifest: SegmentManifest) -> None:
     """
     segment = check_stored(archive, manifest)
     check_look_ups(segment.reader, archive.period_keys.get(manifest.key_id))
-
-
-def check_stored(archive: Archive, manifest: SegmentManifest) -> SegmentFile:
-    """Verify a segment and the places of its rows.
-
-    Raises:
-        IntegrityError: naming what does not hold.
-        KeyAccessError, StorageError: it cannot be read.
-    """
-    segment = open_segment(archive, manifest)
-    segment.verify()
-    table = segment.parquet().read(columns=list(COLUMNS))
-    wrong = misplaced(table, manifest)
-    if wrong:
-        raise IntegrityError(
-            f"The segment {manifest.object_name}: {wrong}.", cure="Restore the object from a backup, or the catalogue."
-        )
-    return segment
-
-
-def misplaced(table: pa.Table, manifest: SegmentManifest) -> str | None:
-    """In what the rows' places contradict the manifest's, None if in nothing.
-
-    Every row lies inside one of the manifest's ranges, each range holds its count of rows, and no two rows of a
-    partition share an offset.
-    """
-    places = place_of_rows(table, manifest.places)
-    held = np.bincount(places[places >= 0], minlength=len(manifest.places))
-    for place, count in zip(manifest.places, held.tolist(), strict=True):
-        if count != place.rows:
-            where = f"{place.partition} [{place.start}, {place.end})"
-            return f"it holds {count} rows of {where}, its manifest says {place.rows}"
-    offsets = table.column("log_offset").to_numpy()
-    order = np.lexsort((offsets, places))
-    twice = (np.diff(places[order]) == 0) & (np.diff(offsets[order]) == 0) & (places[order][1:] >= 0)
-    if twice.any():
-        return f"two rows of {manifest.places[places[order][1:][twice][0]].partition} share an offset"
-    if (places < 0).any():
-        return f"{int((places < 0).sum())} of its rows lie outside the ranges of its manifest"
-    return None
 
 
 def _kind(error: LiucunError) -> str:

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from errors import BusyError, StorageError
 from retention.catalogue import events
 from retention.catalogue.engine import Catalogue
+from retention.catalogue.key_use import RETIRED_PREFIX
 from retention.catalogue.retrying import retried
 from retention.catalogue.tables import (
     batches,
@@ -28,7 +29,6 @@ from retention.catalogue.tables import (
     timestamp,
     tombstones,
 )
-from retention.catalogue.under_key import RETIRED_PREFIX
 from retention.manifest import SegmentManifest
 
 

@@ -1,4 +1,4 @@
-"""Merges small segments of one class and month, sorted by account and time, under the archive's commit rule.
+"""Merges small segments of one class, month and kind of key, by account and time, under the archive's commit rule.
 
 The new segment is written and durable before one transaction puts it in the old ones' place. Every row is
 accounted for: the old segments are read whole and authenticated; the new object is read back, each range of a source
@@ -17,16 +17,17 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from errors import BusyError, IntegrityError
-from retention.audits.integrity import check_stored
 from retention.catalogue import events
 from retention.catalogue.commit import add_segments
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.tables import retired_segments, segment_places, segments, timestamp
+from retention.keys.periods import HELD, place_of
 from retention.lineage import Manifests, check_rows, descent, inherit, stored_manifests, taken_over
 from retention.manifest import MANIFEST_LIMIT, SegmentManifest, SegmentPlace
 from retention.placing import Apart
 from retention.rebuilding.restore import COMPACTED
 from retention.schema import as_current
+from retention.segment_check import check_stored
 from retention.segments import Archive, open_segment, write_segment
 
 TARGET_ROWS: Final = 1_000_000
@@ -41,11 +42,15 @@ _SORT: Final = [("user_id", "ascending"), ("event_time", "ascending"), ("log_off
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Segments of one class and month to be merged into one."""
+    """Segments of one class and month to be merged into one.
+
+    ``sealed_under``: class and month of their keys, where a destruction carried them over: they go when those keys do.
+    """
 
     record_class: str
     period: str
     manifests: tuple[SegmentManifest, ...]
+    sealed_under: tuple[str, str] | None = None
 
     @property
     def rows(self) -> int:
@@ -72,7 +77,10 @@ class Merged:
 
 
 def plan(catalogue: Catalogue, *, target_rows: int = TARGET_ROWS, target_bytes: int = TARGET_BYTES) -> list[Group]:
-    """The groups that are worth merging, by class and month, oldest segments first."""
+    """The groups that are worth merging, by class, month and kind of key, oldest segments first.
+
+    What a hold kept from a destruction stays as it is: a release frees exactly what was held.
+    """
     g = segments.c
     with catalogue.read() as connection:
         rows = connection.execute(
@@ -85,12 +93,14 @@ def plan(catalogue: Catalogue, *, target_rows: int = TARGET_ROWS, target_bytes: 
             .order_by(g.record_class, g.period, g.committed_at, g.segment_id)
         ).scalars()
         small = [(SegmentManifest.from_bytes(manifest), len(manifest)) for manifest in rows]
+    small = [item for item in small if HELD not in place_of(item[0].key_id)[0]]
+    small.sort(key=lambda item: (item[0].record_class, item[0].period, place_of(item[0].key_id)))
     groups: list[Group] = []
     open_: list[SegmentManifest] = []
     apart, described = Apart(), 0
     for manifest, length in small:
         if open_ and (
-            (manifest.record_class, manifest.period) != (open_[0].record_class, open_[0].period)
+            _kind(manifest) != _kind(open_[0])
             or sum(m.rows for m in open_) + manifest.rows > target_rows
             or sum(m.bytes_stored for m in open_) + manifest.bytes_stored > target_bytes
             or described + length > TARGET_MANIFEST
@@ -143,7 +153,14 @@ def compact(
 
 
 def _group(manifests: Sequence[SegmentManifest]) -> Group:
-    return Group(manifests[0].record_class, manifests[0].period, tuple(manifests))
+    record_class, period, *under = _kind(manifests[0])
+    own = tuple(under) == (record_class.replace(":", "."), period)
+    return Group(record_class, period, tuple(manifests), None if own else (under[0], under[1]))
+
+
+def _kind(manifest: SegmentManifest) -> tuple[str, str, str, str]:
+    """What merged segments share: class, month, and class and month of their keys, of whatever generation."""
+    return (manifest.record_class, manifest.period, *place_of(manifest.key_id))
 
 
 def _merge(archive: Archive, group: Group, manifests: Manifests) -> SegmentManifest:
@@ -166,6 +183,7 @@ def _merge(archive: Archive, group: Group, manifests: Manifests) -> SegmentManif
         replaces=tuple(manifest.segment_id for manifest in group.manifests),
         by_account=True,
         look_ups=True,
+        sealed_under=group.sealed_under,
         inherited=inherited,
     )
     del table

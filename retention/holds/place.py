@@ -243,6 +243,9 @@ def _place(
 
     def attempt() -> None:
         with parts.catalogue.write() as connection:
+            placed = sa.select(holds.c.hold_id).where(holds.c.hold_id == hold_id)
+            if connection.execute(placed).first():
+                return  # committed by the attempt before, and the server's answer was lost
             # In the transaction that places the hold: nothing is merged or destroyed between the look and the hold.
             rows = find(connection) if find is not None else {}
             connection.execute(

@@ -17,8 +17,8 @@ import sqlalchemy as sa
 from errors import LiucunError, NotPermittedError, UsageError
 from retention.catalogue import events
 from retention.catalogue.engine import Catalogue
+from retention.catalogue.key_use import live_segments
 from retention.catalogue.tables import events as event_table
-from retention.catalogue.under_key import live_segments
 from retention.errors import KeyDestroyedError, KeyUnknownError
 from retention.keys.periods import PeriodKeyRecord, PeriodKeys
 from retention.keys.provider import KeyProvider

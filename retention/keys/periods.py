@@ -6,10 +6,13 @@ their own. SQLite overwrites what it deletes here, and its journal is emptied af
 
 from __future__ import annotations
 
+import logging
+import math
 import re
 import secrets
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +20,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from errors import UsageError
+from errors import LiucunError, UsageError
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.migrate import migrate
 from retention.catalogue.retrying import retried
@@ -33,9 +36,20 @@ from retention.keys.tables import period_keys
 KEY_BYTES: Final = 32
 ALWAYS: Final = "always"
 """The period of keys that belong to no month."""
+KEPT: Final = ".kept"
+"""Ends the class name of keys for what outlives its month; the month is the one in which it will have run out."""
+OPEN: Final = ".open"
+"""The same for what has not ended; the month is the present one."""
+HELD: Final = ".held"
+"""The same for what is under hold or has an open ticket."""
 FORGET_SECONDS: Final = 5.0
 """A key destroyed elsewhere is used by this process for at most so long."""
+IDLE_SECONDS: Final = 30.0
+"""A key that nobody asked for is looked at after so long, and forgotten if that was its last use or before."""
+_ID_TAIL: Final = 13
+"""Characters of a key's id after its period: a dash and 6 random bytes in hexadecimal."""
 
+LOG: Final = logging.getLogger("liucun.keys")
 _SCRIPTS: Final = Path(__file__).parent / "migrations"
 _CLASS: Final = re.compile(r"[a-z][a-z0-9_:.-]{0,63}")
 _PERIOD: Final = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])")
@@ -68,6 +82,14 @@ class PeriodKeyRecord:
     collector: bool = False
 
 
+def place_of(key_id: str) -> tuple[str, str]:
+    """Class and period that a key was made for, by its id; of a class with colons these are dots."""
+    record_class, dash, _ = key_id[:-_ID_TAIL].rpartition(f"-{ALWAYS}")
+    if dash:
+        return record_class, ALWAYS
+    return key_id[: -_ID_TAIL - 8], key_id[-_ID_TAIL - 7 : -_ID_TAIL]
+
+
 @dataclass(slots=True)
 class _Cached:
     key: PeriodKey
@@ -84,6 +106,7 @@ class PeriodKeys:
         self._lock = threading.Lock()
         self._by_id: dict[str, _Cached] = {}
         self._by_period: dict[tuple[str, str], _Cached] = {}
+        self._sweeper: threading.Timer | None = None
 
     def __repr__(self) -> str:
         return f"<PeriodKeys under {self._provider.description.key_id}>"
@@ -254,7 +277,36 @@ class PeriodKeys:
         with self._lock:
             self._by_id.clear()
             self._by_period.clear()
+            if self._sweeper is not None:
+                self._sweeper.cancel()
+                self._sweeper = None
         self._database.close()
+
+    def forget_idle(self) -> None:
+        """Forget unwrapped keys that nobody asked for in ``IDLE_SECONDS``; a timer does it, whoever asks or not.
+
+        A process that can wrap and not unwrap keeps the keys that it made, as long as they live: it has no other way
+        to them.
+        """
+        now = time.monotonic() + FORGET_SECONDS - IDLE_SECONDS
+        with self._lock:
+            idle = [key_id for key_id, entry in self._by_id.items() if entry.until <= now]
+        if idle and not self._provider.description.can_unwrap:
+            c = period_keys.c
+            with self._database.read() as connection:
+                lives = sa.select(c.key_id).where(c.key_id.in_(idle), c.wrapped.is_not(None))
+                idle = sorted(set(idle) - set(connection.execute(lives).scalars()))
+        for key_id in idle:
+            self._forget(key_id, unless_after=now)
+
+    def sweep(self) -> None:
+        """Forget what is idle, and look again later while there is anything."""
+        try:
+            self.forget_idle()
+        except LiucunError as error:
+            LOG.warning("%s", error.what)
+        with self._lock:
+            self._sweeper = _sweep_later(self) if self._by_id else None
 
     def _living(self, place: tuple[str, str]) -> tuple[str, bytes] | None:
         c = period_keys.c
@@ -337,10 +389,32 @@ class PeriodKeys:
             self._by_id[key.key_id] = entry
             if place is not None:
                 self._by_period[place] = entry
+            if self._sweeper is None or not self._sweeper.is_alive():  # nor is it after a fork
+                self._sweeper = _sweep_later(self)
         return key
 
-    def _forget(self, key_id: str) -> None:
+    def _forget(self, key_id: str, unless_after: float = math.inf) -> None:
+        """Forget a key, unless somebody asked for it meanwhile."""
         with self._lock:
-            self._by_id.pop(key_id, None)
+            cached = self._by_id.get(key_id)
+            if cached is None or cached.until > unless_after:
+                return
+            del self._by_id[key_id]
             for place in [place for place, entry in self._by_period.items() if entry.key.key_id == key_id]:
                 del self._by_period[place]
+
+
+def _sweep_later(keys: PeriodKeys) -> threading.Timer:
+    """A timer that lets keys be forgotten; it keeps neither the store of keys nor the process alive."""
+    known = weakref.ref(keys)
+
+    def sweep() -> None:
+        there = known()
+        if there is not None:
+            there.sweep()
+
+    timer = threading.Timer(IDLE_SECONDS, sweep)
+    timer.name = "forget-keys"
+    timer.daemon = True
+    timer.start()
+    return timer

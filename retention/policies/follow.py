@@ -31,7 +31,6 @@ _GROUP: Final = 32
 """Segments in one write transaction."""
 _CHUNK: Final = 4000
 """Rows in one statement."""
-"""States of a ticket in which nothing is to be done about it any more."""
 
 
 class Parts(Protocol):

@@ -25,8 +25,6 @@ from retention.policies.settings import RetentionSettings
 from retention.policies.tables import segment_subjects, subjects, unit_segments, units
 from retention.policies.ticket_ends import has_tickets, standing_tickets
 
-"""A ticket in any other state keeps its records."""
-
 
 class Verdict(StrEnum):
     """What becomes of a unit on the day asked about."""

@@ -11,15 +11,14 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from retention.audits.integrity import check_stored
 from retention.catalogue.tables import segments
+from retention.keys.periods import HELD, KEPT, OPEN
 from retention.lineage import anew, check_rows, descent, inherit, stored_manifests, taken_over
 from retention.manifest import SegmentManifest, SegmentPlace
 from retention.placing import Apart, place_of_rows
@@ -30,14 +29,8 @@ from retention.policies.settings import RetentionSettings
 from retention.policies.words import RULES
 from retention.purge.plan import Parts
 from retention.schema import as_current
+from retention.segment_check import check_stored
 from retention.segments import open_segment, write_segment
-
-KEPT: Final = ".kept"
-"""Ends the class name of keys for what outlives its month; the month is the one in which it will have run out."""
-OPEN: Final = ".open"
-"""The same for what has not ended; the month is the present one."""
-HELD: Final = ".held"
-"""The same for what is under hold or has an open ticket."""
 
 Place = tuple[str, str, int, int]
 Member = tuple[SegmentManifest, pa.Table]

@@ -82,15 +82,20 @@ def certify(
     return read_purge(parts.catalogue, purge_id)
 
 
-def finish(parts: Parts, *, actor: str, now: datetime) -> list[str]:
-    """Make final the certificates whose keys no backup can bring back any more; returns the purges."""
+def finish(parts: Parts, *, actor: str, now: datetime) -> tuple[list[str], dict[str, LiucunError]]:
+    """Make final the certificates whose keys no backup can bring back any more.
+
+    Returns:
+        The purges whose certificates are final now, and what was wrong with others: what one claims falsely says
+        nothing of the next.
+    """
     c = purges.c
     with parts.catalogue.read() as connection:
         ripe = connection.execute(
             sa.select(c.purge_id).where(c.state == CERTIFIED, c.final_after <= timestamp(now)).order_by(c.purge_id)
         )
         found = list(ripe.scalars())
-    failed: list[LiucunError] = []
+    failed: dict[str, LiucunError] = {}
     done = []
     for purge_id in found:
         try:
@@ -98,20 +103,11 @@ def finish(parts: Parts, *, actor: str, now: datetime) -> list[str]:
             with parts.catalogue.write() as connection:
                 connection.execute(purges.update().where(c.purge_id == purge_id).values(state=FINAL))
                 events.append(connection, kind="purge.final", actor=actor, subject=f"purge:{purge_id}", body={}, at=now)
-        except LiucunError as error:  # what one certificate claims falsely says nothing of the next
-            failed.append(error)
+        except LiucunError as error:
+            failed[purge_id] = error
         else:
             done.append(purge_id)
-    if failed:
-        raise together(failed)
-    return done
-
-
-def together(failed: Sequence[LiucunError]) -> LiucunError:
-    """The first of several errors, which names the others too."""
-    first = failed[0]
-    first.what = " ".join(dict.fromkeys(error.what for error in failed))
-    return first
+    return done, failed
 
 
 def check_facts(parts: Parts, purge_id: str) -> None:

@@ -16,8 +16,8 @@ from errors import BusyError
 from retention.catalogue import events
 from retention.catalogue.commit import add_segments
 from retention.catalogue.events import DESTROYED
+from retention.catalogue.key_use import retire
 from retention.catalogue.tables import retired_segments, segment_places, segments, timestamp
-from retention.catalogue.under_key import retire
 from retention.errors import KeyDestroyedError
 from retention.manifest import SegmentManifest
 from retention.policies.follow import follow

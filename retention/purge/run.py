@@ -15,8 +15,8 @@ from typing import Final
 import sqlalchemy as sa
 
 from retention.catalogue import events
+from retention.catalogue.key_use import live_segments, retire
 from retention.catalogue.tables import retired_segments, timestamp
-from retention.catalogue.under_key import live_segments, retire
 from retention.errors import KeyDestroyedError, ObjectLockedError, ObjectMissingError
 from retention.keys.periods import PeriodKeys
 from retention.policies.settings import RetentionSettings

@@ -17,7 +17,7 @@ from retention.errors import KeyDestroyedError
 from retention.holds.service import enforce, examine
 from retention.policies.follow import follow
 from retention.policies.settings import RetentionSettings
-from retention.purge.certificate import certify, finish, together
+from retention.purge.certificate import certify, finish
 from retention.purge.errors import ClockRefusedError
 from retention.purge.plan import APPROVED, RUNNING, Parts
 from retention.purge.run import SHREDDED, carry_out, shred_key
@@ -30,17 +30,26 @@ _TIME = "time "
 
 @dataclass(slots=True)
 class Upkeep:
-    """What one round did. ``unfinished`` names purges that wait for something, with the reason."""
+    """What one round did. ``unfinished`` names purges that wait for something, with the reason; ``failed`` those
+    that met an error (certificate and facts disagree, storage fails), which kept no other from going on."""
 
     followed: int = 0
     examined: int = 0
     certified: list[str] = field(default_factory=list)
     final: list[str] = field(default_factory=list)
     unfinished: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, LiucunError] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, object]:
-        """The round for programs."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        """The round for programs; of an error what happened."""
+        said = {name: getattr(self, name) for name in self.__slots__}
+        return {**said, "failed": {purge_id: error.what for purge_id, error in self.failed.items()}}
+
+    def raise_failed(self) -> None:
+        """Raise the first error, naming the purges of all; nothing when there is none."""
+        for first in self.failed.values():
+            first.what = " ".join(f"{purge_id}: {error.what}" for purge_id, error in self.failed.items())
+            raise first
 
 
 def bring_up_to_date(parts: Parts, settings: RetentionSettings) -> Upkeep:
@@ -64,10 +73,8 @@ def keep_up(
 
     Raises:
         ClockRefusedError: there is a purge to carry out, and the clock cannot be trusted with it.
-        LiucunError: what a purge met (certificate and facts disagree, storage fails); the others were carried out.
     """
     done = bring_up_to_date(parts, settings)
-    failed: list[LiucunError] = []
     for purge_id in ready(parts, now):
         try:
             carry_out(parts, purge_id, actor=actor, now=now, settings=settings, witnessed=witnessed)
@@ -77,15 +84,11 @@ def keep_up(
         except ClockRefusedError:
             raise
         except LiucunError as error:  # one purge that cannot go on is no reason to keep what others may destroy
-            failed.append(error)
+            done.failed[purge_id] = error
         else:
             done.certified.append(purge_id)
-    try:
-        done.final = finish(parts, actor=actor, now=now)
-    except LiucunError as error:
-        failed.append(error)
-    if failed:
-        raise together(failed)
+    done.final, failed = finish(parts, actor=actor, now=now)
+    done.failed.update(failed)
     return done
 
 

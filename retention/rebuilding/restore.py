@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from errors import IntegrityError
 from retention.catalogue import events, images
 from retention.catalogue.events import COLLECTED, CONDEMNED, DESTROYED
+from retention.catalogue.key_use import retire
 from retention.catalogue.tables import (
     batches,
     checkpoints,
@@ -28,7 +29,6 @@ from retention.catalogue.tables import (
     tombstones,
 )
 from retention.catalogue.tables import events as event_table
-from retention.catalogue.under_key import retire
 from retention.crypto.suites import Suite
 from retention.manifest import SegmentManifest
 from retention.rebuilding.chain import StoredCheckpoint

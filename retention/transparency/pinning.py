@@ -63,6 +63,8 @@ def check_pins(
             "log_not_pinned", "log", f"This archive's log is {origin or 'not begun'}; the pinned keys are {name}'s."
         )
         return
+    if note is None:
+        verdict.add("log_not_pinned", "log", "It has no signed state: nothing shows that the pinned keys are its own.")
     notes = {} if note is None else {"log": note}
     try:
         newest = None if custodian is None else custodian.newest()

@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from retention.catalogue import images
 from retention.catalogue.engine import Catalogue, serialise
 from retention.catalogue.events import SEGMENT
+from retention.catalogue.manifests import read_manifests
 from retention.catalogue.tables import (
     checkpoints,
     events,
@@ -29,8 +30,6 @@ from retention.catalogue.tables import (
     log_leaves,
     log_nodes,
     log_pending,
-    retired_segments,
-    segments,
     timestamp,
 )
 from retention.crypto.suites import Suite
@@ -184,7 +183,7 @@ def _gather(suite: Suite, connection: sa.Connection) -> _Waiting:
     """
     p = log_pending.c
     rows = connection.execute(sa.select(p.id, p.type, p.ref).order_by(p.id)).all()
-    manifests = _manifests(connection, [row.ref for row in rows if row.type == SEGMENT])
+    manifests = read_manifests(connection, [row.ref for row in rows if row.type == SEGMENT])
     found = _events(connection, [int(row.ref) for row in rows if row.type != SEGMENT])
     entries: list[Entry] = []
     shapes: dict[str, str] = {}
@@ -225,16 +224,6 @@ def _digests(suite: Suite, salt: bytes, payload: bytes | None, shapes: dict[str,
 def shape_of(columns: Sequence[str]) -> str:
     """Short name of a list of columns."""
     return hashlib.sha256(json.dumps(list(columns)).encode()).hexdigest()[:16]
-
-
-def _manifests(connection: sa.Connection, refs: Sequence[str]) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
-    for table in (segments, retired_segments):
-        for begin in range(0, len(refs), _LOOK_UP):
-            part = refs[begin : begin + _LOOK_UP]
-            rows = sa.select(table.c.segment_id, table.c.manifest).where(table.c.segment_id.in_(part))
-            found.update({row.segment_id: bytes(row.manifest) for row in connection.execute(rows)})
-    return found
 
 
 def _events(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, sa.Row[Any]]:

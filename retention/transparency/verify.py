@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from errors import IntegrityError, LiucunError
 from retention.catalogue.events import DESTROYED, EVENT, SEGMENT
+from retention.catalogue.manifests import AT_ONCE, read_manifests
 from retention.catalogue.tables import events, log_entries, log_leaves, log_pending, retired_segments, segments
 from retention.crypto.suites import Suite
 from retention.manifest import SegmentManifest
@@ -22,12 +23,10 @@ from retention.transparency import merkle
 from retention.transparency.entries import entry_data, event_content, open_entries
 from retention.transparency.keeping import LogKeeper
 from retention.transparency.verdict import LogVerdict, Progress
-from retention.transparency.verify_rows import check_rows
+from retention.transparency.verify_images import check_images
 from retention.transparency.verify_states import check_states
 
 _PAGE: Final = 2_000
-_AT_ONCE: Final = 500
-"""Manifests read at a time."""
 
 
 def verify_log(log: LogKeeper, *, progress: Progress | None = None, objects: bool = True) -> LogVerdict:
@@ -44,7 +43,7 @@ def verify_log(log: LogKeeper, *, progress: Progress | None = None, objects: boo
         _check_leaves(connection, log.suite, verdict, show)
         _check_uncovered(connection, verdict)
         check_states(connection, log, custodian, verdict)
-        check_rows(connection, log.suite, verdict, show)
+        check_images(connection, log.suite, verdict, show)
         _check_retired(connection, verdict)
         kept = connection.execute(sa.select(log_entries).order_by(log_entries.c.start)).all()
     _check_entry_objects(log, kept, verdict, show if objects else None)
@@ -93,7 +92,7 @@ def _leaves(connection: sa.Connection) -> Iterator[_Leaf]:
         if not page:
             return
         start = page[-1][0] + 1
-        manifests = _manifests(connection, [row[2] for row in page if row[1] == SEGMENT])
+        manifests = read_manifests(connection, [row[2] for row in page if row[1] == SEGMENT])
         found = _events(connection, [int(row[2]) for row in page if row[1] != SEGMENT and row[2].isdecimal()])
         for index, kind, ref, stored in page:
             if kind == SEGMENT:
@@ -123,14 +122,6 @@ def _event_entry(ref: str, row: sa.Row[Any]) -> Callable[[Suite], bytes]:
         return entry_data(suite, EVENT, ref, content, bytes(row.salt or b""))
 
     return made
-
-
-def _manifests(connection: sa.Connection, refs: list[str]) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
-    for table in (segments, retired_segments):
-        rows = sa.select(table.c.segment_id, table.c.manifest).where(table.c.segment_id.in_(refs))
-        found.update({row.segment_id: bytes(row.manifest) for row in connection.execute(rows)})
-    return found
 
 
 def _events(connection: sa.Connection, numbers: list[int]) -> dict[int, Any]:
@@ -206,7 +197,7 @@ def _pages(connection: sa.Connection) -> Iterator[list[str]]:
         column = table.c.segment_id
         last = ""
         while page := list(
-            connection.execute(sa.select(column).where(column > last).order_by(column).limit(_AT_ONCE)).scalars()
+            connection.execute(sa.select(column).where(column > last).order_by(column).limit(AT_ONCE)).scalars()
         ):
             yield page
             last = page[-1]
@@ -214,11 +205,10 @@ def _pages(connection: sa.Connection) -> Iterator[list[str]]:
 
 def _readable(connection: sa.Connection, names: Iterable[str]) -> list[SegmentManifest]:
     """The manifests of segments, as far as they can be read: one that was changed is a finding of its leaf."""
-    ordered, found = sorted(names), []
-    for begin in range(0, len(ordered), _AT_ONCE):
-        for data in _manifests(connection, ordered[begin : begin + _AT_ONCE]).values():
-            with contextlib.suppress(IntegrityError):
-                found.append(SegmentManifest.from_bytes(data))
+    found = []
+    for data in read_manifests(connection, sorted(names)).values():
+        with contextlib.suppress(IntegrityError):
+            found.append(SegmentManifest.from_bytes(data))
     return found
 
 

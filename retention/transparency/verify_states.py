@@ -43,8 +43,10 @@ def check_states(connection: sa.Connection, log: LogKeeper, custodian: Custodian
             verdict.add("checkpoint_contradicted", f"log:{size}", "The log's entries do not add up to its checkpoint.")
     newest = signed[max(signed)].note if signed else None
     check_pins(log.pinned, origin, newest, custodian, verdict)
-    if signed and max(signed) != verdict.size:
-        verdict.add("log_length", "log", f"It has {verdict.size} leaves, its newest checkpoint {max(signed)}.")
+    # Leaves and the state over them are one transaction: a log without any signed state is an empty one.
+    newest_size = max(signed, default=0)
+    if newest_size != verdict.size:
+        verdict.add("log_length", "log", f"It has {verdict.size} leaves, its newest checkpoint {newest_size}.")
     for size, witnessed in seen.items():
         if size > verdict.size:
             verdict.add(

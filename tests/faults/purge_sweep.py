@@ -105,7 +105,7 @@ def live(folder: Path) -> None:
     settings = RetentionSettings()
     with open_store(folder) as store:
         now = datetime.now(UTC)
-        keep_up(
+        done = keep_up(
             store,
             signers=store.log.signers,
             actor="worker",
@@ -113,13 +113,16 @@ def live(folder: Path) -> None:
             settings=settings,
             witnessed=witnessed_at(store.log),
         )
+        done.raise_failed()
         store.log.keep()
         if len(list_purges(store.catalogue)) == 1:
             plan(store, reason="content", actor="ann", now=now, settings=settings, classes=("content",))
         for made in list_purges(store.catalogue):
             if made.state == PLANNED:
                 approve(store, made.purge_id, digest=made.plan_digest, actor="ben", now=now, settings=settings)
-        finish(store, actor="worker", now=now + timedelta(days=settings.key_backup_days + 1))
+        _, failed = finish(store, actor="worker", now=now + timedelta(days=settings.key_backup_days + 1))
+        for error in failed.values():
+            raise error
 
 
 def left(folder: Path) -> str:

@@ -54,6 +54,14 @@ def test_once_does_every_step(store: Path) -> None:
     assert json.loads(audit.output)["ok"], audit.output
 
 
+def test_a_step_that_went_on_past_failures_names_them_and_what_it_did(store: Path) -> None:
+    with open_store(store, ()) as opened:
+        went = Step("retention", 1.0, lambda _: {"certified": ["P1"], "failed": {"P2": "The disk is gone."}})
+        (outcome,) = Schedule(opened, [went]).run_due()
+    assert outcome.error == "P2: The disk is gone."
+    assert outcome.figures["certified"] == ["P1"]
+
+
 def test_a_step_that_fails_stops_no_other_and_is_tried_again(store: Path) -> None:
     now, ran = [0.0], []
 

@@ -14,7 +14,7 @@ from retention.catalogue.migrate import migrate
 from retention.crypto.suites import suite
 from retention.segments import Archive
 from retention.transparency.verdict import LogVerdict
-from retention.transparency.verify_rows import check_rows
+from retention.transparency.verify_images import check_images
 from tests.retention.samples import archive as cheap_archive
 from tickets.calendar.reading import shipped_calendar
 from tickets.service import Desk
@@ -55,7 +55,7 @@ def changed_without_event(catalogue: Catalogue) -> list[str]:
     """Rows that differ from what the last event about them says: every change must leave one."""
     verdict = LogVerdict()
     with catalogue.read() as connection:
-        check_rows(connection, suite(), verdict, lambda *_: None)
+        check_images(connection, suite(), verdict, lambda *_: None)
     return [f"{fault.kind} {fault.where} {fault.detail}" for fault in verdict.faults]
 
 

@@ -20,14 +20,15 @@ from retention.catalogue.tables import retired_segments, segments, timestamp
 from retention.compaction.collect import collect
 from retention.compaction.journal import join_entries
 from retention.compaction.merge import compact, plan
+from retention.keys.periods import place_of
 from retention.lineage import descent, stored_manifests
 from retention.manifest import SegmentManifest, SegmentPlace
 from retention.placing import Apart
 from retention.schema import RECORD_SCHEMA, NewerSchemaError
-from retention.segments import open_segment
+from retention.segments import open_segment, write_segment
 from retention.transparency.keeping import LogKeeper
 from retention.transparency.verify import verify_log
-from tests.retention.sealed_store import SealedStore, hours
+from tests.retention.sealed_store import SealedStore, hours, records
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -90,16 +91,54 @@ def test_the_same_rows_in_one_segment_sorted_by_account(busy: SealedStore) -> No
     assert plan(busy.catalogue) == []
 
 
+def test_what_a_destruction_carried_over_is_merged_with_its_like_alone(sealed: SealedStore) -> None:
+    """Under the same kind of key, so that it goes when it was to go; what a hold kept stays as it is."""
+    place = SegmentPlace
+    begin = 0
+
+    def carried(key_class: str, month: str) -> None:
+        nonlocal begin
+        places = (place("app", "app.log#1", begin, begin + 50, 5),)
+        table = pa.Table.from_batches([records(hours(5), source="app", partition="app.log#1", begin=begin)])
+        manifest = write_segment(
+            sealed.archive, table, record_class="user_log", period="2026-03", places=places,
+            sealed_under=(key_class, month),
+        )  # fmt: skip
+        begin += 50
+        with sealed.catalogue.write() as connection:
+            add_segments(connection, (manifest,), timestamp(NOW))
+
+    kinds = [("user_log", "2026-03"), ("user_log.kept", "2027-05"), ("user_log.kept", "2027-06")]
+    for kind in [*kinds, ("user_log.held", "2026-04"), ("user_log.open", "2026-04")]:
+        carried(*kind)
+        carried(*kind)
+    sealed.period_keys.renew(*kinds[0])
+    carried(*kinds[0])
+    groups = plan(sealed.catalogue)
+    assert [(len(group.manifests), group.sealed_under) for group in groups] == [
+        (3, None),
+        (2, kinds[1]),
+        (2, kinds[2]),
+        (2, ("user_log.open", "2026-04")),
+    ]
+    before = all_rows(sealed)
+    done = compact(sealed.catalogue, sealed.archive, groups, progress=quiet)
+    assert all_rows(sealed).to_pylist() == before.to_pylist()
+    found = stored_manifests(sealed.catalogue)(done.segments)
+    assert [place_of(found[name].key_id) for name in done.segments] == [
+        *kinds,
+        ("user_log.open", "2026-04"),
+    ]
+
+
 def test_records_sealed_before_there_were_commitments_are_named(sealed: SealedStore) -> None:
     """They are merged all the same, come under a commitment then, and an audit says what nothing shows of them."""
-    begin = 0
-    for n in range(2):
+    for _ in range(2):
         manifest = sealed.add(hours(10))
         old = replace(manifest, format_version=1, rows_digest=None)
         with sealed.catalogue.write() as connection:
             here = segments.c.segment_id == manifest.segment_id
             connection.execute(segments.update().where(here).values(manifest=old.to_bytes()))
-        begin += 10 * n
     sealed.add(hours(5))
     (group,) = plan(sealed.catalogue)
     (first,) = compact(sealed.catalogue, sealed.archive, [group], progress=quiet).segments

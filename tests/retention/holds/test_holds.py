@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from types import SimpleNamespace
 
@@ -9,7 +10,9 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
+from errors import UnreachableError
 from retention.catalogue.commit import add_segments
+from retention.catalogue.engine import Catalogue
 from retention.catalogue.tables import events, segment_places, segments, timestamp
 from retention.holds import place
 from retention.holds.effect import held_segments
@@ -140,6 +143,28 @@ def test_nothing_is_merged_between_the_look_and_the_hold(world: World, monkeypat
     hold_id = place.hold_rows(world.store, CASE, "sql", rows, actor="ann", now=NOW)
     assert looked == [True], "in the transaction that places it, which lets no other writer in"
     assert held(world) == {one.segment_id: [hold_id]}
+
+
+def test_a_hold_whose_answer_was_lost_is_placed_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    (one,) = world.ingest(logs("2020-01-05"))
+    once = place.retried
+
+    def lost(catalogue: Catalogue, work: Callable[[], None]) -> None:
+        def first() -> None:
+            work()
+            if not done:
+                done.append(True)
+                raise UnreachableError("The server went away after its commit.", cure="-")
+
+        done: list[bool] = []
+        once(catalogue, first)
+
+    monkeypatch.setattr(place, "retried", lost)
+    hold_id = place.hold_segments_named(world.store, CASE, [one.segment_id], actor="ann", now=NOW)
+    assert held(world) == {one.segment_id: [hold_id]}
+    with world.catalogue.read() as connection:
+        kinds = list(connection.execute(sa.select(events.c.kind)).scalars())
+    assert kinds.count("hold.placed") == 1
 
 
 def test_a_query_s_result(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from retention.catalogue.journal import cut_journal
 from retention.errors import KeyDestroyedError, KeyRefusedError, KeyUnknownError
 from retention.keys import periods
 from retention.keys.keyring import KeyRing
-from retention.keys.periods import ALWAYS, PeriodKeys
+from retention.keys.periods import ALWAYS, PeriodKeys, place_of
 from retention.keys.tables import metadata
 from tests.retention.samples import CHEAP
 
@@ -120,6 +121,34 @@ def test_a_key_destroyed_by_another_process_is_soon_forgotten(
     assert ours.current("content", "2026-03").key_id != key.key_id
     ours.close()
     theirs.close()
+
+
+def test_a_key_that_nobody_asks_for_any_more_is_forgotten_by_itself(
+    url: str, ring: KeyRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(periods, "IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(periods, "FORGET_SECONDS", 0.02)
+    ours = opened(url, ring)
+    key = ours.current("content", "2026-03")
+    assert ours._by_id
+    begun = periods.time.monotonic()
+    while ours._by_id and periods.time.monotonic() < begun + 5:
+        periods.time.sleep(0.01)
+    assert not ours._by_id
+    assert not ours._by_period
+    assert ours._sweeper is None, "nothing is left to be looked at"
+    assert ours.get(key.key_id).key == key.key
+    assert ours._sweeper is not None
+    ours.close()
+    assert ours._sweeper is None
+
+
+@pytest.mark.parametrize("record_class", ["content", "user_log.kept", "user-log", "postings:content"])
+@pytest.mark.parametrize("period", ["2026-03", "always"])
+def test_an_id_says_what_its_key_is_for(url: str, ring: KeyRing, record_class: str, period: str) -> None:
+    with contextlib.closing(opened(url, ring)) as keys:
+        named = place_of(keys.current(record_class, period).key_id)
+    assert named == (record_class.replace(":", "."), period)
 
 
 def test_unknown_keys_and_missing_stores_are_named(url: str, ring: KeyRing) -> None:

@@ -94,7 +94,7 @@ def test_every_step(tmp_path: Path, error: type[BaseException]) -> None:
         agree(world, made.purge_id, manifests)
         again = run(world, made.purge_id, "2025-03-10")
         assert (again.certificate, again.signature) == (done.certificate, done.signature)
-        assert finish(world.store, actor="w", now=at("2025-05-01")) == [made.purge_id]
+        assert finish(world.store, actor="w", now=at("2025-05-01")) == ([made.purge_id], {})
         with world.catalogue.read() as connection:
             kinds = list(connection.execute(sa.select(events.c.kind)).scalars())
         assert kinds.count("purge.certified") == kinds.count("purge.final") == 1

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from errors import StorageError
 from retention.audits.coverage import audit_coverage
 from retention.audits.integrity import audit_integrity
 from retention.audits.retention import audit_retention
@@ -16,6 +17,7 @@ from retention.catalogue.tables import batches, events, log_leaves, retired_segm
 from retention.holds import place
 from retention.holds.place import Matter
 from retention.holds.service import examine, release
+from retention.keys.periods import PeriodKeys
 from retention.persons.requests import Kind, Outcome, answer, receive
 from retention.persons.restriction import lift, restrict
 from retention.policies import book
@@ -23,6 +25,7 @@ from retention.policies.follow import follow
 from retention.policies.model import Rank
 from retention.policies.periods import CalendarPeriod
 from retention.policies.settings import RetentionSettings
+from retention.purge import run as run_module
 from retention.purge.certificate import check_facts, verify_certificate
 from retention.purge.plan import read_purge
 from retention.purge.upkeep import keep_up, witnessed_at
@@ -155,8 +158,33 @@ def test_one_round_of_upkeep(real: World) -> None:
     beat(real, "2025-03-09", "2025-04-08")
     assert round_on("2025-04-08").final == [made.purge_id]
     assert round_on("2025-04-08").as_json() == {
-        "followed": 0, "examined": 0, "certified": [], "final": [], "unfinished": {}
+        "followed": 0, "examined": 0, "certified": [], "final": [], "unfinished": {}, "failed": {}
     }  # fmt: skip
+
+
+def test_a_purge_that_fails_keeps_no_other_from_going_on(real: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What happened to each stands in the round's result, by its name."""
+    real.ingest(logs("2024-02-01"))
+    bad = approved(real, "2025-03-01", classes=("user_log",))
+    real.ingest([{"event_time": at("2024-02-01"), "user_id": "u", "text": "t"}], "content", on="2024-02-02")
+    good = approved(real, "2025-03-01", classes=("content",))
+    beat(real, "2025-03-02", "2025-03-08")
+    shred = run_module.shred_key
+
+    def fails(keys: PeriodKeys, key_id: str) -> None:
+        if key_id.startswith("user_log"):
+            raise StorageError("The disk is gone.", cure="-")
+        shred(keys, key_id)
+
+    monkeypatch.setattr(run_module, "shred_key", fails)
+    done = keep_up(
+        real.store, signers=real.store.log.signers, actor="worker", now=at("2025-03-08"), settings=real.settings,
+        witnessed=witnessed_at(real.store.log),
+    )  # fmt: skip
+    assert done.certified == [good.purge_id]
+    assert done.as_json()["failed"] == {bad.purge_id: "The disk is gone."}
+    with pytest.raises(StorageError, match=bad.purge_id):
+        done.raise_failed()
 
 
 def test_the_real_clock_keeps_what_came_in_today(real: World) -> None:

@@ -16,6 +16,7 @@ from liucun.store import prepare_tables
 from retention.audits.coverage import audit_coverage
 from retention.catalogue import events, images
 from retention.catalogue.engine import Catalogue
+from retention.catalogue.key_use import retire
 from retention.catalogue.tables import (
     batches,
     log_entries,
@@ -28,7 +29,6 @@ from retention.catalogue.tables import (
     tombstones,
 )
 from retention.catalogue.tables import events as event_table
-from retention.catalogue.under_key import retire
 from retention.compaction.collect import collect
 from retention.compaction.journal import join_entries
 from retention.rebuilding.rebuild import Rebuilt, rebuild_catalogue

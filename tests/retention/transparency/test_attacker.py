@@ -457,6 +457,14 @@ def test_he_signs_with_keys_of_his_own_under_the_logs_name(logged: Logged) -> No
     assert logged.kinds() == {"signature_not_pinned"}
 
 
+def test_he_empties_the_signed_states_so_that_none_is_compared(logged: Logged) -> None:
+    logged.log.pinned = logged.log.verifiers
+    assert logged.audit().anchored
+    with logged.store.catalogue.write() as connection:
+        connection.execute(checkpoints.delete())
+    assert {"log_not_pinned", "log_length"} <= logged.kinds()
+
+
 @pytest.mark.parametrize("content", [b"", b"\n", b"\xff\n", b"name+00000000+AA==\n", b"x" * (LIMIT + 1), None])
 def test_a_file_of_keys_that_is_none_is_refused(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "pins"

@@ -22,7 +22,7 @@ from retention.transparency.verdict import LogVerdict, Progress
 _PAGE: Final = 2_000
 
 
-def check_rows(connection: sa.Connection, suite: Suite, verdict: LogVerdict, show: Progress) -> None:
+def check_images(connection: sa.Connection, suite: Suite, verdict: LogVerdict, show: Progress) -> None:
     """Every imaged row is what the last event about its subject says, and has such an event."""
     shapes = _shapes(connection, verdict)
     _check_payloads(connection, verdict)
