@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ import pyarrow as pa
 from detectors.model.hashing import LENGTHS, occurrences
 from detectors.model.tables import ViewTables
 from detectors.model.views import View, folded_view, pinyin_view, string_buffers, utf32
+
+if TYPE_CHECKING:
+    from detectors.model.gate import Gate
 
 Floats = npt.NDArray[np.float64]
 
@@ -55,9 +58,8 @@ class LinearModel:
     apart: tuple[str, ...] = ()
     info: dict[str, Any] = field(default_factory=dict)
     version: str = ""
-    _words: npt.NDArray[np.uint64] | None = field(default=None, repr=False)
-    _near: npt.NDArray[np.uint32] | None = field(default=None, repr=False)
-    _gate: npt.NDArray[np.uint16] | None = field(default=None, repr=False)
+    _words: npt.NDArray[np.uint64] | None = field(default=None, init=False, repr=False)
+    _gate: Gate | None = field(default=None, init=False, repr=False)
 
     @property
     def none_index(self) -> int:
@@ -127,19 +129,19 @@ class LinearModel:
 
     def _compiled(self, texts: pa.StringArray, gated: bool) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         from detectors.model import kernels
+        from detectors.model.gate import Gate
 
-        none = self.none_index
-        if self._words is None or self._near is None:
-            self._near = kernels.near_points(self.tables)
-            self._gate = kernels.packed_gate(self.weights, 1 + none) if self.gate is not None else None
+        if self._words is None:
             self._words = kernels.packed_words(self.weights)
-        gate, limits = None, (1.0, 1.0, 0.0, 0.0)
-        if gated and self.gate is not None:
-            gate, limits = self._gate, (self.idf_step, float(self.scale[none]), float(self.bias[none]), self.gate)
         data, offsets = string_buffers(texts)
-        return kernels.column_sums(
-            data, offsets, self.tables, self.pinyin, self._words, self._near, gate=gate, limits=limits
-        )
+        rows = np.arange(len(texts))
+        if gated and self.gate is not None:
+            if self._gate is None:
+                none = self.none_index
+                margin = (self.idf_step, float(self.scale[none]), float(self.bias[none]))
+                self._gate = Gate(self.tables, self.pinyin, self.weights, 1 + none, margin, self.gate)
+            rows = self._gate.rows(data, offsets)
+        return rows, kernels.column_sums(data, offsets, self.tables, self.pinyin, self._words, rows)
 
     def _numpy(self, texts: pa.StringArray, gated: bool) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         sums = np.zeros((len(texts), self.weights.shape[1]), np.int64)

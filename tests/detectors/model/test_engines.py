@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -86,6 +87,22 @@ def test_engines_agree_on_hostile_text(labels: int, pinyin: bool, gate: float | 
 def test_engines_agree_on_any_text(texts: list[str]) -> None:
     texts = [t.encode("utf-8", "ignore").decode() for t in texts]
     assert_agree(model_of(10, gate=0.1), list(texts))
+
+
+@pytest.mark.parametrize("pinyin", [True, False])
+def test_the_gate_passes_the_same_rows_wherever_its_blocks_end(pinyin: bool) -> None:
+    """Blocks end after 64 rows or 4,096 tokens; rows of several blocks' length stand at both sides of a border."""
+    rng = np.random.default_rng(3)
+    letters = list("加微信女马子好vxweinzhag1２ ，🐔💰①\u200b\U00020bb7")
+    sizes = [*rng.integers(0, 60, 150).tolist(), 4095, 4096, 4097, 9000, 0, *rng.integers(0, 200, 200).tolist()]
+    texts = ["".join(rng.choice(letters, size)) for size in sizes]
+    model = model_of(11, pinyin=pinyin)
+    none = model.margins(pa.array(texts), compiled=False)[:, 0]
+    for share in (0.1, 0.5, 0.9):
+        gated = replace(model, gate=float(np.quantile(none, share)))
+        assert_agree(gated, list(texts))
+        passed, _ = gated.suspects(pa.array(texts), compiled=True)
+        assert 0 < len(passed) < len(texts)
 
 
 def test_slices_and_nulls_score_like_their_own_column() -> None:
