@@ -69,6 +69,7 @@ EVENTS: Final = {
     "query.answered": _("查询已答复"),
     "query.failed": _("查询失败"),
     "audit.made": _("审计"),
+    "log.proved": _("出具日志证明"),
     "account.created": _("新建账号"),
     "account.reset": _("重置口令"),
     "account.unlocked": _("解除锁定"),

@@ -25,7 +25,7 @@ DEFAULT_STORE = "./liucun-store"
 
 _SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Take in 采集", ("init", "run", "sample", "detect", "worker", "serve")),
-    ("Ask and prove 查询与证明", ("query", "audit", "verify", "disclose", "requests")),
+    ("Ask and prove 查询与证明", ("query", "audit", "prove", "verify", "disclose", "requests")),
     ("Dispose and report 处置与上报", ("tickets", "review", "due", "calendar", "duties")),
     (
         "Keep and destroy 留存与销毁",

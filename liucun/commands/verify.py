@@ -1,7 +1,8 @@
-"""``liucun verify``: check a bundle offline, without any store."""
+"""``liucun verify``: check a bundle or a proof offline, without any store."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -12,7 +13,7 @@ from liucun.cli import json_option, print_json
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-@click.command(name="verify", short_help="Check a disclosure's bundle offline; needs no store.")
+@click.command(name="verify", short_help="Check a bundle or a proof offline; needs no store.")
 @click.argument("bundle", type=_FILE)
 @click.option("--keys", type=_FILE, help="The log's verifier keys as the custodian holds them, one a line.")
 @click.option("--password-file", type=_FILE, help="The bundle's password.")
@@ -29,13 +30,15 @@ def command(
     extract: Path | None,
     as_json: bool,
 ) -> None:
-    """Check a disclosure's bundle offline 离线核验, and say in words what holds.
+    """Check a bundle, or a proof of `liucun prove`, offline 离线核验, and say in words what holds.
 
     Exit code 0: every byte is what was signed, every row lies within the approved scope, and the
-    segments are in the signed log. 1: it was refused; the message says what does not hold.
+    segments are in the signed log; or the proof shows what it claims. 1: it was refused; the
+    message says what does not hold.
     """
     from retention.disclosure.bundle import extracted, unseal
     from retention.disclosure.verify import verify
+    from retention.transparency.verify_proof import is_proof
 
     if extract is not None and extract.exists():
         raise UsageError(f"{extract} exists already.", cure="Name a folder that does not exist yet.")
@@ -49,7 +52,11 @@ def command(
         pairs = read_pairs(_read(private_key), passphrase(), where=str(private_key))
         pair = next(iter(pairs.values()))
     known = _read(keys).decode("utf-8", "replace").split() if keys else []
-    opened = unseal(_read(bundle), password=password, pair=pair)
+    data = _read(bundle)
+    if is_proof(data):
+        _proof(data, known, as_json)
+        return
+    opened = unseal(data, password=password, pair=pair)
     verdict = verify(opened, known_keys=known)
     if extract is not None:
         extracted(opened, extract)
@@ -72,6 +79,21 @@ def command(
     click.echo(f"  {verdict.authority}, {verdict.case_number}")
     for line in verdict.words:
         click.echo(f"  {line}")
+
+
+def _proof(data: bytes, known: list[str], as_json: bool) -> None:
+    from retention.transparency.verify_proof import verify_proof
+
+    proved = verify_proof(data, known_keys=known)
+    if as_json:
+        print_json({"ok": True, **asdict(proved)})
+        return
+    click.secho(f"{proved.proof}: 核验通过 THE PROOF HOLDS", bold=True)
+    for line in proved.words:
+        click.echo(f"  {line}")
+    for record_class, months in proved.rows.items():
+        for month, rows in months.items():
+            click.echo(f"  {record_class} {month}: {rows:,}")
 
 
 def _read(path: Path) -> bytes:

@@ -53,7 +53,7 @@ def verify_log(log: LogKeeper, *, progress: Progress | None = None, objects: boo
 def _check_leaves(connection: sa.Connection, suite: Suite, verdict: LogVerdict, show: Progress) -> None:
     """Each leaf is the hash of what its segment or event is now."""
     last = -1
-    for number, leaf in enumerate(_leaves(connection), 1):
+    for number, leaf in enumerate(entries_now(connection), 1):
         index, kind, ref, stored, data = leaf
         if index != last + 1:
             verdict.add("leaf_missing", f"log:{last + 1}", f"The log's leaves {last + 1} to {index - 1} are gone.")
@@ -78,8 +78,8 @@ def _hashed(suite: Suite, data: Callable[[Suite], bytes]) -> bytes | None:
 _Leaf = tuple[int, str, str, bytes, Callable[[Suite], bytes] | None]
 
 
-def _leaves(connection: sa.Connection) -> Iterator[_Leaf]:
-    """Leaves in order, each with what makes its entry out of today's catalogue."""
+def entries_now(connection: sa.Connection) -> Iterator[_Leaf]:
+    """The log's leaves in order: number, type, id, leaf hash, and what makes the entry out of today's catalogue."""
     leaf = log_leaves.c
     start = 0
     while True:
@@ -109,19 +109,24 @@ def _manifest_entry(ref: str, manifest: bytes) -> Callable[[Suite], bytes]:
 
 
 def _event_entry(ref: str, row: sa.Row[Any]) -> Callable[[Suite], bytes]:
-    def made(suite: Suite) -> bytes:
-        content = event_content(
-            number=row.id,
-            at=row.at,
-            kind=row.kind,
-            actor=row.actor,
-            subject=row.subject,
-            body=row.body,
-            images=None if row.images is None else json.loads(row.images),
-        )
-        return entry_data(suite, EVENT, ref, content, bytes(row.salt or b""))
+    return lambda suite: entry_data(suite, EVENT, ref, event_bytes(row), bytes(row.salt or b""))
 
-    return made
+
+def event_bytes(row: sa.Row[Any]) -> bytes:
+    """An event's canonical bytes, as its row has it now.
+
+    Raises:
+        ValueError: its list of images is no JSON.
+    """
+    return event_content(
+        number=row.id,
+        at=row.at,
+        kind=row.kind,
+        actor=row.actor,
+        subject=row.subject,
+        body=row.body,
+        images=None if row.images is None else json.loads(row.images),
+    )
 
 
 def _events(connection: sa.Connection, numbers: list[int]) -> dict[int, Any]:

@@ -32,7 +32,9 @@ from retention.purge.upkeep import keep_up, witnessed_at
 from retention.rebuilding.rebuild import rebuild_catalogue
 from retention.segments import open_segment
 from retention.store import Store, StoreSettings
+from retention.transparency.proofs import proof_bytes, prove_completeness
 from retention.transparency.verify import verify_log
+from retention.transparency.verify_proof import verify_proof
 from tests.retention.policies.world import World, at, logs, order
 from tests.retention.purge.destroying import approved, beat, run
 from tests.retention.sealed_store import SealedStore
@@ -80,6 +82,11 @@ def test_the_log_after_a_purge(real: World) -> None:
         ).scalar_one()
     assert len(leaf) == 1
     assert made.purge_id in why
+    proof = prove_completeness(real.store.log)
+    proved = verify_proof(proof_bytes(proof))
+    assert (proved.segments, proved.destroyed, proved.rows) == (1, 1, {"user_log": {"2025-02": 1}})
+    # A destruction that is not told of leaves the segment among those that are there.
+    assert verify_proof(proof_bytes({**proof, "destroyed": []})).segments == 2
     # Who changes the record of it is found out.
     real.execute(sa.text("UPDATE purges SET reason = 'another'"))
     assert any("row_changed" in fault and made.purge_id in fault for fault in faults(real))

@@ -1,0 +1,54 @@
+"""Proofs on the command line: made, taken away, and checked without the store."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from errors import CheckFailedError, LiucunError, UsageError
+from liucun.cli import main_group
+from liucun.store import open_store
+from retention.catalogue.tables import segments
+
+
+def call(*words: object) -> Result:
+    return CliRunner().invoke(main_group, [str(word) for word in words])
+
+
+def test_what_an_inspector_takes_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIUCUN_PASSPHRASE", "a passphrase of tests")
+    store, keys = tmp_path / "store", tmp_path / "keys"
+    assert call("init", "--store", store).exit_code == 0
+    (tmp_path / "in.csv").write_text("event_time,user_id\n2026-03-01T08:00:00Z,u1\n2026-04-01T08:00:00Z,u2\n")
+    assert call("run", "--store", store, "--source", f"user_log:csv:{tmp_path}/in.csv").exit_code == 0
+    with open_store(store, ()) as opened:
+        keys.write_text("".join(f"{verifier.encode()}\n" for verifier in opened.store.log.verifiers))
+        with opened.catalogue.read() as connection:
+            name = connection.execute(segments.select()).first().segment_id  # type: ignore[union-attr]
+            size = connection.exec_driver_sql("SELECT min(size) FROM checkpoints").scalar_one()
+    for words in (["completeness"], ["segment", name], ["event", 1], ["consistency", size]):
+        out = tmp_path / words[0]
+        made = call("prove", *words, "--out", out, "--store", store, "--json")
+        assert made.exit_code == 0, made.output
+        assert json.loads(made.output)["bytes"] == out.stat().st_size
+        seen = call("verify", out, "--keys", keys, "--json")
+        assert seen.exit_code == 0, seen.output
+        assert json.loads(seen.output)["trusted"]
+        assert "HOLDS" in call("verify", out).output
+    assert json.loads(call("verify", tmp_path / "completeness", "--json").output)["rows"] == {
+        "user_log": {"2026-03": 1, "2026-04": 1}
+    }
+    (tmp_path / "bad").write_bytes((tmp_path / "completeness").read_bytes().replace(b'"user_log', b'"user_lag'))
+    assert isinstance(call("verify", tmp_path / "bad").exception, CheckFailedError)
+    for words in (["consistency", tmp_path / "keys"], ["consistency", tmp_path / "nothing"], ["segment", "x"]):
+        refused = call("prove", *words, "--out", tmp_path / "no", "--store", store)
+        assert isinstance(refused.exception, LiucunError), refused.output
+        assert not (tmp_path / "no").exists()
+    again = call("prove", "completeness", "--out", tmp_path / "completeness", "--store", store)
+    assert isinstance(again.exception, UsageError)
+    with open_store(store, ()) as opened, opened.catalogue.read() as connection:
+        kinds = connection.exec_driver_sql("SELECT count(*) FROM events WHERE kind = 'log.proved'").scalar_one()
+    assert kinds == 4
