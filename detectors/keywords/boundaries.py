@@ -49,17 +49,19 @@ def overlap_words(windows: Sequence[Window]) -> list[bool]:
 
 
 def _judged(windows: list[Window]) -> list[bool]:
-    words = cut("\0".join(text for text, _, _ in windows))
+    text = "\0".join(text for text, _, _ in windows)
+    sizes = np.array([len(window) + 1 for window, _, _ in windows], np.int64)
+    begin = np.cumsum(sizes) - sizes
+    first, last = (begin + np.array([window[k] for window in windows], np.int64) for k in (1, 2))
+    if "detectors.keywords.hashed" in sys.modules:
+        from detectors.keywords.cutting import overlapped
+
+        return overlapped(_points(text), dictionary(), first, last)
+    words = cut(text)
     heads = np.array([low for low, _ in words], np.int64)
-    found = []
-    offset = 0
-    for text, start, end in windows:
-        first, last = offset + start, offset + end
-        low = int(np.searchsorted(heads, first, side="right")) - 1
-        high = int(np.searchsorted(heads, last, side="left"))
-        found.append(any(_in_part(word, first, last) for word in words[max(low, 0) : high]))
-        offset += len(text) + 1
-    return found
+    low, high = np.searchsorted(heads, first, side="right") - 1, np.searchsorted(heads, last, side="left")
+    places = zip(first.tolist(), last.tolist(), low.tolist(), high.tolist(), strict=True)
+    return [any(_in_part(word, a, b) for word in words[max(c, 0) : d]) for a, b, c, d in places]
 
 
 def _in_part(word: tuple[int, int], first: int, last: int) -> bool:
@@ -72,14 +74,12 @@ def _in_part(word: tuple[int, int], first: int, last: int) -> bool:
 
 def cut(text: str) -> list[tuple[int, int]]:
     """Cut a text into words, as places [start, end); a run of Latin letters and digits that is no word is one."""
-    points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-    known = dictionary()
+    points, known = _points(text), dictionary()
     if "detectors.keywords.hashed" in sys.modules:
-        from detectors.keywords.cutting import likeliest
+        from detectors.keywords import cutting
 
-        after = likeliest(points, known)
-    else:
-        after = _likeliest(points, known)
+        return list(pairwise(cutting.borders(points, known).tolist()))
+    after = _likeliest(points, known)
     borders = [0]
     run = False
     while borders[-1] < len(text):
@@ -91,6 +91,10 @@ def cut(text: str) -> list[tuple[int, int]]:
             borders.append(after[at])
         run = single
     return list(pairwise(borders))
+
+
+def _points(text: str) -> npt.NDArray[np.uint32]:
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
 def _likeliest(points: npt.NDArray[np.uint32], known: Dictionary) -> list[int]:

@@ -46,8 +46,51 @@ def _likeliest(points: Any, hashes: Any, shares: Any, bits: Any, unknown: Any, l
         best[at] = top
 
 
-def likeliest(points: npt.NDArray[np.uint32], known: Dictionary) -> list[int]:
-    """Return for each of ``points`` where the word ends that begins there."""
-    after = np.zeros(len(points), np.int64)
+@njit(cache=True, nogil=True, boundscheck=False)
+def _borders(points: Any, after: Any, out: Any) -> Any:
+    """Write where words begin and end, a run of Latin letters and digits that is no word being one; return how many."""
+    out[0] = 0
+    count = 1
+    run = False
+    while out[count - 1] < points.shape[0]:
+        at = out[count - 1]
+        point = points[at]
+        sign = 48 <= point <= 57 or 65 <= point <= 90 or 97 <= point <= 122
+        single = sign and after[at] == at + 1
+        if not (run and single):
+            count += 1
+        out[count - 1] = after[at]
+        run = single
+    return count
+
+
+@njit(cache=True, nogil=True, boundscheck=False)
+def _overlapped(borders: Any, first: Any, last: Any, found: Any) -> None:
+    """Mark the places [first, last), ascending, that a word overlaps in part."""
+    word = 0
+    for n in range(first.shape[0]):
+        while word + 1 < borders.shape[0] and borders[word + 1] <= first[n]:
+            word += 1
+        at = word
+        while at + 1 < borders.shape[0] and borders[at] < last[n]:
+            low, high = borders[at], borders[at + 1]
+            holds = low <= first[n] and high >= last[n]
+            held = low >= first[n] and high <= last[n]
+            found[n] |= not (holds or held)
+            at += 1
+
+
+def borders(points: npt.NDArray[np.uint32], known: Dictionary) -> npt.NDArray[np.int64]:
+    """Return where the words of ``points`` begin, and where the last one ends."""
+    after, out = np.zeros(len(points), np.int64), np.zeros(len(points) + 1, np.int64)
     _likeliest(points, known.hashes, known.shares, known.bits, known.unknown, known.longest, after)
-    return after.tolist()
+    return out[: _borders(points, after, out)]
+
+
+def overlapped(
+    points: npt.NDArray[np.uint32], known: Dictionary, first: npt.NDArray[np.int64], last: npt.NDArray[np.int64]
+) -> list[bool]:
+    """Return for each of the places [first, last), ascending, whether a word overlaps it in part."""
+    found = np.zeros(len(first), np.bool_)
+    _overlapped(borders(points, known), first, last, found)
+    return found.tolist()

@@ -84,13 +84,16 @@ class KeywordDetector:
         at_once = scanner.find_rows(texts, table, repeats=self._steps.repeats)
         if at_once is not None:
             word, row, signs = at_once
+            rows = scanner.rows_to_judge(word, row, len(texts))
+            rows = scanner.narrowed(texts, rows, table, repeats=self._steps.repeats)
         else:
             folded = fold_column(texts, table, repeats=self._steps.repeats)
             word, start, end = scanner.matcher.find(folded.data)
             row = np.searchsorted(folded.char_rows, start, side="right") - 1
             inside = end <= folded.char_rows[row + 1]
-            word, row, signs = word[inside], row[inside], folded.signs
-        return scanner.rows_to_judge(word, row, len(texts)), np.flatnonzero(signs)
+            signs = folded.signs
+            rows = scanner.rows_to_judge(word[inside], row[inside], len(texts))
+        return rows, np.flatnonzero(signs)
 
     def _judge(
         self, texts: pa.StringArray, rows: Longs, places: int | Longs, scanner: Scanner, reading: Reading

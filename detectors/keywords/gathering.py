@@ -1,19 +1,31 @@
 """Which rows are to be judged, compiled: those in which a rule's words and every group near them have a hit.
 
-Same result as ``Scanner.rows_to_judge`` without it; imported with the compiled scan only, which has loaded numba.
+Same result as ``Scanner.rows_to_judge`` without it. ``Company`` then leaves out the rows in which no hit can be one of
+a rule, given where hits stand; judging would find the same. Imported with the compiled scan only, which has loaded
+numba.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from detectors.keywords.patterns import PlanColumns
+from detectors.keywords.evaluate import UNLESS_WITHIN
+from detectors.keywords.hashed import HashedWords, _scan
+from detectors.keywords.patterns import Patterns, PlanColumns
+from detectors.keywords.placed import ranges
+from detectors.normalise.compiled import fold_row, near_points, room_of
+from detectors.normalise.tables.fold import FoldTable
 
 Longs = npt.NDArray[np.int64]
+
+_LONGEST: Final = 2048
+"""Bytes of the longest row whose hits are looked at here; a longer one is always judged."""
+_MOST: Final = 128
+"""Hits by list of a row that are looked at, each beside each other; a row with more is always judged."""
 
 
 @njit(cache=True, nogil=True, boundscheck=False)
@@ -53,3 +65,112 @@ def rows_in_company(
     judge = np.zeros(rows, np.bool_)
     _judge(row, low, high, lists, columns.near, columns.count, columns.by_words, columns.owned, judge)
     return np.flatnonzero(judge)
+
+
+@njit(cache=True, nogil=True, boundscheck=False)
+def _may_speak(
+    lists: Any, start: Any, end: Any, sure: Any, held: Any, near: Any, count: Any, within: Any, allow: Any, unless: Any,
+    by_words: Any, owned: Any,
+) -> Any:  # fmt: skip
+    """Whether one of ``held`` hits can be one of a rule: no allow-phrase holds it, no exception is near, a group is.
+
+    More than one group is near what the ones before have made of a hit, so only the first is asked for.
+    """
+    for hit in range(held):
+        for k in range(owned[lists[hit]], owned[lists[hit] + 1]):
+            plan = by_words[k]
+            group = near[plan, 0] if near.shape[1] else count
+            met = group == count
+            spoken = True
+            for other in range(held):
+                there = lists[other]
+                if there == group:
+                    after, before = start[other] - end[hit], start[hit] - end[other]
+                    met |= 0 <= max(after, before) <= within[plan]
+                if sure[other]:
+                    if there == allow[plan] and start[other] <= start[hit] and end[other] >= end[hit]:
+                        spoken = False
+                    if (
+                        there == unless[plan]
+                        and start[other] < end[hit] + UNLESS_WITHIN
+                        and end[other] > start[hit] - UNLESS_WITHIN
+                    ):
+                        spoken = False
+            if met and spoken:
+                return True
+    return False
+
+
+@njit(cache=True, nogil=True, boundscheck=False)
+def _narrow(
+    data: Any, offsets: Any, rows: Any, folded: Any, near_table: Any, sign_points: Any, expansions: Any, begins: Any,
+    split: Any, split_keys: Any, split_values: Any, repeats: Any, points: Any, of_word: Any, own: Any, sure_own: Any,
+    near: Any, count: Any, within: Any, allow: Any, unless: Any, by_words: Any, owned: Any, kept: Any, shift: Any,
+    pairs: Any, triples: Any, singles: Any, keys: Any, numbers: Any, borders: Any, words: Any, heads: Any, letters: Any,
+) -> None:  # fmt: skip
+    every = np.empty(0, np.int64)
+    found = np.empty((1024, 3), np.int64)
+    lists, start, end = np.empty(_MOST, np.int64), np.empty(_MOST, np.int64), np.empty(_MOST, np.int64)
+    sure = np.empty(_MOST, np.bool_)
+    for number in range(rows.shape[0]):
+        low, high = offsets[rows[number]], offsets[rows[number] + 1]
+        if high - low > _LONGEST:
+            continue
+        size, _ = fold_row(
+            data, low, high, folded, near_table, sign_points, expansions, begins, split, split_keys, split_values,
+            repeats, points,
+        )  # fmt: skip
+        points[size] = 0
+        points[size + 1] = 0
+        found, hits = _scan(
+            points, size, 0, 0, found, every, shift, pairs, triples, singles, keys, numbers, borders, words, heads,
+            letters,
+        )  # fmt: skip
+        held = 0
+        for hit in range(hits):
+            word = found[hit, 0]
+            for k in range(of_word[word], of_word[word + 1]):
+                if held < _MOST:
+                    lists[held], sure[held] = own[k], sure_own[k]
+                    start[held], end[held] = found[hit, 1], found[hit, 1] + heads[word + 1] - heads[word]
+                held += 1
+        if held <= _MOST:
+            kept[number] = _may_speak(
+                lists, start, end, sure, held, near, count, within, allow, unless, by_words, owned
+            )  # fmt: skip
+
+
+class Company:
+    """What stands beside a hit: for each of a scanner's words its lists, and whether its hits always count.
+
+    A hit of a word that begins or ends with a Latin letter or digit, or has a character doubled, may not be one:
+    nothing is left out on its account. ``first`` as ``Scanner`` has it.
+    """
+
+    def __init__(self, patterns: Patterns, first: Longs) -> None:
+        self._columns = patterns.columns
+        certain = (patterns.left == 0) & (patterns.right == 0) & ~patterns.doubled
+        at, key = ranges(patterns.borders[:-1], patterns.borders[1:])
+        self._of_word = patterns.borders[first]
+        self._own = patterns.lists[at].astype(np.int64)
+        self._sure = certain[key]
+
+    def narrowed(
+        self,
+        data: npt.NDArray[np.uint8],
+        offsets: npt.NDArray[np.int32],
+        rows: Longs,
+        table: FoldTable,
+        repeats: bool,
+        words: HashedWords,
+    ) -> Longs:
+        """Return those of ``rows`` of a column of valid UTF-8 in which a rule may have a hit."""
+        kept = np.ones(len(rows), np.bool_)
+        columns = self._columns
+        _narrow(
+            data, offsets, rows, table.points, near_points(table), table.signs, table.expansions, table.borders,
+            table.heads, table.pairs, table.joined, repeats, np.empty(room_of(offsets) + 2, np.uint32), self._of_word,
+            self._own, self._sure, columns.near, columns.count, columns.within, columns.allow, columns.unless,
+            columns.by_words, columns.owned, kept, *words._file,
+        )  # fmt: skip
+        return rows[kept]

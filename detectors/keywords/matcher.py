@@ -134,7 +134,7 @@ class ColumnMatcher:
         if not self._words or not text:
             return _NONE
         if len(text) >= COLUMN or "detectors.keywords.hashed" in sys.modules:
-            found: tuple[Longs, Longs, Longs] = self._columns().find(text)
+            found: tuple[Longs, Longs, Longs] = self.columns().find(text)
             return found
         return self._single().find(text)
 
@@ -150,11 +150,12 @@ class ColumnMatcher:
         size = int(offsets[-1]) - int(offsets[0])
         if not self._words or (size < COLUMN and "detectors.keywords.hashed" not in sys.modules):
             return None
-        asked = first._columns() if first is not None and first is not self else None
-        found: Rows = self._columns().find_rows(data, offsets, table, repeats, asked)
+        asked = first.columns() if first is not None and first is not self else None
+        found: Rows = self.columns().find_rows(data, offsets, table, repeats, asked)
         return found
 
-    def _columns(self) -> Any:
+    def columns(self) -> Any:
+        """Return the words as ``HashedWords``; loads numba."""
         with self._building:
             if self._hashed is None:
                 from detectors.keywords.hashed import HashedWords

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import threading
 from dataclasses import dataclass
-from typing import Final
+from functools import cached_property
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ from detectors.keywords.placed import ranges
 from detectors.keywords.rules import State
 from detectors.normalise.steps import Steps
 from detectors.normalise.tables.fold import FoldTable, Reading
-from detectors.normalise.view import View
+from detectors.normalise.view import View, string_buffers
 
 Longs = npt.NDArray[np.int64]
 
@@ -29,7 +30,7 @@ MAX_SCANNERS: Final = 8
 """Automata kept; the oldest goes when changed packs bring one more."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Scanner:
     """``first[w]:first[w+1]`` are the keys of the automaton's word ``w`` (one spelling may be several keys)."""
 
@@ -68,6 +69,17 @@ class Scanner:
         asked = near * rows + found[:, None]
         there = held[np.minimum(np.searchsorted(held, asked), len(held) - 1)] == asked
         return np.unique(found[(there | (near == columns.count)).all(axis=1)])
+
+    def narrowed(self, texts: pa.StringArray, rows: Longs, table: FoldTable, *, repeats: bool) -> Longs:
+        """Leave out those of ``rows`` in which, given where the hits stand, none can be one of a rule; loads numba."""
+        kept: Longs = self._company.narrowed(*string_buffers(texts), rows, table, repeats, self.matcher.columns())
+        return kept
+
+    @cached_property
+    def _company(self) -> Any:
+        from detectors.keywords.gathering import Company
+
+        return Company(self.patterns, self.first)
 
     def scan(self, seen: View) -> tuple[Longs, Longs, Longs]:
         """Hits as (keys, first tokens, tokens after the last) of a view."""

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from pathlib import Path
 from random import Random
 from typing import Any
 
-import numpy as np
 import pytest
 
 from detectors.corpus.families import corpus
 from detectors.errors import DictionaryError
-from detectors.keywords import boundaries, dictionary
+from detectors.keywords import boundaries, dictionary, hashed  # noqa: F401 - compiled code is loaded
 from detectors.keywords.boundaries import cut, overlap_words
-from detectors.keywords.cutting import likeliest
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +44,15 @@ def test_text_is_cut_as_jieba_cuts_it(jieba: Any) -> None:
         assert [text[low:high] for low, high in cut(text)] == words, text
 
 
-def test_both_engines_cut_alike() -> None:
-    known = dictionary.dictionary()
-    for text in _texts():
-        points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-        assert likeliest(points, known) == boundaries._likeliest(points, known)
+def test_both_engines_cut_and_judge_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = Random(9)
+    windows = [(text, at := rng.randrange(len(text) + 1), rng.randint(at, len(text))) for text in _texts()]
+    words = [cut(text) for text, _, _ in windows]
+    said = boundaries._judged(windows)
+    assert 0 < sum(said) < len(said)
+    monkeypatch.delitem(sys.modules, "detectors.keywords.hashed")
+    assert words == [cut(text) for text, _, _ in windows]
+    assert said == boundaries._judged(windows)
 
 
 def test_a_word_that_overlaps_in_part_speaks_against_a_hit() -> None:

@@ -197,6 +197,33 @@ def test_words_that_few_rows_hold_are_looked_for_first() -> None:
     assert found[1].tolist() == list(range(3, 80, 4))
 
 
+@given(any_rules(), st.lists(st.lists(ODD, max_size=10).map("".join), max_size=8), st.sampled_from(Reading))
+@settings(max_examples=300, deadline=None)
+def test_rows_left_out_by_where_hits_stand_have_no_finding(packs: PackSet, texts: list[str], reading: Reading) -> None:
+    words = scanner_of(packs, State.LIVE, ALL_STEPS, reading)
+    if not words.patterns.keys:
+        return
+    column, table = pa.array(texts, pa.string()), fold_table(ALL_STEPS, reading)
+    rows = np.arange(len(texts))
+    kept = words.narrowed(column, rows, table, repeats=True)
+    found = KeywordDetector(packs)._judge(column, rows, 0, words, reading)
+    assert set(found.row.tolist()) <= set(kept.tolist())
+
+
+def test_a_row_is_judged_only_if_its_hits_can_be_a_rules() -> None:
+    rules = [
+        Rule(
+            "near", "fraud", "", ("代开",), near=(("发票",),), within=4, unless=("举报",), allow=("不代开",), weight=1.0
+        )
+    ]
+    words = scanner_of(PackSet.of(rules), State.LIVE, ALL_STEPS, Reading.PLAIN)
+    texts = [
+        "代开各种发票", "代开这那有没有什么发票", "不代开发票", "举报代开发票", "发票可以代开", "代开" * 999 + "发票"
+    ]  # fmt: skip
+    kept = words.narrowed(pa.array(texts), np.arange(len(texts)), fold_table(), repeats=True)
+    assert kept.tolist() == [0, 4, 5]
+
+
 MANY = st.lists(st.sampled_from(["路口交通", "有口交", "冰毒", "白冰毒药", "加v信", "，"]), max_size=40).map("".join)
 
 
