@@ -8,6 +8,7 @@ from console.i18n import mark as _
 from console.labels_events import EVENTS
 from console.labels_fields import FIELDS
 from console.labels_trail import DETAILS_OF_EVENTS
+from retention.crypto.bodies import TEXTS
 from retention.schema import RecordClass
 
 __all__ = ["DETAILS_OF_EVENTS", "EVENTS", "FIELDS"]
@@ -84,6 +85,7 @@ CLASSES: Final[dict[str, str]] = {
     RecordClass.LIVE_INDEX.value: _("直播索引"),
     RecordClass.EVIDENCE.value: _("证据"),
     RecordClass.UNPARSED.value: _("未能解析"),
+    TEXTS: _("工单文本"),
 }
 
 CHANNELS: Final = {

@@ -9,6 +9,8 @@ from console.i18n import mark as _
 EVENTS: Final = {
     "ticket.opened": _("发现并立案"),
     "ticket.extended": _("追加命中"),
+    "ticket.texts_kept": _("工单文本换钥保存"),
+    "ticket.texts_destroyed": _("工单文本已销毁"),
     "ticket.claimed": _("领取"),
     "ticket.released": _("退回队列"),
     "ticket.assigned": _("指派"),
@@ -105,6 +107,7 @@ EVENTS: Final = {
     "restriction.lifted": _("解除限制处理"),
     "hold.placed": _("设置留存冻结"),
     "hold.examined": _("核对留存冻结"),
+    "hold.target_noted": _("登记留存冻结对象"),
     "hold.released": _("解除留存冻结"),
     "policy.proposed": _("提请变更留存策略"),
     "policy.approved": _("批准留存策略"),

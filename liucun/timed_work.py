@@ -128,10 +128,12 @@ def _outbox(opened: OpenStore) -> dict[str, Any]:
 
 
 def _texts(opened: OpenStore) -> dict[str, Any]:
-    """Sketches of texts that tickets lack since an upgrade or a rebuild."""
+    """What tickets lack since an upgrade or a rebuild: sketches of their texts, and keys of their own for these."""
+    from tickets.retaining import seal_lacking
     from tickets.sketching import sketch_lacking
 
-    return {"sketched": sketch_lacking(opened.catalogue, opened.bodies)}
+    resealed = seal_lacking(opened.catalogue, opened.bodies)
+    return {"sketched": sketch_lacking(opened.catalogue, opened.bodies), "resealed": resealed}
 
 
 def _log(opened: OpenStore) -> dict[str, Any]:

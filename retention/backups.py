@@ -12,7 +12,8 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -67,7 +68,7 @@ def back_up(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         taken = _snapshot(catalogue, folder)
-        with catalogue.read() as connection:
+        with _as_copied(catalogue, taken) as connection:
             names = _named(connection)
             size, note = _newest(connection)
         copied, size_copied = _copy_objects(objects, LocalObjects(folder / OBJECTS), names, progress)
@@ -230,6 +231,24 @@ def _snapshot(catalogue: Catalogue, folder: Path) -> Path | None:
             copy.close()
     _sync(target)
     return target
+
+
+@contextmanager
+def _as_copied(catalogue: Catalogue, taken: Path | None) -> Iterator[sa.Connection]:
+    """The catalogue as it was copied: what was merged or joined since has other objects.
+
+    Of a server's catalogue, as it is now.
+    """
+    if taken is None:
+        with catalogue.read() as connection:
+            yield connection
+        return
+    engine = sa.create_engine(f"sqlite:///{taken}")
+    try:
+        with engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()
 
 
 def _named(connection: sa.Connection) -> list[str]:

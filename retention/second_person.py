@@ -38,3 +38,14 @@ def check_second_person(actor: str, *others: str, what: str) -> None:
             f"{local}, who has a part in {what}, is no account: nobody can tell whether that is {actor} himself.",
             cure="Let the first person act with an account as well (console, or LIUCUN_TOKEN), and begin again.",
         )
+
+
+def nobody_second(approved_by: str | None, planned_by: str) -> bool:
+    """Whether what is on record of a step shows no second person."""
+    nobody = (LOCAL, SYSTEM)
+    return (
+        approved_by is None
+        or approved_by == planned_by
+        or approved_by.startswith(nobody)
+        or planned_by.startswith(LOCAL)
+    )

@@ -16,14 +16,14 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from errors import SettingsError, StorageError, UsageError
+from errors import IntegrityError, SettingsError, StorageError, UsageError
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.migrate import migrate
 from retention.catalogue.retrying import retried
 from retention.crypto.bodies import BodyCipher
 from retention.crypto.suites import suite
 from retention.disclosure.prepare import prepare_disclosure
-from retention.errors import KeyRingMissingError, LogForkedError
+from retention.errors import KeyRingMissingError
 from retention.keys.index import IndexKeys
 from retention.keys.opening import Secret, create_provider, open_provider
 from retention.keys.periods import PeriodKeys
@@ -207,8 +207,9 @@ class Store:
             # Who cannot unwrap cannot sign either: the log is kept where the private key is.
             if kind is None and self.provider.description.can_unwrap:
                 retried(self.catalogue, self.log.keep)
-        except LogForkedError as error:
-            # The work is done and its results stand; whoever only reads must be able to, and is told.
+        except IntegrityError as error:
+            # A forked log, one that lacks leaves, a damaged list at the custodian. The work is done and its results
+            # stand; whoever only reads must be able to, and is told. What a disk or server refuses is raised.
             self.log.warnings.append(str(error))
         finally:
             self.close()

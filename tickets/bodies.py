@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from errors import KeyAccessError
+
 
 class Bodies(Protocol):
     """Seals small values for the database."""
 
-    def seal(self, plaintext: bytes, context: bytes) -> bytes:
-        """Seal a value, bound to the place it is kept at."""
+    def seal(self, plaintext: bytes, context: bytes, *, under: str | None = None) -> bytes:
+        """Seal a value, bound to the place it is kept at; ``under`` a key of that id, else the lasting one."""
+        ...
+
+    def text_key(self, month: str) -> str:
+        """Id of the key for what is kept with the tickets of a month (``YYYY-MM``)."""
         ...
 
     def open(self, blob: bytes, context: bytes) -> bytes:
@@ -19,6 +25,29 @@ class Bodies(Protocol):
     def blind(self, value: str, purpose: str) -> str:
         """Keyed hash for look-ups by equality."""
         ...
+
+
+def seal_beside(bodies: Bodies, plaintext: bytes, context: bytes, key_id: str | None, now: str) -> tuple[bytes, str]:
+    """Seal what joins a ticket under the ticket's own key, so that both go together; returns that key, too.
+
+    Under the present month's where that key is gone, or belongs to another process of a collector that cannot unwrap.
+
+    Args:
+        key_id: the ticket's key; None of a ticket from before there were such keys.
+        now: the present time, as the catalogue writes it.
+    """
+    if key_id is not None:
+        try:
+            return bodies.seal(plaintext, context, under=key_id), key_id
+        except KeyAccessError:
+            pass
+    key_id = bodies.text_key(month_of(now))
+    return bodies.seal(plaintext, context, under=key_id), key_id
+
+
+def month_of(at: str) -> str:
+    """The month (``YYYY-MM``, UTC) of a time as the catalogue writes it."""
+    return at[:7]
 
 
 def ticket_context(ticket_id: str) -> bytes:

@@ -17,9 +17,10 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from retention.catalogue.tables import timestamp
-from tickets.bodies import Bodies, text_context, ticket_context
+from tickets.bodies import Bodies, month_of, seal_beside, text_context, ticket_context
 from tickets.opening_rows import OpeningRows
 from tickets.recall import remembered
+from tickets.retaining import took_in
 from tickets.similar import Sketch, Sketcher
 from tickets.states import EXTENDABLE, Channel, Part, State
 from tickets.tables import texts as text_table
@@ -156,7 +157,8 @@ def open_or_extend(connection: sa.Connection, prepared: PreparedFindings) -> Ope
             said = said_of(content.row, content.user_id, content.findings)
             told.append({"ticket": ticket_id, "state": state, **said})
         batch.findings += [{**finding, "ticket_id": ticket_id} for finding in content.findings]
-    batch.texts = _later_texts(connection, prepared, again)
+    keys = {row.ticket_id: row.text_key for row in newest.values()}
+    batch.texts = _later_texts(connection, prepared, again, keys)
     batch.write(connection)
     tell(connection, prepared.bodies, prepared.channels, told)
     return OpenedCounts(len(batch.opened), len(batch.extended))
@@ -174,7 +176,10 @@ class _Moment:
 
 
 def _later_texts(
-    connection: sa.Connection, prepared: PreparedFindings, again: Mapping[str, tuple[str, _Content]]
+    connection: sa.Connection,
+    prepared: PreparedFindings,
+    again: Mapping[str, tuple[str, _Content]],
+    keys: Mapping[str, str | None],
 ) -> list[dict[str, object]]:
     """Texts that extended tickets do not have yet: who triages must see what the content says by now."""
     new = {
@@ -189,18 +194,23 @@ def _later_texts(
         known = sa.select(t.ticket_id, t.text_blind).where(t.ticket_id.in_(numbers[begin : begin + _LOOK_UP]))
         for number, blind in connection.execute(known):
             new.pop((number, blind), None)
-    return [
-        {
-            "ticket_id": number,
-            "text_blind": blind,
-            "field": field,
-            "offset": offset,
-            "at": prepared.now,
-            # Rare: bound to a number that is known only here.
-            "body": prepared.bodies.seal(text.encode("utf-8", "surrogatepass"), text_context(number, blind)),
-        }
-        for (number, blind), (_, field, offset, text) in new.items()
-    ]
+    rows: list[dict[str, object]] = []
+    for (number, blind), (_, field, offset, text) in new.items():
+        # Rare: bound to a number that is known only here.
+        data = text.encode("utf-8", "surrogatepass")
+        sealed, key_id = seal_beside(prepared.bodies, data, text_context(number, blind), keys.get(number), prepared.now)
+        took_in(connection, [number], key_id)
+        rows.append(
+            {
+                "ticket_id": number,
+                "text_blind": blind,
+                "field": field,
+                "offset": offset,
+                "at": prepared.now,
+                "body": sealed,
+            }
+        )
+    return rows
 
 
 def _key(bodies: Bodies, content: ContentFinding) -> str:
@@ -266,7 +276,8 @@ def _prepared(
     reasons = frozenset(
         (blind, hit.rule, hit.version) for blind, content in zip(blinds, group, strict=True) for hit in content.findings
     )
-    sealed = bodies.seal(body, ticket_context(_number(key, 1)))
+    text_key = row["text_key"] = bodies.text_key(month_of(at.now))
+    sealed = bodies.seal(body, ticket_context(_number(key, 1)), under=text_key)
     return _Content(key, row, body, sealed, rows, reasons, sketch, texts, first.user_id)
 
 
@@ -283,7 +294,7 @@ def _number(key: str, sequence: int) -> str:
 
 def _newest(connection: sa.Connection, keys: Sequence[str]) -> dict[str, Any]:
     c = ticket_table.c
-    names = "content_key ticket_id sequence state severity score category subtype reach text_blind"
+    names = "content_key ticket_id sequence state severity score category subtype reach text_blind text_key"
     columns = [c[name] for name in names.split()]
     found: dict[str, Any] = {}
     for begin in range(0, len(keys), _LOOK_UP):
@@ -310,7 +321,7 @@ def _opening(existing: sa.Row[Any] | None, content: _Content, prepared: Prepared
         "sequence": sequence,
         "linked_to": existing.ticket_id,
         # Rare: the body must be bound to a number that is known only here.
-        "body": prepared.bodies.seal(content.body, ticket_context(ticket_id)),
+        "body": prepared.bodies.seal(content.body, ticket_context(ticket_id), under=str(content.row["text_key"])),
     }
 
 

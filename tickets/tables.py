@@ -69,6 +69,8 @@ tickets = sa.Table(
     sa.Column("report_id", sa.String(32)),
     sa.Column("correction_needed", sa.Boolean, nullable=False, default=False),
     sa.Column("missed_at", sa.String(32)),
+    sa.Column("text_key", sa.String(64)),
+    sa.Column("texts_gone", sa.String(32)),
     sa.UniqueConstraint("content_key", "sequence"),
     # The columns after the order's let filters be judged, and pages be cut, without a look at the rows.
     sa.Index(
@@ -93,6 +95,7 @@ tickets = sa.Table(
     sa.Index("tickets_by_content", "content_id"),
     sa.Index("tickets_by_account", "account_blind"),
     sa.Index("tickets_by_text", "text_blind"),
+    sa.Index("tickets_by_text_key", "text_key", "texts_gone"),
 )
 """One row a ticket (处置工单). ``version`` moves with every change: who acts on an older one is told so.
 
@@ -100,6 +103,8 @@ tickets = sa.Table(
 ``missed_at`` when it was found missed. ``own_due_at`` is an authority's own deadline. ``effect`` says what
 ``effective_at`` rests on: ``ordered`` (provisional), ``acknowledged`` by the platform, ``stated`` by a person,
 ``blocked`` automatically. ``pending`` is the approval that the ticket waits for.
+``text_key`` is the key that its texts and notes are sealed under (None: from before there was one a month, or there are
+none), ``texts_gone`` the purge that destroyed them.
 """
 
 findings = sa.Table(

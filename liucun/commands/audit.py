@@ -13,6 +13,7 @@ import click
 
 from errors import UsageError
 from liucun.cli import json_option, print_json, store_option
+from liucun.pins import LOG_KEYS
 from tickets.rights import Right
 
 if TYPE_CHECKING:
@@ -54,7 +55,6 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-LOG_KEYS = "LIUCUN_LOG_KEYS"
 _PATH = click.Path(path_type=Path, dir_okay=False)
 _SAMPLE = click.option(
     "--sample", type=click.IntRange(min=1), metavar="N", help="Verify N segments drawn at random instead of all."

@@ -39,13 +39,16 @@ def command(store: Path, host: str, port: int, metrics: str | None, as_json: boo
     from console.access.first_run import setup_secret
     from console.migrate import prepare_tables
     from console.serving import check_address, serve
+    from liucun.pins import pins_of_environment
     from liucun.store import open_store
     from liucun.watching.meters import Meters
     from liucun.watching.store import collector_figures, store_figures
 
     start_logs("serve")
+    pinned = pins_of_environment()
     with open_store(store, Right.ARCHIVE_OPERATE) as opened, closing(Meters("serve", opened.root)) as meters:
         prepare_tables(opened.catalogue)
+        opened.store.log.pinned = pinned  # for the audits that are made on its pages
         parts = parts_of(opened)
         meters.read(lambda: store_figures(opened))
         if (intake := parts.intake) is not None:

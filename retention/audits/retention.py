@@ -14,6 +14,7 @@ from errors import LiucunError
 from retention.audits.figures import show_forecast
 from retention.audits.report import AuditReport, Severity, Span
 from retention.audits.subject import Progress, Subject, no_progress
+from retention.audits.texts import audit_texts
 from retention.catalogue.tables import log_leaves, retired_segments, segments, timestamp
 from retention.keys.signing import load_verifiers
 from retention.manifest import SegmentManifest
@@ -28,7 +29,8 @@ from retention.policies.simulate import simulate
 from retention.purge.certificate import verify_certificate
 from retention.purge.plan import APPROVED, CERTIFIED, FINAL, RUNNING, list_purges
 from retention.purge.tables import purge_segments, purge_units, purges
-from retention.second_person import LOCAL, SYSTEM
+from retention.purge.texts import destroyed_texts
+from retention.second_person import nobody_second
 
 PREFIX = "segments/"
 
@@ -45,16 +47,18 @@ def audit_retention(
     moment = now or datetime.now(UTC)
     today = shanghai_date(moment)
     report = AuditReport("retention", moment, Span())
+    living = {record.key_id for record in subject.archive.period_keys.list() if record.destroyed_at is None}
     with subject.catalogue.read() as connection:
         _policies(connection, report, today)
         found = simulate(connection, today, settings=settings)
         _kept(report, found.units, today)
         show_forecast(report, found)
         _destroyed(connection, report, progress)
+        audit_texts(connection, report, living)
         _vanished(connection, report)
         _waiting(connection, report, moment, settings)
         known = connection.execute(sa.select(segments.c.object_name, segments.c.segment_id)).all()
-    _objects(subject, {row[0]: row[1] for row in known}, report)
+    _objects(subject, {row[0]: row[1] for row in known}, living, report)
     _certificates(subject, report)
     return report
 
@@ -120,7 +124,7 @@ def _destroyed(connection: sa.Connection, report: AuditReport, progress: Progres
                 "destroyed_without_purge", where, "It was taken out without a plan, an approval or a certificate."
             )
         else:
-            if _alone(row.approved_by, row.planned_by):
+            if nobody_second(row.approved_by, row.planned_by):
                 report.add("one_person", where, f"The purge {row.purge_id} had no second person with an account.")
             if went.isoformat() < row.expired_on:
                 report.add("early", where, f"It went on {went}; its plan says {row.expired_on}.")
@@ -134,16 +138,6 @@ def _destroyed(connection: sa.Connection, report: AuditReport, progress: Progres
         progress("destroyed segments", number, len(rows))
     report.checked["destroyed_segments"] = len(rows)
     report.checked["destroyed_records"] = sum(row.rows for row in rows)
-
-
-def _alone(approved_by: str | None, planned_by: str) -> bool:
-    nobody = (LOCAL, SYSTEM)
-    return (
-        approved_by is None
-        or approved_by == planned_by
-        or approved_by.startswith(nobody)
-        or planned_by.startswith(LOCAL)
-    )
 
 
 def _latest(manifest: SegmentManifest) -> date:
@@ -171,11 +165,10 @@ def _vanished(connection: sa.Connection, report: AuditReport) -> None:
         report.add("vanished", f"segment:{name}", "The log has it; the catalogue neither keeps nor destroyed it.")
 
 
-def _objects(subject: Subject, known: dict[str, str], report: AuditReport) -> None:
+def _objects(subject: Subject, known: dict[str, str], living: set[str], report: AuditReport) -> None:
     found = set(subject.objects.list(PREFIX))
     for name in sorted(known.keys() - found):
         report.add("early", f"segment:{known[name]}", f"Its object {name} is gone without a certificate.")
-    living = {record.key_id for record in subject.archive.period_keys.list() if record.destroyed_at is None}
     with subject.catalogue.read() as connection:
         for name, key_id in _keys(connection):
             if key_id not in living:
@@ -239,6 +232,7 @@ def _certificates(subject: Subject, report: AuditReport) -> None:
                     purge_segments.c.purge_id == purge.purge_id
                 )
             ).scalar_one()
-        if content["records"] != int(rows):
+            rows = int(rows) + destroyed_texts(connection, purge.purge_id)
+        if content["records"] != rows:
             report.add("certificate_differs", where, f"It names {content['records']} records; {rows} were destroyed.")
     report.checked["certificates"] = made

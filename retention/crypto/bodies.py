@@ -12,11 +12,13 @@ from retention.crypto.suites import suite as suite_named
 from retention.errors import AuthenticationError
 from retention.keys.periods import ALWAYS, PeriodKeys
 
+TEXTS: Final = "ticket_text"
+"""Class of the keys for what is kept with tickets: one a month, so that it can be destroyed with its key."""
 _VERSION: Final = 1
 
 
 class BodyCipher:
-    """Seals values under one long-lived key a purpose, kept with the period keys.
+    """Seals values under one long-lived key a purpose, or under a month's key where it is named.
 
     The sealed form is ``0x01 || len || suite || len || key id || envelope``, all of it but the
     envelope repeated in the authenticated context.
@@ -36,13 +38,25 @@ class BodyCipher:
         """A cipher whose key is the one of ``purpose`` (a short lower-case word), made on first use."""
         return cls(period_keys, suite, purpose)
 
-    def seal(self, plaintext: bytes, context: bytes) -> bytes:
-        """Seal a value, bound to ``context`` (where it stands: table, row, column)."""
-        key = self._keys.current(f"system:{self._purpose}", ALWAYS)
+    def seal(self, plaintext: bytes, context: bytes, *, under: str | None = None) -> bytes:
+        """Seal a value, bound to ``context`` (where it stands: table, row, column).
+
+        Args:
+            under: id of the key, as ``text_key`` gives it; the lasting one without.
+        """
+        key = self._keys.current(f"system:{self._purpose}", ALWAYS) if under is None else self._keys.get(under)
         head = _head(self._suite.name, key.key_id)
         return head + envelope.seal(
             self._suite, key.key, plaintext, purpose="body", context=_bound(head, context, self._purpose)
         )
+
+    def text_key(self, month: str) -> str:
+        """Id of the key for what is kept with the tickets of a month, made on first use.
+
+        Args:
+            month: ``YYYY-MM``.
+        """
+        return self._keys.current(TEXTS, month).key_id
 
     def open(self, blob: bytes, context: bytes) -> bytes:
         """The value.

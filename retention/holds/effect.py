@@ -22,6 +22,7 @@ from retention.policies.tables import segment_lineage, unit_segments
 ACTIVE: Final = "active"
 SPAN: Final = "span"
 ACCOUNT: Final = "account"
+TICKET: Final = "ticket"
 """The kinds of holds that later segments may fall under; the others name what was there when they were placed."""
 
 

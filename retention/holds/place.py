@@ -22,7 +22,7 @@ from retention.catalogue.engine import Catalogue
 from retention.catalogue.retrying import retried
 from retention.catalogue.tables import segment_places, segments, timestamp
 from retention.crypto.bodies import BodyCipher
-from retention.holds.effect import ACCOUNT, ACTIVE, SPAN
+from retention.holds.effect import ACCOUNT, ACTIVE, SPAN, TICKET
 from retention.holds.errors import HoldTargetError
 from retention.holds.tables import hold_segments, holds
 from retention.objects.base import ObjectStore
@@ -30,7 +30,6 @@ from retention.schema import EVIDENCE_SOURCE, RecordClass, evidence_partition
 from retention.segments import Archive
 
 SEGMENTS: Final = "segment"
-TICKET: Final = "ticket"
 QUERY: Final = "query"
 _AT_ONCE: Final = 500
 _PLACE: Final = ("log_source", "log_partition", "log_offset")
@@ -125,23 +124,42 @@ def hold_account(parts: Parts, matter: Matter, account: str, *, actor: str, now:
     """
     if not account.strip():
         raise HoldTargetError("No account is named.", cure="Give the account as it stands in user_id.")
-    return _place(parts, ACCOUNT, matter, {"account": account}, actor, now)
+    return _place(parts, ACCOUNT, matter, {"account": account}, actor, now, means=account_target(parts, account))
 
 
 def hold_ticket(parts: Parts, matter: Matter, ticket_id: str, *, actor: str, now: datetime) -> str:
-    """Hold the records that a ticket is about.
+    """Hold the records that a ticket is about, and the texts kept with it.
 
     Raises:
-        HoldTargetError: there is no such ticket, or its records are not in the archive any more.
+        HoldTargetError: there is no such ticket, or neither its records nor its texts are there any more.
     """
 
     def find(connection: sa.Connection) -> dict[str, int]:
         places = _ticket_places(connection, ticket_id)
         if not places:
             raise HoldTargetError(f"There is no ticket {ticket_id[:40]!r}.", cure="`liucun tickets list` shows them.")
-        return _found(connection, places, "the ticket's records")
+        try:
+            return _found(connection, places, "the ticket's records")
+        except HoldTargetError:
+            if not _has_texts(connection, ticket_id):
+                raise
+            return {}
 
-    return _place(parts, TICKET, matter, {"ticket": ticket_id}, actor, now, find=find)
+    return _place(parts, TICKET, matter, {"ticket": ticket_id}, actor, now, find=find, means=ticket_id)
+
+
+def account_target(parts: Parts, account: str) -> str:
+    """How tickets and holds name an account without telling it."""
+    return parts.bodies.blind(account, "account")
+
+
+def _has_texts(connection: sa.Connection, ticket_id: str) -> bool:
+    columns = {column["name"] for column in sa.inspect(connection).get_columns("tickets")}
+    if "texts_gone" not in columns:
+        return False
+    t = sa.table("tickets", sa.column("ticket_id"), sa.column("texts_gone")).c
+    there = sa.select(t.ticket_id).where(t.ticket_id == ticket_id, t.texts_gone.is_(None))
+    return connection.execute(there).first() is not None
 
 
 def hold_rows(parts: Parts, matter: Matter, sql: str, result: pa.Table, *, actor: str, now: datetime) -> str:
@@ -232,6 +250,7 @@ def _place(
     since: datetime | None = None,
     until: datetime | None = None,
     record_class: str | None = None,
+    means: str | None = None,
 ) -> str:
     if not matter.name.strip() or not matter.reason.strip():
         raise HoldTargetError("A hold needs a matter and a reason.", cure='Give --matter "case 12" --reason TEXT.')
@@ -260,6 +279,7 @@ def _place(
                     until=_text(until),
                     placed_by=actor,
                     placed_at=timestamp(now),
+                    target=means,
                 )
             )
             if rows:

@@ -14,9 +14,9 @@ import sqlalchemy as sa
 
 from retention.catalogue import events
 from retention.catalogue.tables import segments, timestamp
-from retention.holds.effect import ACCOUNT, ACTIVE, held_segments, unexamined
+from retention.holds.effect import ACCOUNT, ACTIVE, TICKET, held_segments, unexamined
 from retention.holds.errors import HoldReleaseError, HoldStateError, HoldUnknownError
-from retention.holds.place import Parts, hold_context
+from retention.holds.place import Parts, account_target, hold_context
 from retention.holds.tables import hold_segments, holds, object_holds
 from retention.manifest import SegmentManifest
 from retention.objects.locking import can_lock
@@ -57,6 +57,7 @@ def examine(parts: Parts, *, now: datetime | None = None, stop: Callable[[], boo
     Raises:
         IntegrityError, KeyAccessError, StorageError: a segment cannot be read; it stays held.
     """
+    _note_targets(parts, now)
     accounts = _accounts(parts)
     wanted: dict[str, list[str]] = {}
     with parts.catalogue.read() as connection:
@@ -101,6 +102,21 @@ def _enter(parts: Parts, found: list[dict[str, Any]], now: datetime | None) -> N
                 body={"segments": len(rows), "with_records": sum(1 for n in rows if n), "records": sum(rows)},
                 at=now,
             )
+
+
+def _note_targets(parts: Parts, now: datetime | None) -> None:
+    """Of holds from before it was noted, whom or which ticket they mean: until then they keep every ticket's texts."""
+    h = holds.c
+    lacking = sa.select(holds).where(h.state == ACTIVE, h.kind.in_((ACCOUNT, TICKET)), h.target.is_(None))
+    with parts.catalogue.read() as connection:
+        rows = connection.execute(lacking).all()
+    for row in rows:
+        target = _words(parts, row)["target"]
+        means = account_target(parts, target["account"]) if row.kind == ACCOUNT else target["ticket"]
+        with parts.catalogue.write() as connection:
+            connection.execute(holds.update().where(h.hold_id == row.hold_id).values(target=means))
+            subject = f"hold:{row.hold_id}"
+            events.append(connection, kind="hold.target_noted", actor="system:holds", subject=subject, body={}, at=now)
 
 
 def _accounts(parts: Parts) -> dict[str, str]:

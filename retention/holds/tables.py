@@ -25,8 +25,11 @@ holds = sa.Table(
     sa.Column("released_at", sa.String(32)),
     sa.Column("release_sealed", sa.LargeBinary),
     sa.Column("proof_digest", sa.String(64)),
+    sa.Column("target", sa.String(64)),
     sa.Index("holds_by_state", "state", "kind"),
 )
+"""``target``: the account under its keyed hash, or the ticket; None of other kinds, and of holds from before it was
+noted, until ``examine`` has looked."""
 
 hold_segments = sa.Table(
     "hold_segments",

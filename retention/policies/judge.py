@@ -16,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from retention.catalogue.tables import segment_places, segments
+from retention.crypto.bodies import TEXTS
 from retention.holds.effect import held_segments
 from retention.policies.book import in_force
 from retention.policies.follow import unread
@@ -23,6 +24,7 @@ from retention.policies.model import CountedFrom, Policy
 from retention.policies.periods import LAST_DAY, last_day_of, may_go_on, stored_date
 from retention.policies.settings import RetentionSettings
 from retention.policies.tables import segment_subjects, subjects, unit_segments, units
+from retention.policies.texts import TextUnit, text_units
 from retention.policies.ticket_ends import has_tickets, standing_tickets
 
 
@@ -122,7 +124,38 @@ def judge(
         _judge(number, unit, policies[unit.record_class], ends, held, ticketed, behind, at, settings)
         for number, unit in gathered.items()
     ]
+    states += [_judge_texts(unit, policies[TEXTS], at) for unit in text_units(connection, only)]
     return sorted(states, key=lambda state: (state.record_class, state.periods, state.unit_id))
+
+
+def _judge_texts(unit: TextUnit, policy: Policy, at: date) -> UnitState:
+    """What is kept with the tickets of a month: as the segments of a class that counts from a later record."""
+    reasons: list[Reason] = []
+    counts_from = None if unit.open or not unit.ended else max(unit.ended)
+    expires = None if counts_from is None else may_go_on(counts_from, policy.floor)
+    if unit.open:
+        reasons.append(Reason("ticket", f"{unit.open} open tickets"))
+    if expires is not None and expires > at:
+        reasons.append(Reason("floor", f"{policy.floor} from {counts_from}: to {expires}"))
+    law = bool(reasons)
+    keepers = sorted({name for names, _ in unit.held.values() for name in names})
+    if keepers:
+        reasons.append(Reason("hold", ", ".join(keepers)))
+    return UnitState(
+        unit_id=unit.number,
+        key_id=unit.key_id,
+        record_class=TEXTS,
+        periods=tuple(sorted(unit.months)),
+        segments=(),
+        rows=unit.rows,
+        bytes_stored=unit.bytes_stored,
+        policy=policy,
+        counts_from=counts_from,
+        expires_on=expires,
+        ceiling_on=None if counts_from is None else may_go_on(counts_from, policy.ceiling),
+        verdict=Verdict.KEPT if law else Verdict.HELD if reasons else Verdict.DUE,
+        reasons=tuple(reasons),
+    )
 
 
 def _judge(

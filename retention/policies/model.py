@@ -11,12 +11,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
+from retention.crypto.bodies import TEXTS
 from retention.policies.errors import FloorError, PolicyFileError, PolicyUnknownError
 from retention.policies.periods import CalendarPeriod
 from retention.schema import RecordClass
 
 SHIPPED: Final = "shipped"
 """Approver of the matrix that comes with the program."""
+BESIDE: Final = frozenset({TEXTS})
+"""What has a policy and is no class of records: texts kept with tickets (``texts``)."""
 _FILE: Final = Path(__file__).with_name("matrix.toml")
 
 
@@ -170,7 +173,7 @@ def read_matrix(text: str) -> Matrix:
             f"The retention matrix is damaged: {error}.", cure="Restore the file that came with the program."
         ) from error
     named = {policy.record_class: policy for policy in policies}
-    classes = {record_class.value for record_class in RecordClass}
+    classes = {record_class.value for record_class in RecordClass} | BESIDE
     if set(named) != classes or len(policies) != len(classes):
         raise PolicyFileError(
             f"The retention matrix does not hold exactly one policy for each of {', '.join(sorted(classes))}.",

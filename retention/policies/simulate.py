@@ -10,12 +10,14 @@ from datetime import date
 import sqlalchemy as sa
 
 from retention.catalogue.tables import segments
+from retention.crypto.bodies import TEXTS
 from retention.policies.book import in_force
 from retention.policies.judge import UnitState, Verdict, counting_day, judge, still_open
 from retention.policies.model import Policy
 from retention.policies.periods import may_go_on
 from retention.policies.settings import RetentionSettings
 from retention.policies.tables import segment_subjects, subjects, unit_segments
+from retention.policies.texts import text_units
 
 
 @dataclass(slots=True)
@@ -82,7 +84,9 @@ def simulate(connection: sa.Connection, at: date, *, settings: RetentionSettings
         found.amounts[state.verdict].add(state)
         found.reasons.update({reason.code for reason in state.reasons})
     for name, found in classes.items():
-        if found.policy.counted_from.later_record:
+        if name == TEXTS:
+            found.longer = _texts_longer(connection, found.policy, at, states)
+        elif found.policy.counted_from.later_record:
             found.longer = _longer_than_needed(connection, name, found.policy, at, states)
     return Forecast(at, classes, states)
 
@@ -109,6 +113,17 @@ def _longer_than_needed(
         state = staying.get(row.unit_id)
         if state is not None and may_go_on(date.fromisoformat(row.day), policy.floor) <= at:
             found[_why(state)] += int(row.rows)
+    return dict(found)
+
+
+def _texts_longer(connection: sa.Connection, policy: Policy, at: date, states: Iterable[UnitState]) -> dict[str, int]:
+    """The same of tickets whose texts have run out while others of their month stay."""
+    staying = {s.unit_id: s for s in states if s.record_class == TEXTS and s.verdict is not Verdict.DUE}
+    found: dict[str, int] = defaultdict(int)
+    for unit in text_units(connection):
+        out = sum(count for day, count in unit.ended.items() if may_go_on(day, policy.floor) <= at)
+        if out and unit.number in staying:
+            found[_why(staying[unit.number])] += out
     return dict(found)
 
 

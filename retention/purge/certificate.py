@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from errors import LiucunError
 from retention.catalogue import events
 from retention.catalogue.tables import timestamp
+from retention.crypto.bodies import TEXTS
 from retention.crypto.suites import Suite
 from retention.policies.settings import RetentionSettings
 from retention.purge.errors import CertificateError, PurgeStateError
@@ -187,9 +188,12 @@ def _text(connection: sa.Connection, row: sa.Row[Any], actor: str, now: datetime
                 "expired_on": unit.expired_on,
                 "key_fingerprint": unit.key_fingerprint,
                 "destroyed_at": unit.destroyed_at,
-                "records": sum(item.rows for item in rows),
-                "carried_over": unit.rows - sum(item.rows for item in rows),
-                "bytes": sum(item.bytes_stored for item in rows),
+                # Of tickets' texts there are no segments: the unit was counted when it was claimed.
+                "records": unit.rows - unit.kept_rows if unit.record_class == TEXTS else sum(row.rows for row in rows),
+                "carried_over": (
+                    unit.kept_rows if unit.record_class == TEXTS else unit.rows - sum(item.rows for item in rows)
+                ),
+                "bytes": unit.bytes_stored if unit.record_class == TEXTS else sum(item.bytes_stored for item in rows),
                 "segments": [{"id": item.segment_id, "ciphertext": item.ciphertext_digest} for item in rows],
             }
         )

@@ -18,6 +18,7 @@ from retention.catalogue.commit import add_segments
 from retention.catalogue.events import DESTROYED
 from retention.catalogue.key_use import retire
 from retention.catalogue.tables import retired_segments, segment_places, segments, timestamp
+from retention.crypto.bodies import TEXTS
 from retention.errors import KeyDestroyedError
 from retention.manifest import SegmentManifest
 from retention.policies.follow import follow
@@ -29,6 +30,7 @@ from retention.policies.tables import units
 from retention.purge.carry import Carried, carry, grounds_of
 from retention.purge.plan import DROPPED, PLANNED, Parts
 from retention.purge.tables import destroyed_places, purge_segments, purge_units, purges
+from retention.purge.texts import claim_texts
 from retention.rebuilding.restore import COMPACTED
 
 CLAIMED: Final = "claimed"
@@ -56,11 +58,13 @@ def claim(
             connection.execute(sa.select(purges.c.planned_at).where(purges.c.purge_id == purge_id)).scalar_one()
         )
         grounds = None
-        if planned.kept_rows:
+        if planned.kept_rows and planned.record_class != TEXTS:
             number = _number(connection, planned.key_id)
             grounds = grounds_of(connection, number, day, settings, shanghai_date(now))
     # Outside of the transaction: it may ask a device, and segments are written.
     fingerprint = _fingerprint(parts, planned.key_id)
+    if planned.record_class == TEXTS:
+        return _claim_texts(parts, purge_id, planned, fingerprint, actor, now, step)
     carried = None if grounds is None else carry(parts, *grounds, now=now, step=step)
     step(f"enter {unit_id}")
     with parts.catalogue.write() as connection:
@@ -86,6 +90,25 @@ def claim(
         # The index knows the new segments before the next unit is judged.
         follow(parts, ending_words=settings.ending_words)
     return CLAIMED
+
+
+def _claim_texts(
+    parts: Parts,
+    purge_id: str,
+    planned: Any,
+    fingerprint: str | None,
+    actor: str,
+    now: datetime,
+    step: Callable[[str], None],
+) -> str:
+    step(f"enter {planned.unit_id}")
+    why = claim_texts(parts, purge_id, planned.unit_id, actor=actor, now=now, fingerprint=fingerprint)
+    with parts.catalogue.write() as connection:
+        found = _planned(connection, purge_id, planned.unit_id)
+        if found.state == PLANNED and why is not None:
+            _drop(connection, purge_id, found, why, actor, now)
+            return DROPPED
+    return str(found.state)
 
 
 def key_of(connection: sa.Connection, purge_id: str, unit_id: int) -> str:

@@ -10,7 +10,10 @@ from errors import IntegrityError
 class PlainBodies:
     """Bound to their context, readable by whoever debugs."""
 
-    def seal(self, plaintext: bytes, context: bytes) -> bytes:
+    def text_key(self, month: str) -> str:
+        return f"ticket_text-{month}"
+
+    def seal(self, plaintext: bytes, context: bytes, *, under: str | None = None) -> bytes:
         return hashlib.sha256(context).digest() + plaintext[::-1]
 
     def open(self, blob: bytes, context: bytes) -> bytes:

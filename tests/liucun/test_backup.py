@@ -7,11 +7,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
 from errors import LiucunError
 from liucun.cli import main_group
 from liucun.settings import read_settings
+from retention import backups
+from retention.catalogue.engine import Catalogue
+from retention.catalogue.tables import log_entries
 from retention.store import Store
 
 SECRET = "a passphrase of tests"
@@ -97,6 +101,33 @@ def test_a_backup_that_was_cut_off_goes_on(store: Path, tmp_path: Path, monkeypa
     assert failing("restore", "--from", data, "--keys", store / "keys", "--store", tmp_path / "x").exit_code == 2
     liucun("backup", "--store", store, "--to", data)
     liucun("restore", "--from", data, "--keys", store / "keys", "--store", tmp_path / "again")
+
+
+def test_what_is_merged_while_a_backup_runs_is_in_it_as_its_catalogue_has_it(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its objects are those that the copied catalogue names, not those of a moment later."""
+    for n in range(2):
+        (tmp_path / f"more{n}.csv").write_text("event_time,user_id,text\n" + LINES)
+        liucun("run", "--store", store, "--source", f"user_log:csv:{tmp_path}/more{n}.csv", "--not-published")
+    copied = backups._snapshot
+
+    def then_merged(catalogue: Catalogue, folder: Path) -> Path | None:
+        taken = copied(catalogue, folder)
+        liucun("compact", "--store", store)
+        with catalogue.write() as connection:  # as when entries' objects were joined
+            row = connection.execute(sa.select(log_entries).order_by(log_entries.c.start)).first()
+            assert row is not None
+            connection.execute(log_entries.delete().where(log_entries.c.start == row.start))
+        return taken
+
+    data = tmp_path / "data"
+    with monkeypatch.context() as patched:
+        patched.setattr(backups, "_snapshot", then_merged)
+        liucun("backup", "--store", store, "--to", data)
+    liucun("restore", "--from", data, "--keys", store / "keys", "--store", tmp_path / "again")
+    audit = json.loads(liucun("audit", "integrity", "--store", tmp_path / "again", "--json").output)
+    assert audit["ok"], audit["findings"]
 
 
 def test_what_is_no_backup_is_refused(store: Path, tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from errors import CheckFailedError, LiucunError, UsageError
+from errors import CheckFailedError, LiucunError, SettingsError, UsageError
 from liucun.cli import main_group
+from liucun.pins import pins_of_environment
 from liucun.store import open_store
 from retention.catalogue.tables import segments
 
@@ -47,8 +48,35 @@ def test_what_an_inspector_takes_away(tmp_path: Path, monkeypatch: pytest.Monkey
         refused = call("prove", *words, "--out", tmp_path / "no", "--store", store)
         assert isinstance(refused.exception, LiucunError), refused.output
         assert not (tmp_path / "no").exists()
+    monkeypatch.setenv("LIUCUN_LOG_KEYS", str(keys))
+    assert [verifier.encode() for verifier in pins_of_environment()] == keys.read_text().split()
+    monkeypatch.setenv("LIUCUN_LOG_KEYS", str(tmp_path / "nothing"))
+    with pytest.raises(SettingsError):
+        pins_of_environment()
+    refused = call("serve", "--store", store, "--port", "0")
+    assert isinstance(refused.exception, SettingsError), "it does not serve audits that would compare with nothing"
     again = call("prove", "completeness", "--out", tmp_path / "completeness", "--store", store)
     assert isinstance(again.exception, UsageError)
     with open_store(store, ()) as opened, opened.catalogue.read() as connection:
         kinds = connection.exec_driver_sql("SELECT count(*) FROM events WHERE kind = 'log.proved'").scalar_one()
     assert kinds == 4
+
+
+def test_who_only_reads_is_told_of_a_custodian_with_a_damaged_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the command did stands; the log is not continued, and the audit has it as a finding."""
+    monkeypatch.setenv("LIUCUN_PASSPHRASE", "a passphrase of tests")
+    store, notary = tmp_path / "store", tmp_path / "notary"
+    notary.mkdir()
+    assert call("init", "--store", store).exit_code == 0
+    with (store / "liucun.toml").open("a") as file:
+        file.write(f'\n[custodian]\ncheckpoints = "{notary}"\n')
+    (tmp_path / "in.csv").write_text("event_time,user_id\n2026-03-01T08:00:00Z,u1\n")
+    assert call("run", "--store", store, "--source", f"user_log:csv:{tmp_path}/in.csv").exit_code == 0
+    (folder,) = notary.iterdir()
+    (folder / "keys").write_text("nothing+00000000+AA==\n")
+    shown = call("keys", "list", "--store", store)
+    assert shown.exit_code == 0, shown.exception
+    assert "warning" in shown.stderr
+    assert call("audit", "integrity", "--store", store).exit_code == 1

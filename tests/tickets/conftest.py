@@ -23,7 +23,10 @@ from tickets.service import Desk
 class PlainBodies:
     """Bodies for tests: bound to their context, readable by whoever debugs."""
 
-    def seal(self, plaintext: bytes, context: bytes) -> bytes:
+    def text_key(self, month: str) -> str:
+        return f"ticket_text-{month}"
+
+    def seal(self, plaintext: bytes, context: bytes, *, under: str | None = None) -> bytes:
         return hashlib.sha256(context).digest() + plaintext[::-1]
 
     def open(self, blob: bytes, context: bytes) -> bytes:

@@ -16,10 +16,11 @@ from retention.catalogue.engine import Catalogue
 from retention.catalogue.tables import timestamp
 from retention.segments import Archive
 from tickets.actors import Actor
-from tickets.bodies import Bodies, note_context
+from tickets.bodies import Bodies, note_context, seal_beside
 from tickets.calendar.working_days import WorkingCalendar
 from tickets.errors import SecondPersonError, TicketChangedError, TransitionError
 from tickets.queue import Ticket, get_ticket
+from tickets.retaining import took_in
 from tickets.sealing import SealedEvidence, seal_evidence
 from tickets.settings import TicketSettings
 from tickets.states import TRANSITIONS, State, part_of
@@ -163,7 +164,10 @@ class Steps:
         if not text.strip():
             return
         at = timestamp()
-        sealed = self.bodies.seal(text.encode("utf-8", "replace"), note_context(ticket_id, at))
+        own = connection.execute(sa.select(table.c.text_key).where(table.c.ticket_id == ticket_id))
+        data = text.encode("utf-8", "replace")
+        sealed, key_id = seal_beside(self.bodies, data, note_context(ticket_id, at), own.scalar_one_or_none(), at)
+        took_in(connection, [ticket_id], key_id)
         connection.execute(note_table.insert().values(ticket_id=ticket_id, at=at, actor=self.who.name, body=sealed))
 
     def _second_person(self, first: str | None, what: str) -> dict[str, object]:

@@ -15,11 +15,12 @@ from errors import NotPermittedError, UsageError
 from retention.catalogue import events
 from retention.catalogue.tables import timestamp
 from tickets.actors import Right
-from tickets.bodies import note_context
+from tickets.bodies import note_context, seal_beside
 from tickets.categories import below, default_decision
 from tickets.errors import TransitionError
 from tickets.queue import Filters, Ticket, list_tickets, tickets_by_id
 from tickets.recall import Reason, forget, reasons_of
+from tickets.retaining import text_keys, took_in
 from tickets.states import OPEN, TRANSITIONS, Decision, State, part_of
 from tickets.steps.dating import police_columns
 from tickets.steps.reporting import ReportingSteps
@@ -102,7 +103,7 @@ class BulkSteps(ReportingSteps):
             with self.catalogue.read() as connection:
                 ids = [ticket.ticket_id for ticket in list_tickets(connection, filters or Filters(), limit=limit)]
         ids = list(dict.fromkeys(ids))
-        reasons, notes = self._prepared(action, ids, reason)
+        reasons, notes, used = self._prepared(action, ids, reason)
         until = timestamp(wanted.now + timedelta(minutes=self.settings.undo_minutes))
         with self.catalogue.write(row_locks=True) as connection:
             found = {ticket.ticket_id: ticket for ticket in tickets_by_id(connection, ids, lock=True)}
@@ -121,6 +122,8 @@ class BulkSteps(ReportingSteps):
             chosen = set(done)
             if written := [note for note in notes if note["ticket_id"] in chosen]:
                 connection.execute(note_table.insert(), written)
+                for key_id, numbers in used.items():
+                    took_in(connection, chosen.intersection(numbers), key_id)
             forget(connection, [ticket.ticket_id for ticket, _ in changes if ticket.state == State.DISMISSED])
             self._remember(connection, {number: reasons[number] for number in done if number in reasons})
             self._keep(connection, token, wanted, until, changes)
@@ -173,24 +176,23 @@ class BulkSteps(ReportingSteps):
 
     def _prepared(
         self, action: BulkAction, ids: Sequence[str], reason: str
-    ) -> tuple[dict[str, list[Reason]], list[dict[str, object]]]:
-        """What needs the keys, done before the transaction: blinded reasons of dismissals, sealed notes."""
+    ) -> tuple[dict[str, list[Reason]], list[dict[str, object]], dict[str, list[str]]]:
+        """What needs the keys, done before the transaction: blinded reasons of dismissals, sealed notes, their keys."""
         reasons: dict[str, list[Reason]] = {}
         if action is BulkAction.DISMISS and self.settings.dismissal_days:
             with self.catalogue.read() as connection:
                 reasons = reasons_of(connection, self.bodies, ids)
         at = timestamp()
         text = reason.encode("utf-8", "replace")
-        notes: list[dict[str, object]] = [
-            {
-                "ticket_id": number,
-                "at": at,
-                "actor": self.who.name,
-                "body": self.bodies.seal(text, note_context(number, at)),
-            }
-            for number in (ids if reason.strip() else ())
-        ]
-        return reasons, notes
+        with self.catalogue.read() as connection:
+            keys = text_keys(connection, ids if reason.strip() else ())
+        notes: list[dict[str, object]] = []
+        used: dict[str, list[str]] = {}
+        for number in ids if reason.strip() else ():
+            body, key_id = seal_beside(self.bodies, text, note_context(number, at), keys.get(number), at)
+            notes.append({"ticket_id": number, "at": at, "actor": self.who.name, "body": body})
+            used.setdefault(key_id, []).append(number)
+        return reasons, notes, used
 
     def _planned(self, ticket: Ticket, wanted: _Wanted) -> dict[str, object]:
         """The columns that a step changes in a ticket, or why it may not."""

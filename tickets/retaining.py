@@ -1,0 +1,159 @@
+"""How long the queue's own copies of texts live: sealed under a key a month, emptied when that key is destroyed.
+
+What decides is the archive's retention (class ``ticket_text``); here it is carried out on the tables of the queue. An
+emptied ticket keeps its number, state, times and decisions; its texts, account and notes are gone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from errors import BusyError
+from retention.catalogue import events
+from retention.catalogue.engine import Catalogue
+from retention.purge import texts as destruction
+from tickets.bodies import Bodies, month_of, note_context, text_context, ticket_context
+from tickets.tables import notes, texts, tickets
+
+_LOOK_UP: Final = 500
+_KINDS: Final = "ticket.texts_kept"
+EMPTY: Final = json.dumps({"texts": [], "user_id": None, "details": {}}).encode()
+"""The body of a ticket whose texts were destroyed."""
+
+
+@dataclass(slots=True)
+class Sealed:
+    """Rows sealed anew and not yet written; ``versions`` are those of the tickets when they were read."""
+
+    key_id: str
+    versions: dict[str, int]
+    bodies: dict[str, bytes]
+    texts: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[dict[str, Any]] = field(default_factory=list)
+    emptied: tuple[str, ...] = ()
+
+    def write(self, connection: sa.Connection, purge_id: str) -> None:
+        """Put the rows in place, and take those of emptied tickets away.
+
+        Raises:
+            BusyError: a ticket changed since it was read.
+        """
+        if _versions(connection, sorted(self.versions)) != self.versions:
+            raise BusyError("Tickets changed while their texts were sealed anew.", cure="Run it again.")
+        gone = set(self.emptied)
+        rows = [
+            {
+                "b_id": name,
+                "b_body": body,
+                "b_key": None if name in gone else self.key_id,
+                "b_gone": purge_id if name in gone else None,
+            }
+            for name, body in self.bodies.items()
+        ]
+        if rows:
+            connection.execute(
+                tickets.update()
+                .where(tickets.c.ticket_id == sa.bindparam("b_id"))
+                .values(body=sa.bindparam("b_body"), text_key=sa.bindparam("b_key"), texts_gone=sa.bindparam("b_gone")),
+                rows,
+            )
+        if self.texts:
+            here = sa.and_(texts.c.ticket_id == sa.bindparam("b_id"), texts.c.text_blind == sa.bindparam("b_blind"))
+            connection.execute(texts.update().where(here).values(body=sa.bindparam("b_body")), self.texts)
+        if self.notes:
+            one = notes.c.id == sa.bindparam("b_id")
+            connection.execute(notes.update().where(one).values(body=sa.bindparam("b_body")), self.notes)
+        for begin in range(0, len(self.emptied), _LOOK_UP):
+            part = self.emptied[begin : begin + _LOOK_UP]
+            for table in (texts, notes):
+                connection.execute(table.delete().where(table.c.ticket_id.in_(part)))
+
+
+class Keeper:
+    """Seals and empties on behalf of ``retention.purge``."""
+
+    def prepare(
+        self, connection: sa.Connection, bodies: Bodies, *, stay: Sequence[str], go: Sequence[str], month: str
+    ) -> Sealed:
+        """Read and seal anew what stays under the key of ``month``; what goes is left with an empty body."""
+        key_id = bodies.text_key(month)
+        made = Sealed(key_id, _versions(connection, [*stay, *go]), {}, emptied=tuple(go))
+        for number, sealed in _rows(connection, sa.select(tickets.c.ticket_id, tickets.c.body), tickets, stay):
+            context = ticket_context(number)
+            made.bodies[number] = bodies.seal(bodies.open(sealed, context), context, under=key_id)
+        columns = (texts.c.ticket_id, texts.c.text_blind, texts.c.body)
+        for number, blind, sealed in _rows(connection, sa.select(*columns), texts, stay):
+            context = text_context(number, blind)
+            body = bodies.seal(bodies.open(sealed, context), context, under=key_id)
+            made.texts.append({"b_id": number, "b_blind": blind, "b_body": body})
+        said = (notes.c.id, notes.c.ticket_id, notes.c.at, notes.c.body)
+        for note, number, at, sealed in _rows(connection, sa.select(*said), notes, stay):
+            context = note_context(number, at)
+            made.notes.append(
+                {"b_id": note, "b_body": bodies.seal(bodies.open(sealed, context), context, under=key_id)}
+            )
+        for number in go:
+            # Says nothing, and must be read when the month's key is gone in its turn.
+            made.bodies[number] = bodies.seal(EMPTY, ticket_context(number))
+        return made
+
+
+destruction.register(Keeper())
+
+
+def text_keys(connection: sa.Connection, ids: Sequence[str]) -> dict[str, str | None]:
+    """The keys that tickets' texts are sealed under; None of those from before there were any, and of emptied ones."""
+    chosen = sa.select(tickets.c.ticket_id, tickets.c.text_key)
+    return dict(_rows(connection, chosen, tickets, ids))
+
+
+def took_in(connection: sa.Connection, ids: Iterable[str], key_id: str) -> None:
+    """Of tickets that had no key of their own: something joined them under this one, and goes with it."""
+    names = sorted(set(ids))
+    for begin in range(0, len(names), _LOOK_UP):
+        here = tickets.c.ticket_id.in_(names[begin : begin + _LOOK_UP])
+        connection.execute(
+            tickets.update().where(here, tickets.c.text_key.is_(None)).values(text_key=key_id, texts_gone=None)
+        )
+
+
+def seal_lacking(catalogue: Catalogue, bodies: Bodies, *, most: int = 2_000) -> int:
+    """Put the texts of tickets from before there were such keys under that of their month; returns how many."""
+    c = tickets.c
+    lacking = sa.select(c.ticket_id, c.detected_at).where(c.text_key.is_(None), c.texts_gone.is_(None))
+    with catalogue.read() as connection:
+        rows = connection.execute(lacking.order_by(c.detected_at).limit(most)).all()
+        months: dict[str, list[str]] = {}
+        for row in rows:
+            months.setdefault(month_of(row.detected_at), []).append(row.ticket_id)
+        ready = [
+            (names, Keeper().prepare(connection, bodies, stay=names, go=(), month=m)) for m, names in months.items()
+        ]
+    done = 0
+    for names, made in ready:
+        try:
+            with catalogue.write() as connection:
+                made.write(connection, "")
+                said = [(f"ticket:{name}", {"key": made.key_id}) for name in names]
+                events.append_many(connection, said, kind=_KINDS, actor="system:texts")
+        except BusyError:
+            continue  # somebody works on one of them: the next round takes them again
+        done += len(names)
+    return done
+
+
+def _versions(connection: sa.Connection, ids: Sequence[str]) -> dict[str, int]:
+    chosen = sa.select(tickets.c.ticket_id, tickets.c.version)
+    return {number: int(version) for number, version in _rows(connection, chosen, tickets, ids)}
+
+
+def _rows(connection: sa.Connection, chosen: sa.Select[Any], table: sa.Table, ids: Sequence[str]) -> list[Any]:
+    found: list[Any] = []
+    for begin in range(0, len(ids), _LOOK_UP):
+        found += connection.execute(chosen.where(table.c.ticket_id.in_(ids[begin : begin + _LOOK_UP]))).all()
+    return found
