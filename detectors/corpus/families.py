@@ -8,6 +8,7 @@ measuring splits by family, never by text. A theme (invoices, escort adverts …
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -73,8 +74,7 @@ def read_families(folder: Path = FOLDER) -> tuple[list[Family], Writer]:
         if category not in (*CATEGORIES, NONE):
             raise CorpusFileError(f"{stem}.txt names no category.", cure=_CURE)
         families.extend(_families(stem, category, body))
-    names = [f.name for f in families]
-    twice = sorted({n for n in names if names.count(n) > 1})
+    twice = sorted(name for name, number in Counter(f.name for f in families).items() if number > 1)
     if twice:
         raise CorpusFileError(f"The family {twice[0]} is there twice.", cure=_CURE)
     for family in families:

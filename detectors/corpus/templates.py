@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from random import Random
 from typing import Final
 
@@ -32,8 +33,9 @@ class Piece:
     choices: tuple[tuple[Piece, ...], ...] = ()
 
 
+@lru_cache(maxsize=8)
 def parse(template: str) -> tuple[Piece, ...]:
-    """Read a template.
+    """Read a template; the last few are remembered, as dozens of texts are written of each.
 
     Raises:
         CorpusFileError: braces do not pair, or a name in braces is none.
