@@ -75,7 +75,7 @@ def _compiled_changes(
     idf = np.zeros(len(texts))
     for number, view in enumerate(views):
         add_idf(view.tokens, view.rows, number == 1, model.weights, idf)
-    norm = np.sqrt(np.maximum(idf, 1) * model.idf_step)
+    norm = model.norm(idf)
     rise, fall = np.zeros(int(borders[-1]) + 1), np.zeros(int(borders[-1]) + 1)
     for number, view in enumerate(views):
         add_shares(
@@ -136,5 +136,5 @@ def _shares(
         which.append(np.full(len(label), number))
         rows.append(found.row)
     row = np.concatenate(rows)
-    norm = np.sqrt(np.maximum(idf, 1) * model.idf_step)
+    norm = model.norm(idf)
     return np.concatenate(weights) / norm[row], np.concatenate(starts), np.concatenate(ends), np.concatenate(which), row

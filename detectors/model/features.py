@@ -19,18 +19,25 @@ _CHUNK_BYTES = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class Idf:
-    """Squared inverse document frequency by bucket, in steps of ``step``: 1 to 127, and 0 where training saw nothing.
+    """Squared inverse document frequency by bucket, in steps of ``step``: 1 to 127, and 0 where training saw nothing;
+    ``prior`` of such steps every text has before its own.
 
     What was not seen must not shrink what the rest says, or new wording would by itself look like the commonest label.
     """
 
     squared: npt.NDArray[np.int8]
     step: float
+    prior: int = 0
 
     @property
     def value(self) -> npt.NDArray[np.float64]:
         """The idf by bucket as scoring knows it."""
         return np.asarray(np.sqrt(self.squared * self.step), np.float64)
+
+    def norm(self, counts: Any) -> npt.NDArray[np.float64]:
+        """What divides the rows of a count matrix, as ``LinearModel.norm`` has it."""
+        own = counts @ self.squared.astype(np.float64)
+        return np.asarray(np.sqrt(np.maximum(own + self.prior, 1) * self.step), np.float64)
 
 
 def count_matrix(texts: pa.StringArray, tables: ViewTables, bits: int, *, pinyin: bool) -> Any:
@@ -60,8 +67,10 @@ def count_matrix(texts: pa.StringArray, tables: ViewTables, bits: int, *, pinyin
     return matrix
 
 
-def fit_idf(counts: Any, min_df: int) -> Idf:
+def fit_idf(counts: Any, min_df: int, prior: float = 0.0) -> Idf:
     """Smoothed idf, ``ln((1 + n) / (1 + df)) + 1``, as scikit-learn's ``TfidfTransformer`` defines it.
+
+    ``prior`` is in squared idf.
 
     Buckets in fewer than ``min_df`` texts are dropped by training and weigh nothing, like ones never seen.
     """
@@ -71,14 +80,14 @@ def fit_idf(counts: Any, min_df: int) -> Idf:
     squared = idf * idf
     step = float((np.log((1 + n) / min_df) + 1) ** 2) / STEPS
     steps = np.clip(np.rint(squared / step), 1, STEPS)
-    return Idf(np.where(df >= min_df, steps, 0).astype(np.int8), step)
+    return Idf(np.where(df >= min_df, steps, 0).astype(np.int8), step, round(prior / step))
 
 
 def weigh(counts: Any, idf: Idf) -> Any:
-    """Return ``count · idf / sqrt(sum of count · idf²)`` row by row, float32 CSR."""
+    """Return ``count · idf / sqrt(prior + sum of count · idf²)`` row by row, float32 CSR."""
     from scipy import sparse
 
-    norm = np.sqrt(np.maximum(counts @ idf.squared.astype(np.float64), 1) * idf.step)
+    norm = idf.norm(counts)
     rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
     data = (counts.data * idf.value[counts.indices] / norm[rows]).astype(np.float32)
     return sparse.csr_matrix((data, counts.indices, counts.indptr), shape=counts.shape)

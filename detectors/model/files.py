@@ -24,8 +24,11 @@ from detectors.model.features import STEPS
 from detectors.model.linear import BLOCK, LinearModel
 from detectors.model.tables import ViewTables
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+READABLE: Final = (1, FORMAT)
+"""Format 1 had no prior."""
 MAX_BITS: Final = 22
+MAX_PRIOR: Final = 1_000_000
 MAX_BYTES: Final = 256 << 20
 _CURE: Final = "Train it again with `liucun model train`, or name another folder."
 
@@ -60,6 +63,7 @@ def save(model: LinearModel, folder: Path) -> None:
         "thresholds": model.thresholds,
         "gate": model.gate,
         "apart": list(model.apart),
+        "prior": model.prior,
         "info": model.info,
     }
     text = json.dumps(meta, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
@@ -88,7 +92,7 @@ def load(folder: Path) -> LinearModel:
         meta = json.loads(text)
     except (OSError, ValueError) as error:
         raise ModelFileError(f"The model in {folder} cannot be read: {error}.", cure=_CURE) from error
-    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+    if not isinstance(meta, dict) or meta.get("format") not in READABLE:
         raise ModelFileError(f"The model in {folder} is not of format {FORMAT}.", cure=_CURE)
     if hashlib.sha256(body).hexdigest() != meta.get("tables_sha256"):
         raise ModelFileError(f"The tables of the model in {folder} are not those its description names.", cure=_CURE)
@@ -126,6 +130,7 @@ def _build(meta: dict[str, Any], body: bytes, text: str) -> LinearModel:
         tables=ViewTables.of_arrays(arrays),
         gate=None if meta["gate"] is None else float(meta["gate"]),
         apart=tuple(str(label) for label in meta.get("apart", ())),
+        prior=0 if meta["format"] == 1 else int(meta["prior"]),
         info=dict(meta["info"]),
         version=_version(text),
     )
@@ -133,6 +138,8 @@ def _build(meta: dict[str, Any], body: bytes, text: str) -> LinearModel:
         raise ValueError("coefficients do not fit the labels")
     if not set(model.apart) <= set(labels) - {none_label}:
         raise ValueError("labels apart that are none")
+    if not 0 <= model.prior <= MAX_PRIOR or not model.idf_step > 0:
+        raise ValueError("prior or step out of range")
     if model.gate is not None and none_label is None:
         raise ValueError("a gate without a none label")
     return model

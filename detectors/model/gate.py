@@ -236,8 +236,8 @@ def _pass(
                 low = begins[1, k]
                 more = _both_sums(none_aloud, two_aloud, three_aloud, low, begins[1, k + 1] - low, gate)
                 idf, none, grams = idf + more[0], none + more[1], grams + more[2]
-            norm = np.sqrt(max(idf, 1) * limits[0])
-            passed[first + k] = (none - 128 * grams) * limits[1] / norm + limits[2] <= limits[3]
+            norm = np.sqrt(max(idf + np.int64(limits[0]), 1) * limits[1])
+            passed[first + k] = (none - 128 * grams) * limits[2] / norm + limits[3] <= limits[4]
 
 
 def near_points(tables: ViewTables) -> npt.NDArray[np.uint32]:
@@ -286,10 +286,10 @@ class Gate:
         pinyin: bool,
         weights: npt.NDArray[np.int8],
         column: int,
-        margin: tuple[float, float, float],
+        margin: tuple[float, float, float, float],
         limit: float,
     ) -> None:
-        """Take a model's tables and weights; ``margin`` is the idf step, and scale and bias of the column."""
+        """Take a model's tables and weights; ``margin``: prior, idf step, scale and bias of the column."""
         t = tables
         self._near = near_points(tables)
         self._views = (

@@ -1,8 +1,9 @@
 """The model: weights by hashed n-gram, and the margins and probabilities of a column.
 
-A margin is ``sum(count · weight) / sqrt(sum(count · idf²)) + bias``, the n-grams of
-both views together. Both sums are of int8 values, so the NumPy and the compiled
-engine agree bit for bit.
+A margin is ``sum(count · weight) / sqrt(prior + sum(count · idf²)) + bias``, the n-grams of
+both views together. The prior makes a comment of three characters speak softer than
+a page. Both sums are of int8 values, so the NumPy and the compiled engine agree bit
+for bit.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ _CHUNK: Final = 1 << 20
 class LinearModel:
     """Weights (2**bits × columns, int8): column 0 the squared idf, then one column a label, padded to blocks of 8.
 
-    ``scale`` and ``bias`` by label; ``idf_step`` is the unit of column 0; ``calibration`` (labels + 1 × labels) maps
+    ``scale`` and ``bias`` by label; ``idf_step`` is the unit of column 0 and of ``prior``, the squared
+    idf that every text has before its own; ``calibration`` (labels + 1 × labels) maps
     margins to logits, its last row the constants. ``thresholds`` by label: the probability from which a text counts
     as a finding. ``none_label`` is the label that means "nothing illegal", if there is one, and ``gate`` the largest
     margin of it that a finding can have. Labels ``apart`` do not count for the others (``decide.claims``).
@@ -56,6 +58,7 @@ class LinearModel:
     tables: ViewTables
     gate: float | None = None
     apart: tuple[str, ...] = ()
+    prior: int = 0
     info: dict[str, Any] = field(default_factory=dict)
     version: str = ""
     _words: npt.NDArray[np.uint64] | None = field(default=None, init=False, repr=False)
@@ -65,6 +68,10 @@ class LinearModel:
     def none_index(self) -> int:
         """Index of ``none_label``, -1 if there is none."""
         return self.labels.index(self.none_label) if self.none_label is not None else -1
+
+    def norm(self, idf: npt.NDArray[Any]) -> Floats:
+        """Return what divides the sum of a text's weights, by its sum of squared idf in steps."""
+        return np.asarray(np.sqrt(np.maximum(idf + self.prior, 1) * self.idf_step), np.float64)
 
     def views(self, texts: pa.StringArray) -> list[View]:
         """Return the views that this model reads of a column: normalised, and pinyin if it has one."""
@@ -100,7 +107,7 @@ class LinearModel:
         return np.concatenate(found), np.concatenate(likely)
 
     def _margins(self, sums: npt.NDArray[np.int64]) -> Floats:
-        norm = np.sqrt(np.maximum(sums[:, :1], 1) * self.idf_step)
+        norm = self.norm(sums[:, :1])
         return np.asarray(sums[:, 1 : 1 + len(self.labels)] * self.scale / norm + self.bias, np.float64)
 
     def _sums(self, texts: pa.StringArray, compiled: bool | None) -> npt.NDArray[np.int64]:
@@ -138,7 +145,7 @@ class LinearModel:
         if gated and self.gate is not None:
             if self._gate is None:
                 none = self.none_index
-                margin = (self.idf_step, float(self.scale[none]), float(self.bias[none]))
+                margin = (float(self.prior), self.idf_step, float(self.scale[none]), float(self.bias[none]))
                 self._gate = Gate(self.tables, self.pinyin, self.weights, 1 + none, margin, self.gate)
             rows = self._gate.rows(data, offsets)
         return rows, kernels.column_sums(data, offsets, self.tables, self.pinyin, self._words, rows)

@@ -106,7 +106,7 @@ def train_command(
     from detectors.model.files import save
     from detectors.model.install import hold_out, install, measuring_split, refuse_worse
     from detectors.model.labelled import joined, read_labelled, read_texts
-    from detectors.model.train import TrainOptions, train_with_disguises
+    from detectors.model.train import STREAM_PRIOR, TrainOptions, train_with_disguises
 
     _check_wants(data, decisions, do_install, out, store)
     shown: dict[str, object] = {}
@@ -118,7 +118,8 @@ def train_command(
     if false_alarm_rate is None and (do_install or decisions):
         # Such a model meets a stream that is nearly all harmless; a labelled set by itself says what it wants found.
         false_alarm_rate = STREAM_RATE
-    options = TrainOptions(none_label=none_label, false_alarm_rate=false_alarm_rate)
+    prior = 0.0 if false_alarm_rate is None else STREAM_PRIOR
+    options = TrainOptions(none_label=none_label, false_alarm_rate=false_alarm_rate, prior=prior)
     own = [_corpus()] if corpus else []
 
     def fit(part: Labelled) -> LinearModel:

@@ -12,6 +12,7 @@ import pytest
 from detectors.base import CATEGORIES, FINDING_SCHEMA, Detector
 from detectors.default import PACKS, default_detector, default_keywords
 from detectors.keywords.packset import load_packs
+from tests.detectors.short_comments import SHORT_COMMENTS
 
 RULES = load_packs(PACKS).rules
 
@@ -50,6 +51,29 @@ def test_nothing_found_is_an_empty_batch() -> None:
         found = default_detector().detect(texts)
         assert found.num_rows == 0
         assert found.schema == FINDING_SCHEMA
+
+
+def test_short_harmless_comments_are_left_alone() -> None:
+    """Few n-grams are little evidence: 求链接 and 打卡第六天 are no lures."""
+    found = default_detector().detect(pa.array(SHORT_COMMENTS))
+    assert len(set(found.column("row").to_pylist())) <= 0.04 * len(SHORT_COMMENTS)
+
+
+def test_short_offers_and_insults_are_found() -> None:
+    texts = [
+        "约炮加v",
+        "代开发票",
+        "裸聊扣1",
+        "你妈死了",
+        "网赌稳赚",
+        "办证刻章",
+        "出冰",
+        "傻逼东西",
+        "死全家",
+        "上门服务加薇",
+    ]
+    found = default_detector().detect(pa.array(texts))
+    assert len(set(found.column("row").to_pylist())) >= 9
 
 
 def test_false_alarms_on_harmless_reviews(shared_data: Path) -> None:

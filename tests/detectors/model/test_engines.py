@@ -40,7 +40,9 @@ HOSTILE = [
 ]
 
 
-def model_of(bits: int, *, labels: int = 10, pinyin: bool = True, gate: float | None = None) -> LinearModel:
+def model_of(
+    bits: int, *, labels: int = 10, pinyin: bool = True, gate: float | None = None, prior: int = 0
+) -> LinearModel:
     rng = np.random.default_rng(bits)
     columns = -(-(labels + 1) // 8) * 8
     weights = rng.integers(-128, 128, (1 << bits, columns)).astype(np.int8)
@@ -58,6 +60,7 @@ def model_of(bits: int, *, labels: int = 10, pinyin: bool = True, gate: float | 
         thresholds={},
         tables=standard_tables(),
         gate=gate,
+        prior=prior,
     )
 
 
@@ -72,9 +75,9 @@ def assert_agree(model: LinearModel, texts: list[str | None]) -> None:
 
 @pytest.mark.parametrize("labels", [2, 7, 10, 40])
 @pytest.mark.parametrize("pinyin", [True, False])
-@pytest.mark.parametrize("gate", [None, 0.0])
-def test_engines_agree_on_hostile_text(labels: int, pinyin: bool, gate: float | None) -> None:
-    assert_agree(model_of(12, labels=labels, pinyin=pinyin, gate=gate), HOSTILE)
+@pytest.mark.parametrize(("gate", "prior"), [(None, 0), (0.0, 0), (0.0, 700)])
+def test_engines_agree_on_hostile_text(labels: int, pinyin: bool, gate: float | None, prior: int) -> None:
+    assert_agree(model_of(12, labels=labels, pinyin=pinyin, gate=gate, prior=prior), HOSTILE)
 
 
 @settings(max_examples=60, deadline=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,28 @@ def test_a_saved_model_scores_alike(small_model: LinearModel, tmp_path: Path) ->
     assert again.labels == small_model.labels
     assert np.array_equal(again.margins(FRESH.texts), small_model.margins(FRESH.texts))
     assert np.array_equal(again.suspects(FRESH.texts)[0], small_model.suspects(FRESH.texts)[0])
+
+
+def test_a_model_of_the_first_format_has_no_prior(small_model: LinearModel, tmp_path: Path) -> None:
+    save(replace(small_model, prior=500), tmp_path)
+    assert load(tmp_path).prior == 500
+    _edit(tmp_path, format=1)
+    again = load(tmp_path)
+    assert again.prior == 0
+    assert np.array_equal(again.margins(FRESH.texts), small_model.margins(FRESH.texts))
+
+
+def test_a_prior_softens_short_texts_most(small: Labelled) -> None:
+    """Scores of the same texts, short and thrice as long, by models without and with it."""
+    shorter = pa.array([f"{a}{b}" for a in ("下注", "刷单", "早餐") for b in ("彩金", "垫付", "天气")])
+    longer = pa.array([text * 3 for text in shorter.to_pylist()])
+    plain, soft = (train(small.texts, small.labels, TrainOptions(prior=prior)).model for prior in (0.0, 400.0))
+
+    def strength(model: LinearModel, texts: pa.StringArray) -> float:
+        return float(np.abs(model.margins(texts) - model.bias).mean())
+
+    assert soft.prior > 0
+    assert strength(soft, shorter) / strength(soft, longer) < 0.9 * strength(plain, shorter) / strength(plain, longer)
 
 
 LABELS = ["abuse", "abuse/hostility", "fraud", "none"]
@@ -128,6 +151,10 @@ def test_the_gate_hides_no_finding(small_model: LinearModel) -> None:
         lambda f: _edit(f, apart=["none"]),
         lambda f: _edit(f, apart=["unknown"]),
         lambda f: _edit(f, apart=None),
+        lambda f: _edit(f, prior=-1),
+        lambda f: _edit(f, prior=10**9),
+        lambda f: _edit(f, prior="much"),
+        lambda f: _edit(f, idf_step=0),
     ],
 )
 def test_a_damaged_model_is_refused(damage, small_model: LinearModel, tmp_path: Path) -> None:
