@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
@@ -42,7 +43,10 @@ _Made = tuple[pa.StringArray, pa.Table | None]
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """One file of the sample: ``share`` of all records, and how it is declared as a source."""
+    """One file of the sample: ``share`` of all records, and how it is declared as a source.
+
+    ``published``: whether the field ``text`` is; ``private`` names fields that hold text and are not.
+    """
 
     name: str
     file: str
@@ -51,6 +55,7 @@ class Stream:
     share: int
     make: Callable[[Block], _Made]
     published: bool | None = None
+    private: tuple[str, ...] = ()
     head: bytes = b""
     broken: tuple[bytes, ...] = ()
 
@@ -63,8 +68,11 @@ class Stream:
             f'format = "{self.format}"',
             f"paths = [{json.dumps(str(folder / self.file), ensure_ascii=False)}]",
         ]
-        if self.published is not None:
-            lines.append(f"published = {{ text = {str(self.published).lower()} }}")
+        declared = {} if self.published is None else {"text": self.published}
+        declared |= dict.fromkeys(self.private, False)
+        if declared:
+            said = ", ".join(f"{field} = {str(public).lower()}" for field, public in declared.items())
+            lines.append(f"published = {{ {said} }}")
         return "\n".join(lines) + "\n"
 
     def spec(self, folder: Path) -> str:
@@ -80,7 +88,7 @@ STREAMS: Final = (
     Stream("orders", "orders.ndjson.gz", "transaction", "ndjson", 40, _plain(orders), published=False),
     Stream("logins", "logins.ndjson", "user_log", "ndjson", 24, _plain(logins), published=False, broken=BROKEN),
     Stream("access", "access.log", "user_log", "combined", 10, _plain(access), published=False),
-    Stream("gateway", "gateway.log", "user_log", "syslog", 2, _plain(syslog), published=False),
+    Stream("gateway", "gateway.log", "user_log", "syslog", 2, _plain(syslog), published=False, private=("message",)),
     Stream("comments", "comments.ndjson", "content", "ndjson", 18, comments, published=True),
     Stream("titles", "titles.csv", "content", "csv", 6, catalogue, published=True, head=CSV_HEADER),
 )
@@ -162,8 +170,12 @@ def _encoded(lines: pa.StringArray, extra: tuple[bytes, ...]) -> bytes:
     return bytes(joined[0].as_buffer()) + b"\n" + b"".join(line + b"\n" for line in extra)
 
 
-def _opened(path: Path) -> IO[bytes]:
-    if path.suffix == ".gz":
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    with path.open("wb") as file:
+        if path.suffix != ".gz":
+            yield file
+            return
         # No name and no time in the header: the same bytes for the same seed.
-        return gzip.GzipFile(filename="", mode="wb", fileobj=path.open("wb"), mtime=0, compresslevel=4)  # type: ignore[return-value]
-    return path.open("wb")
+        with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0, compresslevel=4) as packed:
+            yield packed  # type: ignore[misc]
