@@ -81,19 +81,14 @@ class KeywordDetector:
     def _rows(self, texts: pa.StringArray, scanner: Scanner, reading: Reading) -> tuple[Longs, Longs]:
         """Rows of ``texts`` (no nulls) in which a rule may speak, and rows with a sign that has a second reading."""
         table = fold_table(self._steps, reading)
-        at_once = scanner.find_rows(texts, table, repeats=self._steps.repeats)
+        at_once = scanner.rows_at_once(texts, table, repeats=self._steps.repeats)
         if at_once is not None:
-            word, row, signs = at_once
-            rows = scanner.rows_to_judge(word, row, len(texts))
-            rows = scanner.narrowed(texts, rows, table, repeats=self._steps.repeats)
-        else:
-            folded = fold_column(texts, table, repeats=self._steps.repeats)
-            word, start, end = scanner.matcher.find(folded.data)
-            row = np.searchsorted(folded.char_rows, start, side="right") - 1
-            inside = end <= folded.char_rows[row + 1]
-            signs = folded.signs
-            rows = scanner.rows_to_judge(word[inside], row[inside], len(texts))
-        return rows, np.flatnonzero(signs)
+            return at_once
+        folded = fold_column(texts, table, repeats=self._steps.repeats)
+        word, start, end = scanner.matcher.find(folded.data)
+        row = np.searchsorted(folded.char_rows, start, side="right") - 1
+        inside = end <= folded.char_rows[row + 1]
+        return scanner.rows_to_judge(word[inside], row[inside], len(texts)), np.flatnonzero(folded.signs)
 
     def _judge(
         self, texts: pa.StringArray, rows: Longs, places: int | Longs, scanner: Scanner, reading: Reading

@@ -1,7 +1,7 @@
 """Which rows are to be judged, compiled: those in which a rule's words and every group near them have a hit.
 
-Same result as ``Scanner.rows_to_judge`` without it. ``Company`` then leaves out the rows in which no hit can be one of
-a rule, given where hits stand; judging would find the same. Imported with the compiled scan only, which has loaded
+Same result as ``Scanner.rows_to_judge`` without it. ``Company`` asks for more, where hits stand, and leaves out rows in
+which none can be one of a rule; judging would find the same. Imported with the compiled scan only, which has loaded
 numba.
 """
 
@@ -23,9 +23,9 @@ from detectors.normalise.tables.fold import FoldTable
 Longs = npt.NDArray[np.int64]
 
 _LONGEST: Final = 2048
-"""Bytes of the longest row whose hits are looked at here; a longer one is always judged."""
+"""Bytes of the longest row whose hits are looked at here."""
 _MOST: Final = 128
-"""Hits by list of a row that are looked at, each beside each other; a row with more is always judged."""
+"""Hits by list of a row that are looked at, each beside each other."""
 
 
 @njit(cache=True, nogil=True, boundscheck=False)
@@ -72,9 +72,9 @@ def _may_speak(
     lists: Any, start: Any, end: Any, sure: Any, held: Any, near: Any, count: Any, within: Any, allow: Any, unless: Any,
     by_words: Any, owned: Any,
 ) -> Any:  # fmt: skip
-    """Whether one of ``held`` hits can be one of a rule: no allow-phrase holds it, no exception is near, a group is.
+    """Whether one of ``held`` hits can be one of a rule: in no allow-phrase, near no exception and near its groups.
 
-    More than one group is near what the ones before have made of a hit, so only the first is asked for.
+    More than one group is near what the ones before have made of a hit: the others need only be in the row.
     """
     for hit in range(held):
         for k in range(owned[lists[hit]], owned[lists[hit] + 1]):
@@ -83,43 +83,52 @@ def _may_speak(
             met = group == count
             spoken = True
             for other in range(held):
-                there = lists[other]
-                if there == group:
+                beside = lists[other]
+                if beside == group:
                     after, before = start[other] - end[hit], start[hit] - end[other]
                     met |= 0 <= max(after, before) <= within[plan]
                 if sure[other]:
-                    if there == allow[plan] and start[other] <= start[hit] and end[other] >= end[hit]:
+                    if beside == allow[plan] and start[other] <= start[hit] and end[other] >= end[hit]:
                         spoken = False
                     if (
-                        there == unless[plan]
+                        beside == unless[plan]
                         and start[other] < end[hit] + UNLESS_WITHIN
                         and end[other] > start[hit] - UNLESS_WITHIN
                     ):
                         spoken = False
+            for depth in range(1, near.shape[1]):
+                group = near[plan, depth]
+                there = group == count
+                for other in range(held):
+                    there |= lists[other] == group
+                met &= there
             if met and spoken:
                 return True
     return False
 
 
 @njit(cache=True, nogil=True, boundscheck=False)
-def _narrow(
+def _look_at(
     data: Any, offsets: Any, rows: Any, folded: Any, near_table: Any, sign_points: Any, expansions: Any, begins: Any,
     split: Any, split_keys: Any, split_values: Any, repeats: Any, points: Any, of_word: Any, own: Any, sure_own: Any,
-    near: Any, count: Any, within: Any, allow: Any, unless: Any, by_words: Any, owned: Any, kept: Any, shift: Any,
-    pairs: Any, triples: Any, singles: Any, keys: Any, numbers: Any, borders: Any, words: Any, heads: Any, letters: Any,
+    near: Any, count: Any, within: Any, allow: Any, unless: Any, by_words: Any, owned: Any, state: Any, signs: Any,
+    shift: Any, pairs: Any, triples: Any, singles: Any, keys: Any, numbers: Any, borders: Any, words: Any, heads: Any,
+    letters: Any,
 ) -> None:  # fmt: skip
+    """Set ``state`` by row: 1 if a rule may have a hit, 2 if the row is not looked at; ``signs``: holds a sign."""
     every = np.empty(0, np.int64)
     found = np.empty((1024, 3), np.int64)
     lists, start, end = np.empty(_MOST, np.int64), np.empty(_MOST, np.int64), np.empty(_MOST, np.int64)
     sure = np.empty(_MOST, np.bool_)
     for number in range(rows.shape[0]):
         low, high = offsets[rows[number]], offsets[rows[number] + 1]
-        if high - low > _LONGEST:
-            continue
-        size, _ = fold_row(
+        size, signs[number] = fold_row(
             data, low, high, folded, near_table, sign_points, expansions, begins, split, split_keys, split_values,
             repeats, points,
         )  # fmt: skip
+        if high - low > _LONGEST:
+            state[number] = 2
+            continue
         points[size] = 0
         points[size + 1] = 0
         found, hits = _scan(
@@ -134,8 +143,9 @@ def _narrow(
                     lists[held], sure[held] = own[k], sure_own[k]
                     start[held], end[held] = found[hit, 1], found[hit, 1] + heads[word + 1] - heads[word]
                 held += 1
+        state[number] = 2
         if held <= _MOST:
-            kept[number] = _may_speak(
+            state[number] = _may_speak(
                 lists, start, end, sure, held, near, count, within, allow, unless, by_words, owned
             )  # fmt: skip
 
@@ -155,7 +165,7 @@ class Company:
         self._own = patterns.lists[at].astype(np.int64)
         self._sure = certain[key]
 
-    def narrowed(
+    def look_at(
         self,
         data: npt.NDArray[np.uint8],
         offsets: npt.NDArray[np.int32],
@@ -163,14 +173,16 @@ class Company:
         table: FoldTable,
         repeats: bool,
         words: HashedWords,
-    ) -> Longs:
-        """Return those of ``rows`` of a column of valid UTF-8 in which a rule may have a hit."""
-        kept = np.ones(len(rows), np.bool_)
+    ) -> tuple[Longs, Longs, Longs]:
+        """Return of some rows of a column of valid UTF-8 those in which a rule may have a hit, those too long or too
+        full of hits to be looked at here, and those with a sign that has a second reading.
+        """
+        state, signs = np.zeros(len(rows), np.int8), np.zeros(len(rows), np.bool_)
         columns = self._columns
-        _narrow(
+        _look_at(
             data, offsets, rows, table.points, near_points(table), table.signs, table.expansions, table.borders,
             table.heads, table.pairs, table.joined, repeats, np.empty(room_of(offsets) + 2, np.uint32), self._of_word,
             self._own, self._sure, columns.near, columns.count, columns.within, columns.allow, columns.unless,
-            columns.by_words, columns.owned, kept, *words._file,
+            columns.by_words, columns.owned, state, signs, *words._file,
         )  # fmt: skip
-        return rows[kept]
+        return rows[state == 1], rows[state == 2], rows[signs]

@@ -318,27 +318,38 @@ class HashedWords:
         word, start = found[:, 0], found[:, 1]
         return word, start, start + self._lengths[word]
 
-    def find_rows(
+    def marked(
+        self, data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int32], table: FoldTable, repeats: bool
+    ) -> Longs:
+        """Return the rows of a column of valid UTF-8 that hold a word once folded, ascending, and those that need more
+        than a table to be folded.
+        """
+        found = np.zeros(len(offsets) - 1, np.bool_)
+        points = np.empty(room_of(offsets) + 2, np.uint32)
+        _mark(data, offsets, table.points, near_points(table), repeats, points, found, *self._file)
+        return np.flatnonzero(found)
+
+    def find_in(
         self,
         data: npt.NDArray[np.uint8],
         offsets: npt.NDArray[np.int32],
+        rows: Longs,
         table: FoldTable,
         repeats: bool,
-        first: HashedWords | None = None,
     ) -> tuple[Longs, Longs, npt.NDArray[np.bool_]]:
-        """Fold a column of valid UTF-8 and scan it; return (word numbers, rows), each word once a row,
-        and which rows hold a sign with a second reading.
-
-        With ``first``, words of rows that hold none of those may be left out.
+        """Fold some rows of a column of valid UTF-8 and scan them; return (word numbers, rows), each word once a row,
+        and which rows of the column, of these, hold a sign with a second reading.
         """
         signs = np.zeros(len(offsets) - 1, np.bool_)
-        marked = np.zeros(len(offsets) - 1, np.bool_)
         points = np.empty(room_of(offsets) + 2, np.uint32)
-        near = near_points(table)
-        asked = self if first is None else first
-        _mark(data, offsets, table.points, near, repeats, points, marked, *asked._file)
         found = _scan_rows(
-            data, offsets, np.flatnonzero(marked), table.points, near, table.signs, table.expansions, table.borders,
+            data, offsets, rows, table.points, near_points(table), table.signs, table.expansions, table.borders,
             table.heads, table.pairs, table.joined, repeats, points, signs, *self._file,
         )  # fmt: skip
         return found[:, 0], found[:, 2], signs
+
+    def find_rows(
+        self, data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int32], table: FoldTable, repeats: bool
+    ) -> tuple[Longs, Longs, npt.NDArray[np.bool_]]:
+        """``find_in`` of the whole column."""
+        return self.find_in(data, offsets, self.marked(data, offsets, table, repeats), table, repeats)

@@ -138,20 +138,19 @@ class ColumnMatcher:
             return found
         return self._single().find(text)
 
-    def find_rows(
-        self, texts: pa.StringArray, table: FoldTable, *, repeats: bool, first: ColumnMatcher | None = None
-    ) -> Rows | None:
+    def ready_for(self, texts: pa.StringArray) -> bool:
+        """Whether a column is scanned by ``columns``; for a small one ``find`` is ready sooner."""
+        _, offsets = string_buffers(texts)
+        large = int(offsets[-1]) - int(offsets[0]) >= COLUMN
+        return bool(self._words) and (large or "detectors.keywords.hashed" in sys.modules)
+
+    def find_rows(self, texts: pa.StringArray, table: FoldTable, *, repeats: bool) -> Rows | None:
         """Fold and scan a column in one pass: (word numbers, rows), each word once a row, and which rows hold a sign
         with a second reading. None for a small column, for which ``find`` is ready sooner.
-
-        With ``first``, words of rows that hold none of those may be left out.
         """
-        data, offsets = string_buffers(texts)
-        size = int(offsets[-1]) - int(offsets[0])
-        if not self._words or (size < COLUMN and "detectors.keywords.hashed" not in sys.modules):
+        if not self.ready_for(texts):
             return None
-        asked = first.columns() if first is not None and first is not self else None
-        found: Rows = self.columns().find_rows(data, offsets, table, repeats, asked)
+        found: Rows = self.columns().find_rows(*string_buffers(texts), table, repeats)
         return found
 
     def columns(self) -> Any:

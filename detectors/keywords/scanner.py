@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from detectors.keywords.anchors import Anchors
-from detectors.keywords.matcher import ColumnMatcher, Rows, matcher_for
+from detectors.keywords.matcher import ColumnMatcher, matcher_for
 from detectors.keywords.packset import PackSet
 from detectors.keywords.patterns import Patterns, compile_patterns
 from detectors.keywords.placed import ranges
@@ -39,15 +39,25 @@ class Scanner:
     first: Longs
     anchors: Anchors
 
-    def find_rows(self, texts: pa.StringArray, table: FoldTable, *, repeats: bool) -> Rows | None:
-        """``ColumnMatcher.find_rows`` of the rows in which a rule can have all that it asks for; of others perhaps."""
-        found = self.matcher.find_rows(texts, table, repeats=repeats, first=self.anchors.matcher)
-        if found is not None and self.anchors.due(len(texts)):
-            some = texts.slice(0, SAMPLE)
-            every = self.matcher.find_rows(some, table, repeats=repeats)
-            if every is not None:
-                self.anchors.learn(every[0], every[1], len(some))
-        return found
+    def rows_at_once(self, texts: pa.StringArray, table: FoldTable, *, repeats: bool) -> tuple[Longs, Longs] | None:
+        """Rows of a column in which a rule may have a hit, and those with a sign that has a second reading, ascending.
+
+        Of ``rows_to_judge`` those are left out in which, given where the hits stand, none can be one of a rule. None
+        for a small column, for which folding and scanning it in steps is ready sooner.
+        """
+        if not self.matcher.ready_for(texts):
+            return None
+        words, (data, offsets) = self.matcher.columns(), string_buffers(texts)
+        marked = self.anchors.matcher.columns().marked(data, offsets, table, repeats)
+        rows, left, signs = self._company.look_at(data, offsets, marked, table, repeats, words)
+        if len(left):
+            word, row, _ = words.find_in(data, offsets, left, table, repeats)
+            rows = np.sort(np.concatenate([rows, self.rows_to_judge(word, row, len(texts))]))
+        if self.anchors.due(len(texts)):
+            some = offsets[: SAMPLE + 1]
+            word, row, _ = words.find_rows(data, some, table, repeats)
+            self.anchors.learn(word, row, len(some) - 1)
+        return rows, signs
 
     def rows_to_judge(self, word: Longs, row: Longs, rows: int) -> Longs:
         """Rows in which some rule has a hit of its words and of every group near them, ascending."""
@@ -69,11 +79,6 @@ class Scanner:
         asked = near * rows + found[:, None]
         there = held[np.minimum(np.searchsorted(held, asked), len(held) - 1)] == asked
         return np.unique(found[(there | (near == columns.count)).all(axis=1)])
-
-    def narrowed(self, texts: pa.StringArray, rows: Longs, table: FoldTable, *, repeats: bool) -> Longs:
-        """Leave out those of ``rows`` in which, given where the hits stand, none can be one of a rule; loads numba."""
-        kept: Longs = self._company.narrowed(*string_buffers(texts), rows, table, repeats, self.matcher.columns())
-        return kept
 
     @cached_property
     def _company(self) -> Any:

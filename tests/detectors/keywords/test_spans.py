@@ -17,11 +17,13 @@ from detectors.default import PACKS, default_detector
 from detectors.keywords import evaluate, hashed  # noqa: F401 - compiled code is loaded
 from detectors.keywords.anchors import Anchors
 from detectors.keywords.engine import KeywordDetector
+from detectors.keywords.matcher import ColumnMatcher
 from detectors.keywords.packset import PackSet, load_packs
 from detectors.keywords.rules import Boundary, Rule, State
 from detectors.keywords.scanner import scanner_of
 from detectors.normalise.steps import ALL_STEPS
 from detectors.normalise.tables.fold import Reading, fold_table
+from detectors.normalise.view import string_buffers
 
 WORDS = ("代开发票", "加微信", "赌场", "冰毒", "包赚", "源码", "VX", "妈的")
 PIECES = st.one_of(
@@ -158,6 +160,16 @@ def test_compiled_code_picks_the_same_rows_to_judge(packs: PackSet, texts: list[
         assert picked == words.rows_to_judge(word, row, len(texts)).tolist()
 
 
+class Every(Anchors):
+    """All words are looked for first."""
+
+    def __init__(self, matcher: ColumnMatcher) -> None:
+        self.matcher = matcher
+
+    def due(self, rows: int) -> bool:
+        return rows < 0
+
+
 @given(
     any_rules(),
     st.lists(st.lists(st.lists(ODD, max_size=8).map("".join), max_size=4), min_size=1, max_size=4),
@@ -176,25 +188,22 @@ def test_whichever_words_are_looked_for_first_the_same_rows_are_judged(
     words = replace(fresh, anchors=anchors)
     for texts in columns:
         column, table = pa.array(texts, pa.string()), fold_table(ALL_STEPS, Reading.PLAIN)
-        every = fresh.matcher.find_rows(column, table, repeats=True)
-        some = words.find_rows(column, table, repeats=True)
+        every = replace(fresh, anchors=Every(fresh.matcher)).rows_at_once(column, table, repeats=True)
+        some = words.rows_at_once(column, table, repeats=True)
         assert every is not None
         assert some is not None
-        judged = [words.rows_to_judge(word, row, len(texts)).tolist() for word, row, _ in (every, some)]
-        assert judged[0] == judged[1]
-        assert every[2].tolist() == some[2].tolist()
+        assert [part.tolist() for part in every] == [part.tolist() for part in some]
 
 
 def test_words_that_few_rows_hold_are_looked_for_first() -> None:
     rules = [Rule("near", "fraud", "", ("今天", "明天"), near=(("代开",),), within=9, weight=1.0)]
     words = scanner_of(PackSet.of(rules), State.LIVE, ALL_STEPS, Reading.PLAIN)
     column, table = pa.array(["今天去哪", "明天再说", "后天", "代开"] * 20), fold_table()
-    found = words.find_rows(column, table, repeats=True)
-    assert found is not None
-    assert len(found[0]) == 40
-    found = words.find_rows(column, table, repeats=True)
-    assert found is not None
-    assert found[1].tolist() == list(range(3, 80, 4))
+    marked = []
+    for _ in range(2):
+        marked.append(len(words.anchors.matcher.columns().marked(*string_buffers(column), table, True)))
+        assert words.rows_at_once(column, table, repeats=True) is not None
+    assert marked == [40, 20]
 
 
 @given(any_rules(), st.lists(st.lists(ODD, max_size=10).map("".join), max_size=8), st.sampled_from(Reading))
@@ -204,10 +213,14 @@ def test_rows_left_out_by_where_hits_stand_have_no_finding(packs: PackSet, texts
     if not words.patterns.keys:
         return
     column, table = pa.array(texts, pa.string()), fold_table(ALL_STEPS, reading)
-    rows = np.arange(len(texts))
-    kept = words.narrowed(column, rows, table, repeats=True)
-    found = KeywordDetector(packs)._judge(column, rows, 0, words, reading)
-    assert set(found.row.tolist()) <= set(kept.tolist())
+    at_once = words.rows_at_once(column, table, repeats=True)
+    assert at_once is not None
+    found = KeywordDetector(packs)._judge(column, np.arange(len(texts)), 0, words, reading)
+    assert set(found.row.tolist()) <= set(at_once[0].tolist())
+    hits = words.matcher.find_rows(column, table, repeats=True)
+    assert hits is not None
+    assert set(at_once[0].tolist()) <= set(words.rows_to_judge(hits[0], hits[1], len(texts)).tolist())
+    assert at_once[1].tolist() == np.flatnonzero(hits[2]).tolist()
 
 
 def test_a_row_is_judged_only_if_its_hits_can_be_a_rules() -> None:
@@ -220,8 +233,9 @@ def test_a_row_is_judged_only_if_its_hits_can_be_a_rules() -> None:
     texts = [
         "代开各种发票", "代开这那有没有什么发票", "不代开发票", "举报代开发票", "发票可以代开", "代开" * 999 + "发票"
     ]  # fmt: skip
-    kept = words.narrowed(pa.array(texts), np.arange(len(texts)), fold_table(), repeats=True)
-    assert kept.tolist() == [0, 4, 5]
+    at_once = words.rows_at_once(pa.array(texts), fold_table(), repeats=True)
+    assert at_once is not None
+    assert at_once[0].tolist() == [0, 4, 5]
 
 
 MANY = st.lists(st.sampled_from(["路口交通", "有口交", "冰毒", "白冰毒药", "加v信", "，"]), max_size=40).map("".join)
