@@ -38,9 +38,9 @@ CASE = Matter("case 12", "lawsuit of a buyer")
 
 
 @pytest.fixture
-def queue(tmp_path: Path) -> Iterator[World]:
+def queue(tmp_path: Path, catalogue_url: str) -> Iterator[World]:
     """A store with a queue: four tickets opened in January 2022, A to C ended by 2022-02-10, D a year later."""
-    world = make_world(tmp_path / "world")
+    world = make_world(tmp_path / "world", catalogue_url)
     migrate(world.catalogue, room="tickets", script_location=TICKET_SCRIPTS)
     for number, name in enumerate("ABCD"):
         opened(world, name, number, "2022-01-05")
