@@ -39,7 +39,7 @@ _COST_ROWS: Final = 16_000
 EVEN_THRESHOLD: Final = 0.5
 LEAST_THRESHOLD: Final = 0.3
 MOST_THRESHOLD: Final = 0.995
-_GATE_ROOM: Final = 0.2
+_GATE_ROOM: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
