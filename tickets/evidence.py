@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from errors import IntegrityError, UsageError
 from retention.catalogue import events
+from retention.catalogue.sets import among, insert_numbered
 from retention.catalogue.tables import timestamp
 from tickets.bodies import Bodies
 from tickets.tables_work import files
@@ -92,8 +93,7 @@ def add_all(connection: sa.Connection, evidence: Sequence[Evidence], actor: str)
         }
         for one in evidence
     ]
-    adding = files.insert().returning(files.c.id, sort_by_parameter_order=True)
-    numbers = [int(number) for number in connection.execute(adding, rows).scalars()]
+    numbers = insert_numbered(connection, files, rows, "id")
     # An event of its own: it carries the sealed file into the log, once, and not with every step of the ticket.
     said = [
         (f"file:{number}", {"of": one.subject, "bytes": one.size, "sha256": one.sha256, "sm3": one.sm3})
@@ -109,7 +109,11 @@ def list_evidence(connection: sa.Connection, subjects: Sequence[str]) -> list[St
     columns = (f.id, f.subject, f.name, f.bytes, f.sha256, f.sm3, f.at, f.actor, f.place)
     found: list[StoredFile] = []
     for begin in range(0, len(subjects), 500):
-        chosen = sa.select(*columns).where(f.subject.in_(subjects[begin : begin + 500])).order_by(f.subject, f.id)
+        chosen = (
+            sa.select(*columns)
+            .where(among(connection, f.subject, subjects[begin : begin + 500]))
+            .order_by(f.subject, f.id)
+        )
         found += [StoredFile(*row) for row in connection.execute(chosen)]
     return found
 

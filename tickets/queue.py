@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from retention.catalogue.sets import among
 from retention.catalogue.tables import events as event_table
 from retention.catalogue.tables import timestamp
 from tickets.bodies import Bodies, note_context, text_context, ticket_context
@@ -21,7 +22,7 @@ from tickets.tables import texts as text_table
 from tickets.tables import tickets as table
 from tickets.weights import WEIGHTS
 
-_LOOK_UP: Final = 500
+_LOOK_UP: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,8 @@ def tickets_by_id(connection: sa.Connection, ids: Sequence[str], *, lock: bool =
     rows: dict[str, Ticket] = {}
     ordered = sorted(ids) if lock else ids
     for begin in range(0, len(ids), _LOOK_UP):
-        chosen = sa.select(*COLUMNS).where(table.c.ticket_id.in_(ordered[begin : begin + _LOOK_UP]))
+        part = ordered[begin : begin + _LOOK_UP]
+        chosen = sa.select(*COLUMNS).where(among(connection, table.c.ticket_id, part))
         if lock:
             chosen = chosen.order_by(table.c.ticket_id).with_for_update()
         rows |= {row.ticket_id: Ticket(*row) for row in connection.execute(chosen)}
@@ -308,7 +310,8 @@ def _of_each(
     """Rows by their first column, which is ``key``, in the order of the query."""
     found: dict[str, list[Any]] = {}
     for begin in range(0, len(wanted), _LOOK_UP):
-        for row in connection.execute(chosen.where(key.in_(wanted[begin : begin + _LOOK_UP]))):
+        part = wanted[begin : begin + _LOOK_UP]
+        for row in connection.execute(chosen.where(among(connection, key, part))):
             found.setdefault(row[0], []).append(row)
     return found
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from retention.catalogue.sets import among, delete_rows, insert_rows
 from tickets.bodies import Bodies, ticket_context
 from tickets.similar import ALIKE, VERSION, Sketch, likeness
 from tickets.states import State
@@ -22,7 +23,7 @@ _Place = tuple[str, str, int]
 """(ticket, field, offset) of a text"""
 OPENED_BY_HAND: Final = ("human:", "complaint:", "authority:", "engine:")
 """Rules of what no text detector found; their dismissals are never remembered."""
-_LOOK_UP: Final = 500
+_LOOK_UP: Final = 1_000
 _MOST: Final = 2_000
 """Candidates that are compared with a text, those that meet it in most bands first,"""
 _SEEN: Final = 20_000
@@ -47,7 +48,7 @@ def reasons_of(connection: sa.Connection, bodies: Bodies, ids: Sequence[str]) ->
 def _detected(connection: sa.Connection, ids: Sequence[str]) -> list[tuple[_Place, str, str]]:
     """(where, rule, version) of every hit in some tickets that a detector found."""
     f = finding_table.c
-    chosen = sa.select(f.ticket_id, f.field, f.offset, f.rule, f.version).where(f.ticket_id.in_(ids))
+    chosen = sa.select(f.ticket_id, f.field, f.offset, f.rule, f.version).where(among(connection, f.ticket_id, ids))
     return [
         ((number, field, offset), rule, version)
         for number, field, offset, rule, version in connection.execute(chosen)
@@ -58,15 +59,15 @@ def _detected(connection: sa.Connection, ids: Sequence[str]) -> list[tuple[_Plac
 def _known_blinds(connection: sa.Connection, ids: Sequence[str]) -> dict[_Place, str]:
     """Blinded texts that the database names by itself: each ticket's first text, and those that it had later."""
     c, t = tickets.c, text_table.c
-    first = sa.select(c.ticket_id, c.field, c.offset, c.text_blind).where(c.ticket_id.in_(ids))
-    later = sa.select(t.ticket_id, t.field, t.offset, t.text_blind).where(t.ticket_id.in_(ids))
+    first = sa.select(c.ticket_id, c.field, c.offset, c.text_blind).where(among(connection, c.ticket_id, ids))
+    later = sa.select(t.ticket_id, t.field, t.offset, t.text_blind).where(among(connection, t.ticket_id, ids))
     rows = (row for chosen in (first, later) for row in connection.execute(chosen))
     return {(number, field, offset): blind for number, field, offset, blind in rows}
 
 
 def _sealed_blinds(connection: sa.Connection, bodies: Bodies, ids: Sequence[str]) -> dict[_Place, str]:
     """Blinded texts out of the sealed bodies: content with hits in several fields names only the first by itself."""
-    chosen = sa.select(tickets.c.ticket_id, tickets.c.body).where(tickets.c.ticket_id.in_(ids))
+    chosen = sa.select(tickets.c.ticket_id, tickets.c.body).where(among(connection, tickets.c.ticket_id, ids))
     return {
         (number, entry["field"], entry["offset"]): bodies.blind(str(entry["text"]), "text")
         for number, sealed in connection.execute(chosen)
@@ -83,7 +84,7 @@ def remembered(connection: sa.Connection, reasons: Iterable[frozenset[Reason]], 
     for begin in range(0, len(texts), _LOOK_UP):
         rows = connection.execute(
             sa.select(d.text_blind, d.rule, d.version, d.ticket_id).where(
-                d.text_blind.in_(texts[begin : begin + _LOOK_UP]), d.until > now
+                among(connection, d.text_blind, texts[begin : begin + _LOOK_UP]), d.until > now
             )
         )
         found |= {(row.text_blind, row.rule, row.version): row.ticket_id for row in rows}
@@ -92,31 +93,24 @@ def remembered(connection: sa.Connection, reasons: Iterable[frozenset[Reason]], 
 
 def remember(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Remember dismissals; a newer one of the same text and rule takes the older one's place."""
-    d = dismissals.c
-    keys = [{"b_text": r["text_blind"], "b_rule": r["rule"], "b_version": r["version"]} for r in rows]
-    if not keys:
-        return
-    connection.execute(
-        dismissals.delete().where(
-            d.text_blind == sa.bindparam("b_text"),
-            d.rule == sa.bindparam("b_rule"),
-            d.version == sa.bindparam("b_version"),
-        ),
-        keys,
+    delete_rows(
+        connection, dismissals, [{name: row[name] for name in ("text_blind", "rule", "version")} for row in rows]
     )
-    connection.execute(dismissals.insert(), list(rows))
+    insert_rows(connection, dismissals, rows)
 
 
 def forget(connection: sa.Connection, ids: Sequence[str]) -> None:
     """Forget what was remembered of tickets whose dismissal was taken back."""
     for begin in range(0, len(ids), _LOOK_UP):
-        connection.execute(dismissals.delete().where(dismissals.c.ticket_id.in_(ids[begin : begin + _LOOK_UP])))
+        chosen = among(connection, dismissals.c.ticket_id, ids[begin : begin + _LOOK_UP])
+        connection.execute(dismissals.delete().where(chosen))
 
 
 def insert_sketches(connection: sa.Connection, found: Sequence[tuple[str, Sketch | None]]) -> None:
     """Store sketches and their bands; None says that a text is too short to be compared."""
-    connection.execute(
-        sketches.insert(),
+    insert_rows(
+        connection,
+        sketches,
         [
             {"ticket_id": number, "version": VERSION, "signature": sketch.signature if sketch else b""}
             for number, sketch in found
@@ -128,8 +122,7 @@ def insert_sketches(connection: sa.Connection, found: Sequence[tuple[str, Sketch
         if sketch is not None
         for value in dict.fromkeys(sketch.bands)
     ]
-    if values:
-        connection.execute(bands.insert(), values)
+    insert_rows(connection, bands, values)
 
 
 def near(connection: sa.Connection, ticket_id: str, states: Sequence[State] = ()) -> list[tuple[str, float]]:
@@ -152,7 +145,7 @@ def near(connection: sa.Connection, ticket_id: str, states: Sequence[State] = ()
     wanted = connection.execute(closest).scalars().all()
     rows: list[Any] = []
     for begin in range(0, len(wanted), _LOOK_UP):
-        chosen = sa.select(sketches).where(sketches.c.ticket_id.in_(wanted[begin : begin + _LOOK_UP]))
+        chosen = sa.select(sketches).where(among(connection, sketches.c.ticket_id, wanted[begin : begin + _LOOK_UP]))
         rows += connection.execute(chosen).all()
     shares = likeness(own, [row.signature for row in rows])
     found = [(row.ticket_id, share) for row, share in zip(rows, shares, strict=True) if share >= ALIKE]

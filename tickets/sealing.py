@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from retention.catalogue import own_records
 from retention.catalogue.engine import Catalogue
+from retention.catalogue.sets import among
 from retention.catalogue.tables import timestamp
 from retention.manifest import SegmentManifest, SegmentPlace
 from retention.policies.periods import shanghai_date
@@ -66,10 +67,10 @@ def with_merged(connection: sa.Connection, ticket_id: str) -> list[str]:
     c = table.c
     found, level = dict.fromkeys([ticket_id]), [ticket_id]
     while level:
-        into = sa.select(c.ticket_id).where(c.merged_into.in_(level[:500]), c.state == State.MERGED.value)
+        into = sa.select(c.ticket_id).where(among(connection, c.merged_into, level), c.state == State.MERGED.value)
         new = [number for number in connection.execute(into).scalars() if number not in found]
         found |= dict.fromkeys(new)
-        level = level[500:] + new
+        level = new
     return list(found)
 
 

@@ -14,7 +14,7 @@ from typing import Final
 import orjson
 import sqlalchemy as sa
 
-from retention.catalogue import images
+from retention.catalogue import images, sets
 from retention.catalogue.tables import events, log_pending, timestamp
 
 _OPEN: Final = "liucun_events"
@@ -62,12 +62,9 @@ def append_many(
     if not rows:
         return
     moment = timestamp(at)
-    inserted = connection.execute(
-        events.insert().returning(events.c.id, sort_by_parameter_order=True),
-        [_row(kind, actor, subject, body, moment) for subject, body in rows],
-    )
-    numbers = inserted.scalars().all()
-    _opened(connection).extend((int(n), subject) for n, (subject, _) in zip(numbers, rows, strict=True))
+    written = [_row(kind, actor, subject, body, moment) for subject, body in rows]
+    numbers = sets.insert_numbered(connection, events, written, "id")
+    _opened(connection).extend((number, subject) for number, (subject, _) in zip(numbers, rows, strict=True))
 
 
 def begin(connection: sa.Connection) -> None:
@@ -82,21 +79,17 @@ def finish(connection: sa.Connection) -> None:
         return
     last = {subject: number for number, subject in opened}
     found = images.images(connection, last)
-    if found:
-        connection.execute(
-            events.update().where(events.c.id == sa.bindparam("b_id")).values(payload=sa.bindparam("b_payload")),
-            [
-                {"b_id": last[subject], "b_payload": orjson.dumps(image, option=orjson.OPT_SORT_KEYS)}
-                for subject, image in found.items()
-            ],
-        )
+    payloads = [
+        {"id": last[subject], "payload": orjson.dumps(image, option=orjson.OPT_SORT_KEYS)}
+        for subject, image in found.items()
+    ]
+    sets.update_rows(connection, events, "id", payloads)
     queue(connection, EVENT, [str(number) for number, _ in opened])
 
 
 def queue(connection: sa.Connection, kind: str, refs: Sequence[str]) -> None:
     """Let the log number these segments or events after the transaction."""
-    if refs:
-        connection.execute(log_pending.insert(), [{"type": kind, "ref": ref} for ref in refs])
+    sets.insert_rows(connection, log_pending, [{"type": kind, "ref": ref} for ref in refs])
 
 
 def _opened(connection: sa.Connection) -> list[tuple[int, str]]:

@@ -15,8 +15,10 @@ from typing import Any, Final
 import orjson
 import sqlalchemy as sa
 
+from retention.catalogue import sets
+
 _BYTES: Final = "$b64"
-_LOOK_UP: Final = 500
+_LOOK_UP: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ def read_rows(
     for begin in range(0, len(values), _LOOK_UP):
         chosen = sa.select(key.label("_key"), *(table.c[name].label(f"c_{name}") for name in columns))
         part = [item.value_of(value) for value in values[begin : begin + _LOOK_UP]]
-        for row in connection.execute(chosen.where(key.in_(part)).order_by(*order)):
+        for row in connection.execute(chosen.where(sets.among(connection, key, part)).order_by(*order)):
             plain = [*row[1:]]
             for at in binary:
                 plain[at] = _plain(plain[at])

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from errors import BusyError
 from retention.catalogue import events
 from retention.catalogue.commit import add_segments
+from retention.catalogue.sets import among, insert_rows
 from retention.catalogue.tables import batches, partitions, timestamp
 from retention.manifest import SegmentManifest
 
@@ -47,14 +48,12 @@ def take_in(connection: sa.Connection, manifest: SegmentManifest) -> None:
     fresh = [place for place in manifest.places if place.start == 0]
     if fresh:
         names = [place.partition for place in fresh]
-        for begin in range(0, len(names), _CHUNK):
-            there = sa.select(p.partition).where(
-                p.source == fresh[0].source, p.partition.in_(names[begin : begin + _CHUNK])
-            )
-            if connection.execute(there.limit(1)).first() is not None:
-                raise _overtaken(names[begin])
-        connection.execute(
-            partitions.insert(),
+        there = sa.select(p.partition).where(p.source == fresh[0].source, among(connection, p.partition, names))
+        if (known := connection.execute(there.limit(1)).scalar()) is not None:
+            raise _overtaken(str(known))
+        insert_rows(
+            connection,
+            partitions,
             [
                 {
                     "source": place.source,
@@ -79,8 +78,9 @@ def take_in(connection: sa.Connection, manifest: SegmentManifest) -> None:
         if moved.rowcount != 1:
             raise _overtaken(place.partition)
     counted = {"headers": 0, "blanks": 0}
-    connection.execute(
-        batches.insert(),
+    insert_rows(
+        connection,
+        batches,
         [
             {
                 "source": place.source,

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from errors import LiucunError, NotPermittedError, UsageError
+from errors import BusyError, LiucunError, NotPermittedError, UsageError
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.tables import events
 from tests.tickets.conftest import PlainBodies
@@ -20,6 +20,7 @@ from tickets.service import Desk
 from tickets.settings import TicketSettings
 from tickets.states import Decision, State
 from tickets.steps.bulk import BulkAction
+from tickets.tables import tickets
 
 
 @pytest.fixture
@@ -50,6 +51,28 @@ def test_a_dismissed_batch_comes_back_whole(desk: Desk, ids: list[str]) -> None:
     assert kinds["ticket.dismissed"] == kinds["ticket.undone"] == 30
     with pytest.raises(TransitionError, match="taken back before"):
         desk.undo(done.token)
+
+
+def test_a_note_is_not_left_under_a_key_that_is_being_destroyed(
+    desk: Desk, ids: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A purge seals a ticket's texts anew between the sealing of the note and the step's transaction."""
+    prepared = Desk._prepared
+
+    def overtaken(*given):
+        made = prepared(*given)
+        with desk.catalogue.write() as connection:
+            connection.execute(tickets.update().where(tickets.c.ticket_id == ids[5]).values(text_key="another"))
+        return made
+
+    monkeypatch.setattr(Desk, "_prepared", overtaken)
+    with pytest.raises(BusyError, match="keys of these tickets"):
+        desk.bulk(BulkAction.DISMISS, ids, reason="测试数据")
+    assert states(desk, ids) == {State.DETECTED}
+    with desk.catalogue.read() as connection:
+        assert ticket_detail(connection, desk.bodies, ids[5]).notes == ()
+    monkeypatch.undo()
+    assert len(desk.bulk(BulkAction.DISMISS, ids, reason="测试数据").done) == len(ids)
 
 
 def test_what_others_changed_since_is_left_alone(desk: Desk, ids: list[str]) -> None:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from errors import UsageError
 from retention.catalogue import events
 from retention.catalogue.engine import Catalogue
+from retention.catalogue.sets import among
 from retention.catalogue.tables import timestamp
 from retention.segments import Archive
 from tickets.actors import Actor
@@ -114,13 +115,15 @@ class Steps:
         parts = list(ids)
         while parts:
             c = table.c
-            chosen = sa.select(c.ticket_id).where(c.merged_into.in_(parts[:500]), c.state == State.MERGED.value)
+            chosen = sa.select(c.ticket_id).where(
+                among(connection, c.merged_into, parts), c.state == State.MERGED.value
+            )
             found = list(connection.execute(chosen).scalars())
-            parts = parts[500:] + found
+            parts = found
             if not found:
                 continue
             values = {"state": state.value, "closed_at": timestamp(), "version": c.version + 1}
-            connection.execute(table.update().where(c.ticket_id.in_(found)).values(**values))
+            connection.execute(table.update().where(among(connection, c.ticket_id, found)).values(**values))
             body = {"from": State.MERGED.value, "to": state.value}
             rows = [(f"ticket:{number}", body) for number in found]
             events.append_many(connection, rows, kind=kind, actor=self.who.name)

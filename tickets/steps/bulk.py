@@ -11,8 +11,9 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from errors import NotPermittedError, UsageError
+from errors import BusyError, NotPermittedError, UsageError
 from retention.catalogue import events
+from retention.catalogue.sets import among, insert_rows
 from retention.catalogue.tables import timestamp
 from tickets.actors import Right
 from tickets.bodies import note_context, seal_beside
@@ -29,7 +30,6 @@ from tickets.tables import tickets as table
 from tickets.tables_work import bulk_actions, bulk_items
 
 MOST: Final = 10_000
-_CHUNK: Final = 500
 _RESTORED: Final = ("state", "part", "assignee", "assigned_at", "decision", "triaged_by", "triaged_at")
 """What a taken-back step leaves as it was; a police clock that was started goes on."""
 
@@ -103,10 +103,15 @@ class BulkSteps(ReportingSteps):
             with self.catalogue.read() as connection:
                 ids = [ticket.ticket_id for ticket in list_tickets(connection, filters or Filters(), limit=limit)]
         ids = list(dict.fromkeys(ids))
-        reasons, notes, used = self._prepared(action, ids, reason)
+        reasons, notes, keys, used = self._prepared(action, ids, reason)
         until = timestamp(wanted.now + timedelta(minutes=self.settings.undo_minutes))
         with self.catalogue.write(row_locks=True) as connection:
             found = {ticket.ticket_id: ticket for ticket in tickets_by_id(connection, ids, lock=True)}
+            if keys and text_keys(connection, ids) != keys:
+                raise BusyError(
+                    "The keys of these tickets' texts changed while the note to them was sealed.",
+                    cure="Nothing was changed; take the step again.",
+                )
             refused = [(number, "there is no such ticket") for number in ids if number not in found]
             changes: list[tuple[Ticket, dict[str, object]]] = []
             for ticket in found.values():
@@ -121,7 +126,7 @@ class BulkSteps(ReportingSteps):
                 self._end_merged(connection, done, State.DISMISSED, _KINDS[action])
             chosen = set(done)
             if written := [note for note in notes if note["ticket_id"] in chosen]:
-                connection.execute(note_table.insert(), written)
+                insert_rows(connection, note_table, written)
                 for key_id, numbers in used.items():
                     took_in(connection, chosen.intersection(numbers), key_id)
             forget(connection, [ticket.ticket_id for ticket, _ in changes if ticket.state == State.DISMISSED])
@@ -176,8 +181,9 @@ class BulkSteps(ReportingSteps):
 
     def _prepared(
         self, action: BulkAction, ids: Sequence[str], reason: str
-    ) -> tuple[dict[str, list[Reason]], list[dict[str, object]], dict[str, list[str]]]:
-        """What needs the keys, done before the transaction: blinded reasons of dismissals, sealed notes, their keys."""
+    ) -> tuple[dict[str, list[Reason]], list[dict[str, object]], dict[str, str | None], dict[str, list[str]]]:
+        """What needs the keys, done before the transaction: blinded reasons of dismissals; sealed notes, the tickets'
+        keys as they were seen then, and the tickets by the key that their note is under."""
         reasons: dict[str, list[Reason]] = {}
         if action is BulkAction.DISMISS and self.settings.dismissal_days:
             with self.catalogue.read() as connection:
@@ -192,7 +198,7 @@ class BulkSteps(ReportingSteps):
             body, key_id = seal_beside(self.bodies, text, note_context(number, at), keys.get(number), at)
             notes.append({"ticket_id": number, "at": at, "actor": self.who.name, "body": body})
             used.setdefault(key_id, []).append(number)
-        return reasons, notes, used
+        return reasons, notes, keys, used
 
     def _planned(self, ticket: Ticket, wanted: _Wanted) -> dict[str, object]:
         """The columns that a step changes in a ticket, or why it may not."""
@@ -246,9 +252,8 @@ class BulkSteps(ReportingSteps):
         for ticket, values in changes:
             alike.setdefault(tuple(sorted(values.items())), []).append(ticket.ticket_id)
         for columns, ids in alike.items():
-            for begin in range(0, len(ids), _CHUNK):
-                chosen = table.c.ticket_id.in_(ids[begin : begin + _CHUNK])
-                connection.execute(table.update().where(chosen).values(**dict(columns), version=table.c.version + 1))
+            chosen = among(connection, table.c.ticket_id, ids)
+            connection.execute(table.update().where(chosen).values(**dict(columns), version=table.c.version + 1))
         events.append_many(
             connection,
             [
@@ -284,8 +289,7 @@ class BulkSteps(ReportingSteps):
             }
             for ticket, _ in changes
         ]
-        if rows:
-            connection.execute(bulk_items.insert(), rows)
+        insert_rows(connection, bulk_items, rows)
 
 
 def _to(ticket: Ticket, state: State) -> dict[str, object]:
