@@ -18,6 +18,7 @@ from errors import BusyError, StorageError
 from retention.catalogue import events
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.key_use import RETIRED_PREFIX
+from retention.catalogue.naming import take_names
 from retention.catalogue.retrying import retried
 from retention.catalogue.tables import (
     batches,
@@ -27,7 +28,6 @@ from retention.catalogue.tables import (
     segment_places,
     segments,
     timestamp,
-    tombstones,
 )
 from retention.manifest import SegmentManifest
 
@@ -44,10 +44,6 @@ class Outcome(StrEnum):
 
 class BatchGapError(BusyError):
     """A batch starts past the cursor: what lies between has not been committed yet. Worth a later try."""
-
-
-class TombstoneError(BusyError):
-    """A segment's object was condemned as an orphan while its batch waited. Worth a retry, under a new name."""
 
 
 class KeyRetiredError(BusyError):
@@ -178,17 +174,7 @@ def add_segments(connection: sa.Connection, manifests: tuple[SegmentManifest, ..
             f"The period key {retired.removeprefix(RETIRED_PREFIX)} is being destroyed.",
             cure="Nothing was committed; carry the purge to its end (`liucun purge`), then the batch is tried again.",
         )
-    t = tombstones.c
-    condemned = connection.execute(
-        sa.select(t.object_name)
-        .where(t.object_name.in_([m.object_name for m in manifests]), t.condemned_at.is_not(None))
-        .limit(1)
-    ).scalar_one_or_none()
-    if condemned is not None:
-        raise TombstoneError(
-            f"The object {condemned!r} was collected as an orphan before its batch was committed.",
-            cure="Nothing was committed; the batch is tried again under new names.",
-        )
+    take_names(connection, [m.object_name for m in manifests])
     connection.execute(
         segments.insert(),
         [

@@ -40,7 +40,7 @@ def take_in(connection: sa.Connection, manifest: SegmentManifest) -> None:
 
     Raises:
         BusyError: somebody else wrote records of the same partition meanwhile: nothing is to be committed.
-        TombstoneError, KeyRetiredError: see ``commit.add_segments``.
+        naming.TombstoneError, KeyRetiredError: see ``commit.add_segments``.
     """
     moment = datetime.now(UTC)
     now = timestamp(moment)

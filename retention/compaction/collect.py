@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from errors import StorageError
 from retention.catalogue import events
 from retention.catalogue.engine import Catalogue
+from retention.catalogue.retrying import retried
 from retention.catalogue.tables import (
     checkpoints,
     log_entries,
@@ -58,7 +59,9 @@ def collect(
     moment = now or datetime.now(UTC)
     limit = timestamp(moment - grace)
     done = Collected()
-    condemned = _condemn(catalogue, objects, done, moment=timestamp(moment), limit=limit)
+    there = {name for prefix in PREFIXES for name in objects.list(prefix)}
+    # On PostgreSQL a commit that names one of them at this moment refuses it: what has a name is looked up anew.
+    condemned = retried(catalogue, lambda: _condemn(catalogue, there, done, moment=timestamp(moment), limit=limit))
     deleted = [name for name in condemned if _delete(objects, name, done)]
     done.orphans = len(deleted)
     replaced = [row for row in _replaced(catalogue, limit, done) if _delete(objects, row[1], done)]
@@ -70,10 +73,9 @@ def collect(
     return done
 
 
-def _condemn(catalogue: Catalogue, objects: ObjectStore, done: Collected, *, moment: str, limit: str) -> list[str]:
+def _condemn(catalogue: Catalogue, there: set[str], done: Collected, *, moment: str, limit: str) -> list[str]:
     """Names that are condemned now or were before and are not deleted yet."""
     t = tombstones.c
-    there = {name for prefix in PREFIXES for name in objects.list(prefix)}
     with catalogue.write() as connection:
         unnamed = there - _named(connection)
         # An object that is there again after it was deleted (a replica, a folder put back) stays condemned.

@@ -9,6 +9,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from errors import IntegrityError
+from retention.catalogue.naming import take_names
 from retention.catalogue.tables import log_entries, log_leaves
 from retention.transparency import merkle
 from retention.transparency.entries import Entry, object_name, open_entries, seal_entries
@@ -61,6 +62,7 @@ def _join(log: LogKeeper, run: Sequence[sa.Row[Any]]) -> int:
         if gone.rowcount != len(run):
             connection.rollback()
             return 0  # another compaction was quicker; ours is an orphan
+        take_names(connection, [name])
         connection.execute(log_entries.insert().values(start=start, end=end, object_name=name))
     return len(run)
 

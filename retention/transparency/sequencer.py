@@ -22,6 +22,7 @@ from retention.catalogue import images
 from retention.catalogue.engine import Catalogue, serialise
 from retention.catalogue.events import SEGMENT
 from retention.catalogue.manifests import read_manifests
+from retention.catalogue.naming import take_names
 from retention.catalogue.tables import (
     checkpoints,
     events,
@@ -123,6 +124,7 @@ def _step(parts: Parts, state: State, waiting: _Waiting) -> bool:
             won = False
         else:
             won = True
+            take_names(connection, [name])
             _enter(connection, state.size, waiting, leaves, made)
             connection.execute(log_entries.insert().values(start=state.size, end=size, object_name=name))
             connection.execute(
@@ -248,6 +250,7 @@ def _store_checkpoints(parts: Parts) -> None:
     name = f"{CHECKPOINT_PREFIX}{row.size:012d}-{secrets.token_hex(8)}"
     parts.objects.put(name, row.note.encode("utf-8"))
     with parts.catalogue.write(row_locks=True) as connection:
+        take_names(connection, [name])
         connection.execute(
             checkpoints.update().where(c.size == row.size, c.object_name.is_(None)).values(object_name=name)
         )

@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from errors import IntegrityError
 from retention.audits.coverage import audit_coverage
 from retention.audits.integrity import audit_integrity
-from retention.catalogue.commit import TombstoneError, add_segments
+from retention.catalogue.commit import add_segments
+from retention.catalogue.naming import TombstoneError
 from retention.catalogue.tables import retired_segments, segments, timestamp
 from retention.compaction.collect import collect
 from retention.compaction.journal import join_entries
