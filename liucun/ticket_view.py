@@ -54,6 +54,11 @@ def print_ticket(detail: TicketDetail, calendar: WorkingCalendar) -> None:
     for name, value in _facts(detail).items():
         table.add_row(name, escape(value))
     console.print(table)
+    if detail.texts_destroyed_by:
+        console.print(
+            f"\nIts texts, account and notes were destroyed by the purge {detail.texts_destroyed_by}: their period was "
+            "over. 保存期满，文本、账号与备注已销毁。"
+        )
     for entry in detail.texts:
         console.print(f"\n[bold]{escape(str(entry['field']))}[/]")
         console.print(_highlighted(entry, detail.findings))

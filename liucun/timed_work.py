@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MINUTE: Final = 60.0
 HOUR: Final = 60 * MINUTE
+_NAMED: Final = 20
+"""Tickets that one line names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +134,11 @@ def _texts(opened: OpenStore) -> dict[str, Any]:
     from tickets.retaining import seal_lacking
     from tickets.sketching import sketch_lacking
 
-    resealed = seal_lacking(opened.catalogue, opened.bodies)
-    return {"sketched": sketch_lacking(opened.catalogue, opened.bodies), "resealed": resealed}
+    resealed, unsealed = seal_lacking(opened.catalogue, opened.bodies)
+    sketched, unread = sketch_lacking(opened.catalogue, opened.bodies)
+    damaged = sorted({*unsealed, *unread})
+    failed = {f"ticket {name}": "its sealed text cannot be opened" for name in damaged[:_NAMED]}
+    return {"sketched": sketched, "resealed": resealed, "damaged": len(damaged), "failed": failed}
 
 
 def _log(opened: OpenStore) -> dict[str, Any]:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from errors import NotPermittedError
+from retention.second_person import LOCAL, SYSTEM
 from tickets.rights import OPERATING, Right, Role, holders, permissions
 
 __all__ = ["Actor", "Right", "Role"]
-
-_LOCAL: Final = "os:"
-_SYSTEM: Final = "system:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +27,7 @@ class Actor:
         """An actor from a bare name: only ``os:`` and ``system:`` names carry rights of themselves."""
         if isinstance(given, Actor):
             return given
-        return cls(given, frozenset(Role) if given.startswith((_LOCAL, _SYSTEM)) else frozenset())
+        return cls(given, frozenset(Role) if given.startswith((LOCAL, SYSTEM)) else frozenset())
 
     @classmethod
     def operator(cls, name: str) -> Actor:
@@ -40,12 +37,12 @@ class Actor:
     @property
     def is_local(self) -> bool:
         """A user of the operating system: never the second person of a two-person rule."""
-        return self.name.startswith(_LOCAL)
+        return self.name.startswith(LOCAL)
 
     @property
     def is_system(self) -> bool:
         """Timed work of the program itself."""
-        return self.name.startswith(_SYSTEM)
+        return self.name.startswith(SYSTEM)
 
     def may(self, right: Right) -> bool:
         """Whether a role of the actor carries a right, and what he acts by was made for it."""

@@ -227,6 +227,8 @@ class TicketDetail:
     timeline: tuple[dict[str, Any], ...]
     details: dict[str, str]
     """What else was said when it was opened: URL, reference of an order, who complained."""
+    texts_destroyed_by: str | None
+    """The purge that destroyed the texts (account, details, notes) it had; what came later has a period of its own."""
 
 
 def ticket_detail(connection: sa.Connection, bodies: Bodies, ticket_id: str) -> TicketDetail:
@@ -288,6 +290,7 @@ def ticket_details(
                     for row in notes.get(number, ())
                 ),
                 details=body.get("details", {}),
+                texts_destroyed_by=body.get("destroyed_by"),
                 timeline=tuple(
                     {"at": row.at, "kind": row.kind, "actor": row.actor, **json.loads(row.body)}
                     for row in timeline.get(f"ticket:{number}", ())

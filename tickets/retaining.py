@@ -1,7 +1,7 @@
 """How long the queue's own copies of texts live: sealed under a key a month, emptied when that key is destroyed.
 
 What decides is the archive's retention (class ``ticket_text``); here it is carried out on the tables of the queue. An
-emptied ticket keeps its number, state, times and decisions; its texts, account and notes are gone.
+emptied ticket keeps its number, state, times and decisions; its texts, sketch, account and notes are gone.
 """
 
 from __future__ import annotations
@@ -13,17 +13,21 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from errors import BusyError
+from errors import BusyError, IntegrityError
 from retention.catalogue import events
 from retention.catalogue.engine import Catalogue
 from retention.purge import texts as destruction
 from tickets.bodies import Bodies, month_of, note_context, text_context, ticket_context
 from tickets.tables import notes, texts, tickets
+from tickets.tables_work import bands, sketches
 
 _LOOK_UP: Final = 500
 _KINDS: Final = "ticket.texts_kept"
-EMPTY: Final = json.dumps({"texts": [], "user_id": None, "details": {}}).encode()
-"""The body of a ticket whose texts were destroyed."""
+
+
+def emptied_body(purge_id: str | None) -> bytes:
+    """The body of a ticket whose texts a purge destroyed; it says so as long as the ticket is kept."""
+    return json.dumps({"texts": [], "user_id": None, "details": {}, "destroyed_by": purge_id}).encode()
 
 
 @dataclass(slots=True)
@@ -31,13 +35,14 @@ class Sealed:
     """Rows sealed anew and not yet written; ``versions`` are those of the tickets when they were read."""
 
     key_id: str
+    purge_id: str | None
     versions: dict[str, int]
     bodies: dict[str, bytes]
     texts: list[dict[str, Any]] = field(default_factory=list)
     notes: list[dict[str, Any]] = field(default_factory=list)
     emptied: tuple[str, ...] = ()
 
-    def write(self, connection: sa.Connection, purge_id: str) -> None:
+    def write(self, connection: sa.Connection) -> None:
         """Put the rows in place, and take those of emptied tickets away.
 
         Raises:
@@ -51,7 +56,7 @@ class Sealed:
                 "b_id": name,
                 "b_body": body,
                 "b_key": None if name in gone else self.key_id,
-                "b_gone": purge_id if name in gone else None,
+                "b_gone": self.purge_id if name in gone else None,
             }
             for name, body in self.bodies.items()
         ]
@@ -70,7 +75,7 @@ class Sealed:
             connection.execute(notes.update().where(one).values(body=sa.bindparam("b_body")), self.notes)
         for begin in range(0, len(self.emptied), _LOOK_UP):
             part = self.emptied[begin : begin + _LOOK_UP]
-            for table in (texts, notes):
+            for table in (texts, notes, bands, sketches):
                 connection.execute(table.delete().where(table.c.ticket_id.in_(part)))
 
 
@@ -78,11 +83,22 @@ class Keeper:
     """Seals and empties on behalf of ``retention.purge``."""
 
     def prepare(
-        self, connection: sa.Connection, bodies: Bodies, *, stay: Sequence[str], go: Sequence[str], month: str
+        self,
+        connection: sa.Connection,
+        bodies: Bodies,
+        purge_id: str | None,
+        *,
+        stay: Sequence[str],
+        go: Sequence[str],
+        month: str,
     ) -> Sealed:
-        """Read and seal anew what stays under the key of ``month``; what goes is left with an empty body."""
+        """Read and seal anew what stays under the key of ``month``; what goes is left with an empty body.
+
+        Raises:
+            IntegrityError, KeyAccessError: what must stay cannot be opened.
+        """
         key_id = bodies.text_key(month)
-        made = Sealed(key_id, _versions(connection, [*stay, *go]), {}, emptied=tuple(go))
+        made = Sealed(key_id, purge_id, _versions(connection, [*stay, *go]), {}, emptied=tuple(go))
         for number, sealed in _rows(connection, sa.select(tickets.c.ticket_id, tickets.c.body), tickets, stay):
             context = ticket_context(number)
             made.bodies[number] = bodies.seal(bodies.open(sealed, context), context, under=key_id)
@@ -99,7 +115,7 @@ class Keeper:
             )
         for number in go:
             # Says nothing, and must be read when the month's key is gone in its turn.
-            made.bodies[number] = bodies.seal(EMPTY, ticket_context(number))
+            made.bodies[number] = bodies.seal(emptied_body(purge_id), ticket_context(number))
         return made
 
 
@@ -122,29 +138,45 @@ def took_in(connection: sa.Connection, ids: Iterable[str], key_id: str) -> None:
         )
 
 
-def seal_lacking(catalogue: Catalogue, bodies: Bodies, *, most: int = 2_000) -> int:
-    """Put the texts of tickets from before there were such keys under that of their month; returns how many."""
+def seal_lacking(catalogue: Catalogue, bodies: Bodies, *, most: int = 2_000) -> tuple[int, list[str]]:
+    """Put the texts of tickets from before there were such keys under that of their month.
+
+    Returns:
+        Of how many, and the tickets of which something is damaged: they stay, and the next round tries again.
+    """
     c = tickets.c
+    damaged: list[str] = []
     lacking = sa.select(c.ticket_id, c.detected_at).where(c.text_key.is_(None), c.texts_gone.is_(None))
     with catalogue.read() as connection:
         rows = connection.execute(lacking.order_by(c.detected_at).limit(most)).all()
         months: dict[str, list[str]] = {}
         for row in rows:
             months.setdefault(month_of(row.detected_at), []).append(row.ticket_id)
-        ready = [
-            (names, Keeper().prepare(connection, bodies, stay=names, go=(), month=m)) for m, names in months.items()
-        ]
+        ready = [one for month, names in months.items() for one in _sealed(connection, bodies, names, month, damaged)]
     done = 0
     for names, made in ready:
         try:
             with catalogue.write() as connection:
-                made.write(connection, "")
+                made.write(connection)
                 said = [(f"ticket:{name}", {"key": made.key_id}) for name in names]
                 events.append_many(connection, said, kind=_KINDS, actor="system:texts")
         except BusyError:
             continue  # somebody works on one of them: the next round takes them again
         done += len(names)
-    return done
+    return done, damaged
+
+
+def _sealed(
+    connection: sa.Connection, bodies: Bodies, names: list[str], month: str, damaged: list[str]
+) -> list[tuple[list[str], Sealed]]:
+    """Tickets sealed anew together, one by one where something is damaged: those add to ``damaged``."""
+    try:
+        return [(names, Keeper().prepare(connection, bodies, None, stay=names, go=(), month=month))]
+    except IntegrityError:
+        if len(names) == 1:
+            damaged += names
+            return []
+    return [one for name in names for one in _sealed(connection, bodies, [name], month, damaged)]
 
 
 def _versions(connection: sa.Connection, ids: Sequence[str]) -> dict[str, int]:

@@ -72,6 +72,7 @@ def ticket(
         "user_id": detail.user_id if readable else None,
         "findings": list(detail.findings),
         "notes": list(detail.notes) if readable else [],
+        "texts_destroyed_by": detail.texts_destroyed_by,
         "timeline": list(detail.timeline),
         "related": [{"kind": one.kind, "likeness": one.likeness, "ticket": one.ticket.ticket_id} for one in related],
     }

@@ -35,7 +35,7 @@ class Prepared(Protocol):
         """The key that they are sealed under."""
         ...
 
-    def write(self, connection: sa.Connection, purge_id: str) -> None:
+    def write(self, connection: sa.Connection) -> None:
         """Put them in place.
 
         Raises:
@@ -48,7 +48,14 @@ class TextKeeper(Protocol):
     """Whoever keeps texts with tickets."""
 
     def prepare(
-        self, connection: sa.Connection, bodies: BodyCipher, *, stay: Sequence[str], go: Sequence[str], month: str
+        self,
+        connection: sa.Connection,
+        bodies: BodyCipher,
+        purge_id: str,
+        *,
+        stay: Sequence[str],
+        go: Sequence[str],
+        month: str,
     ) -> Prepared:
         """Seal anew what stays, and what stands in the place of what goes, under the key of ``month``."""
         ...
@@ -82,7 +89,7 @@ def claim_texts(
         if not _keepers:
             return "the program that keeps them is not there"
         # The month of the day, not of the unit: what stays outlives this one.
-        ready = _keepers[0].prepare(connection, parts.bodies, stay=stay, go=go, month=f"{now:%Y-%m}")
+        ready = _keepers[0].prepare(connection, parts.bodies, purge_id, stay=stay, go=go, month=f"{now:%Y-%m}")
     if ready.key_id == planned.key_id:
         return "it is the key of this month"
     with parts.catalogue.write() as connection:
@@ -93,7 +100,7 @@ def claim_texts(
             raise BusyError(
                 "Tickets changed while their texts were emptied.", cure="Nothing was changed; run it again."
             )
-        ready.write(connection, purge_id)
+        ready.write(connection)
         for kind, names in ((KEPT_EVENT, stay), (GONE_EVENT, go)):
             said = [(f"ticket:{name}", {"purge": purge_id, "key": planned.key_id}) for name in names]
             events.append_many(connection, said, kind=kind, actor=actor, at=now)

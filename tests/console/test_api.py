@@ -6,6 +6,7 @@ from typing import get_args
 
 import pytest
 import schemathesis
+import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
 
 from console.access.accounts import account_by
@@ -14,6 +15,9 @@ from console.api.app import create_api
 from console.api.models import AuditBody
 from console.reading.audits import KINDS
 from tests.console.running import state, trail
+from tickets.bodies import ticket_context
+from tickets.retaining import emptied_body
+from tickets.tables import tickets
 
 OPENAPI = create_api().openapi()
 
@@ -92,6 +96,21 @@ def test_personal_data_is_masked_without_a_purpose(console, reviewer) -> None:
     assert "13812345678" in opened["texts"][0]["text"]
     assert opened["user_id"] == "u00012345"
     assert "personal.revealed" in [event["kind"] for event in reviewer.get(f"/tickets/{number}").json()["timeline"]]
+
+
+def test_a_ticket_whose_texts_were_destroyed_says_so(console, reviewer) -> None:
+    number = console.open_ticket()
+    assert reviewer.get(f"/tickets/{number}").json()["texts_destroyed_by"] is None
+    assert "P-20" not in console.person("head").get(f"/tickets/{number}").text
+    emptied = console.parts.bodies.seal(emptied_body("P-20"), ticket_context(number))
+    one = tickets.c.ticket_id == number
+    with console.parts.catalogue.write() as connection:
+        whole = connection.execute(sa.select(tickets.c.body).where(one)).scalar_one()
+        connection.execute(tickets.update().where(one).values(body=emptied))
+    assert reviewer.get(f"/tickets/{number}").json()["texts_destroyed_by"] == "P-20"
+    assert "已由销毁批次 P-20 销毁" in console.person("head").get(f"/tickets/{number}").text
+    with console.parts.catalogue.write() as connection:
+        connection.execute(tickets.update().where(one).values(body=whole))  # the store is the other tests', too
 
 
 def test_states_rights_and_versions_are_told_apart(console, reviewer) -> None:

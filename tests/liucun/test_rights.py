@@ -23,7 +23,8 @@ from tests.console.conftest import make_account
 from tickets.actors import Actor
 from tickets.rights import GRANTS, OPERATING, Right, Role
 
-PAGE = (Path(__file__).parents[2] / "docs" / "rights.md").read_text("utf-8")
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "rights.md").read_text("utf-8")
 SECRET = "a passphrase of tests"
 MORE = {
     "disclose export": ["--password-file", "file"],
@@ -140,6 +141,7 @@ def refused(call: list[str]) -> str:
     """What a call was refused for."""
     result = CliRunner().invoke(main_group, call)
     assert isinstance(result.exception, NotPermittedError), (call, result.exception, result.output)
+    assert result.exception.exit_code == 9
     return str(result.exception)
 
 
@@ -188,7 +190,7 @@ def test_a_token_does_what_it_was_made_for_and_no_more(store: Path, monkeypatch:
 def test_once_there_are_accounts_the_local_user_runs_it_and_decides_nothing(store: Path) -> None:
     for call in (["compact"], ["audit", "coverage"], ["purge"], ["worker", "--once"], ["keys", "list"]):
         result = CliRunner().invoke(main_group, call)
-        assert not isinstance(result.exception, NotPermittedError), (call, result.output)
+        assert result.exit_code == 0, (call, result.exception, result.output)
     for call in (
         ["query", "SELECT 1", "--purpose", "a look"],
         ["hold", "list"],
@@ -210,3 +212,13 @@ def test_no_role_decides_alone_on_what_takes_two() -> None:
         right for right in Right if right.value.endswith((".approve", ".plan", ".place", ".release"))
     }
     assert Right.ARCHIVE_QUERY not in OPERATING
+
+
+def test_the_page_lists_every_name_that_the_program_itself_acts_under() -> None:
+    no_actors = {"log", "evidence"}
+    """A class of keys and a source of records."""
+    rooms = ("retention", "tickets", "pipelines", "console", "liucun")
+    files = [file for room in rooms for file in (ROOT / room).rglob("*.py")]
+    used = {name for file in files for name in re.findall(r'"system:([a-z]+)"', file.read_text(encoding="utf-8"))}
+    listed = {name for row in table("| 名称 name |") for name in re.findall(r"system:([a-z]+)", row[0])}
+    assert listed == used - no_actors

@@ -17,6 +17,9 @@ from liucun.cli import main_group
 from liucun.store import open_store
 from retention.catalogue.tables import events
 from tests.tickets.receivers import http_receiver
+from tickets.bodies import ticket_context
+from tickets.retaining import emptied_body
+from tickets.tables import tickets
 
 LONG = "".join(chr(0x4E00 + 7 * n) for n in range(200))
 COMPANY = '\n[company]\nname = "留存科技"\nlicence_number = "粤B2-1"\nlicence_expires_on = 2027-01-21\n'
@@ -95,6 +98,12 @@ def test_from_a_complaint_to_a_report_s_file(store: Path, tmp_path: Path) -> Non
     assert (full["masked"], full["user_id"]) == (False, "u0001-99")
     assert "13812345678" in full["texts"][0]["text"]
     assert "A reason" in str(refused("tickets", "show", number, "--purpose", " "))
+    with open_store(store, ()) as inside, inside.catalogue.write() as connection:
+        emptied = inside.bodies.seal(emptied_body("P-20"), ticket_context(number))
+        connection.execute(tickets.update().where(tickets.c.ticket_id == number).values(body=emptied))
+    assert full["texts_destroyed_by"] is None
+    assert ask("tickets", "show", number)["texts_destroyed_by"] == "P-20"
+    assert "destroyed by the purge P-20" in run("tickets", "show", number).output
     with open_store(store, ()) as inside, inside.catalogue.read() as connection:
         looks = sa.select(events.c.body).where(events.c.kind == "personal.revealed")
         (look,) = connection.execute(looks.where(events.c.subject == f"ticket:{number}")).scalars()

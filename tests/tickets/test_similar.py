@@ -8,6 +8,7 @@ from itertools import combinations
 from random import Random
 
 import pytest
+import sqlalchemy as sa
 
 from retention.catalogue.engine import Catalogue
 from tests.tickets.conftest import PlainBodies
@@ -18,6 +19,7 @@ from tickets.service import Desk
 from tickets.similar import ALIKE, Sketcher, likeness, normalised
 from tickets.sketching import sketch_lacking
 from tickets.steps.joining import group_of
+from tickets.tables import tickets
 from tickets.tables_work import bands, sketches
 
 ADVERTS = (
@@ -110,8 +112,27 @@ def test_sketches_that_are_lacking_are_made_once(catalogue: Catalogue, bodies: P
         connection.execute(sketches.delete().where(sketches.c.ticket_id.in_([ids["a"], ids["c"]])))
         connection.execute(sketches.update().values(version=1))
         assert recall.near(connection, ids["a"]) == []
-    assert sketch_lacking(catalogue, bodies) == 4
-    assert sketch_lacking(catalogue, bodies) == 0
+    assert sketch_lacking(catalogue, bodies) == (4, [])
+    assert sketch_lacking(catalogue, bodies) == (0, [])
     with catalogue.read() as connection:
         assert len(recall.near(connection, ids["a"])) == 2
         assert recall.near(connection, ids["c"]) == []
+
+
+def test_a_damaged_body_is_named_until_it_is_whole_again(
+    catalogue: Catalogue, bodies: PlainBodies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = opened(catalogue, bodies, **{name: ADVERTS[8] + name for name in "abcd"})
+    with catalogue.write() as connection:
+        whole = connection.execute(sa.select(tickets.c.body).where(tickets.c.ticket_id == ids["b"])).scalar_one()
+        connection.execute(tickets.update().where(tickets.c.ticket_id == ids["b"]).values(body=b"broken"))
+        connection.execute(bands.delete())
+        connection.execute(sketches.delete())
+    monkeypatch.setattr("tickets.sketching._TOGETHER", 2)
+    assert sketch_lacking(catalogue, bodies) == (3, [ids["b"]])
+    assert sketch_lacking(catalogue, bodies) == (0, [ids["b"]])
+    with catalogue.write() as connection:
+        connection.execute(tickets.update().where(tickets.c.ticket_id == ids["b"]).values(body=whole))
+    assert sketch_lacking(catalogue, bodies) == (1, [])
+    with catalogue.read() as connection:
+        assert len(recall.near(connection, ids["b"])) == 3

@@ -51,12 +51,19 @@ def audit_samples(
     moment = now or datetime.now(UTC)
     chosen = span or Span()
     report = AuditReport(AUDIT, moment, chosen)
+    off = (
+        "no source declares text published to the public"
+        if not tuple(frames)
+        else "[review] size is 0"
+        if not size
+        else None
+    )
     with catalogue.read() as connection:
         found = standing(
             connection,
             since=shanghai_date(chosen.since) if chosen.since else None,
             until=shanghai_date(chosen.until) if chosen.until else None,
-            due=shanghai_date(moment - timedelta(hours=lag_hours)) - timedelta(days=2),
+            due=None if off else shanghai_date(moment - timedelta(hours=lag_hours)) - timedelta(days=2),
         )
         late = (shanghai_date(moment) - timedelta(days=LATE_DAYS)).isoformat()
         waits = connection.execute(
@@ -76,14 +83,8 @@ def audit_samples(
     )
     if total.rate is not None and total.low is not None and total.high is not None:
         report.checked.update(miss_rate=f"{total.rate:.3%}", interval=f"{total.low:.3%} – {total.high:.3%}")
-    if not found.by_day:
-        why = (
-            "no source declares text published to the public"
-            if not tuple(frames)
-            else "[review] size is 0"
-            if not size
-            else "no day was drawn yet: `liucun worker` draws every day"
-        )
+    if off or not (found.by_day or found.undrawn):
+        why = off or "no day was drawn yet: `liucun worker` draws every day"
         report.add("not_sampled", "review", f"People look at no sample: {why}.", Severity.NOTICE)
     for first, last, count in runs(found.undrawn):
         what = "No sample of this day was drawn." if count == 1 else f"No sample of these {count} days was drawn."

@@ -31,7 +31,7 @@ class Standing:
     gone: int
     flagged: int
     undrawn: tuple[str, ...]
-    """Days between the first and the last drawn one that have no sample."""
+    """Days of the span without a sample, from the first day ever drawn on."""
     tickets: tuple[str, ...]
     """Tickets of what was missed."""
 
@@ -59,6 +59,7 @@ def standing(
     span = sa.and_(
         d.day >= since.isoformat() if since else sa.true(), d.day < until.isoformat() if until else sa.true()
     )
+    first = connection.execute(sa.select(sa.func.min(d.day))).scalar_one()
     drawn_days = {row.day: int(row.flagged) for row in connection.execute(sa.select(d.day, d.flagged).where(span))}
     passed: dict[tuple[str, str], int] = {}
     for row in connection.execute(sa.select(strata_table).join(day_table, d.day == strata_table.c.day).where(span)):
@@ -91,7 +92,11 @@ def standing(
         waiting=sum(one[WAITING] for one in counts.values()),
         gone=sum(one[GONE] for one in counts.values()),
         flagged=sum(drawn_days.values()),
-        undrawn=_undrawn(drawn_days, due if until is None or due is None else min(due, until - timedelta(days=1))),
+        undrawn=_undrawn(
+            drawn_days,
+            max(date.fromisoformat(first), since or date.min) if first else None,
+            due if until is None or due is None else min(due, until - timedelta(days=1)),
+        ),
         tickets=tuple(str(number) for number in missed),
     )
 
@@ -113,13 +118,11 @@ def _grouped(
     }
 
 
-def _undrawn(days: Iterable[str], due: date | None = None) -> tuple[str, ...]:
-    """Days without a sample, from the first that has one to the last that should."""
-    known = sorted(days)
-    if not known:
+def _undrawn(days: Iterable[str], first: date | None, due: date | None) -> tuple[str, ...]:
+    """Days without a sample from ``first`` to the last that has one or should, none where nothing was ever drawn."""
+    there = set(days)
+    last = max((*map(date.fromisoformat, there), *(() if due is None else (due,))), default=None)
+    if first is None or last is None:
         return ()
-    first, last = date.fromisoformat(known[0]), date.fromisoformat(known[-1])
-    last = last if due is None else max(last, due)
     every = ((first + timedelta(days=n)).isoformat() for n in range((last - first).days + 1))
-    there = set(known)
     return tuple(day for day in every if day not in there)

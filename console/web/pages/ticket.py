@@ -212,6 +212,7 @@ def _page(
         detail=(masked_detail(detail) if masked else detail) if readable else None,
         ticket=ticket,
         texts=shown_texts(detail.texts, detail.findings, masked=masked) if readable else (),
+        destroyed_by=detail.texts_destroyed_by,
         why=_why(detail, masked=masked, readable=readable),
         notes=[{**note, "text": mask_text(note["text"]) if masked else note["text"]} for note in detail.notes],
         timeline=[Fields(event) for event in detail.timeline],

@@ -32,7 +32,9 @@ from tickets.bodies import ticket_context
 from tickets.opening import ContentFinding, Hit, open_or_extend, prepare
 from tickets.queue import ticket_details
 from tickets.retaining import seal_lacking
+from tickets.sketching import sketch_lacking
 from tickets.tables import tickets
+from tickets.tables_work import sketches
 
 CASE = Matter("case 12", "lawsuit of a buyer")
 
@@ -119,6 +121,10 @@ def test_all_of_a_month_is_shredded_with_a_certificate(queue: World) -> None:
     for name, body in before.items():
         with pytest.raises(KeyDestroyedError):
             queue.store.bodies.open(body, ticket_context(name))
+    with queue.catalogue.read() as connection:
+        (shown,) = ticket_details(connection, queue.store.bodies, [number(queue, "A")])
+        assert (shown.user_id, shown.texts_destroyed_by) == (None, made.purge_id)
+        assert connection.execute(sa.select(sa.func.count()).select_from(sketches)).scalar_one() == 0
     certificate = json.loads(str(done.certificate))
     assert certificate["records"] == 4
     assert certificate["destroyed"][0]["class"] == "ticket_text"
@@ -128,6 +134,7 @@ def test_all_of_a_month_is_shredded_with_a_certificate(queue: World) -> None:
     # What joins one of them later has a period of its own.
     opened(queue, "A", 0, "2026-03-01")
     assert said(queue)["A"] == "赌球 A"
+    assert sketch_lacking(queue.catalogue, queue.store.bodies) == (4, [])
 
 
 def test_what_must_stay_is_sealed_anew_and_its_neighbours_go(queue: World) -> None:
@@ -239,7 +246,14 @@ def test_texts_from_before_there_were_such_keys_get_them(queue: World) -> None:
         )
         queue.execute(tickets.update().where(tickets.c.ticket_id == name).values(body=sealed, text_key=None))
     assert not [unit for unit in queue.judge("2025-03-01") if unit.record_class == "ticket_text"]
-    assert seal_lacking(queue.catalogue, queue.store.bodies) == 4
-    assert seal_lacking(queue.catalogue, queue.store.bodies) == 0
+    damaged = number(queue, "B")
+    with queue.catalogue.read() as connection:
+        body = connection.execute(sa.select(tickets.c.body).where(tickets.c.ticket_id == damaged)).scalar_one()
+    queue.execute(tickets.update().where(tickets.c.ticket_id == damaged).values(body=body[:-1] + bytes([body[-1] ^ 1])))
+    assert seal_lacking(queue.catalogue, queue.store.bodies) == (3, [damaged])
+    assert seal_lacking(queue.catalogue, queue.store.bodies) == (0, [damaged])
+    queue.execute(tickets.update().where(tickets.c.ticket_id == damaged).values(body=body))
+    assert seal_lacking(queue.catalogue, queue.store.bodies) == (1, [])
+    assert seal_lacking(queue.catalogue, queue.store.bodies) == (0, [])
     assert state(queue, "2025-03-01").rows == 4
     assert set(said(queue).values()) == {"x"}

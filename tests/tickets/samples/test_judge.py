@@ -135,16 +135,27 @@ def test_the_rate_by_day_week_and_type_and_its_audit(drawn: SealedStore) -> None
     assert {"missed", "not_reviewed"} <= set(kinds)
     assert report.checked["miss_rate"] == "10.000%"
     assert {one.name for one in report.tables} == {"miss_rate_by_week", "miss_rate_by_type", "miss_rate_by_day"}
-    week = audit_samples(
-        drawn.catalogue,
-        frames=FRAME,
-        size=10,
-        lag_hours=24,
-        span=Span(since=DAY + timedelta(days=1)),
-        now=NOW + timedelta(days=8),
-    )
-    assert week.ok
-    assert week.checked["days_sampled"] == 1
+    between = [("days:2026-03-11..2026-03-16", "fault")]
+    off = [("review", "notice"), *between]
+    for days, size, frames, wanted in (
+        (1, 10, FRAME, between),
+        (7, 10, FRAME, []),
+        (1, 0, FRAME, off),
+        (1, 10, (), off),
+        (20, 10, FRAME, [(f"days:{DAY.date() + timedelta(days=20)}..{last}", "fault")]),
+        (40, 10, FRAME, [("review", "notice")]),
+    ):
+        part = audit_samples(
+            drawn.catalogue,
+            frames=frames,
+            size=size,
+            lag_hours=24,
+            span=Span(since=DAY + timedelta(days=days)),
+            now=NOW + timedelta(days=8 if days < 8 and size and frames else 30),
+        )
+        found_here = [(one.where, one.severity) for one in part.findings if one.kind == "not_sampled"]
+        assert found_here == wanted, (days, size)
+        assert part.checked["days_sampled"] == int(days < 8)
     # A ticket that is dismissed was no miss.
     desk = Desk(drawn.catalogue, drawn.bodies, shipped_calendar(), "os:alice")
     desk.dismiss(ticket, reason="harmless after all")
