@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from errors import StorageError
 from retention.audits.document import Context, document
 from retention.audits.report import AuditReport, combined
+from retention.new_file import write_out
 from retention.printing.web import write_page
 from retention.transparency.note import Signer
 
@@ -55,13 +55,7 @@ def write_report(
     data = (
         rendered(form, reports, context, fonts=fonts) if form in _FORMS else _bundle(reports, context, fonts, signers)
     )
-    try:
-        with path.open("xb") as file:
-            file.write(data)
-    except OSError as error:
-        raise StorageError(
-            f"{path} cannot be written: {error.strerror or error}.", cure="Check the folder and the disk's free space."
-        ) from error
+    write_out(path, data)
 
 
 _FORMS: Final = ("pdf", "html", "json")

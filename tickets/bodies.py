@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from errors import KeyAccessError
+from retention.policies.periods import stored_date
 
 
 class Bodies(Protocol):
@@ -46,8 +47,8 @@ def seal_beside(bodies: Bodies, plaintext: bytes, context: bytes, key_id: str | 
 
 
 def month_of(at: str) -> str:
-    """The month (``YYYY-MM``, UTC) of a time as the catalogue writes it."""
-    return at[:7]
+    """The month (``YYYY-MM``, Asia/Shanghai, as of every key) of a time as the catalogue writes it."""
+    return f"{stored_date(at):%Y-%m}"
 
 
 def ticket_context(ticket_id: str) -> bytes:

@@ -22,7 +22,6 @@ from tickets.tables import notes, texts, tickets
 from tickets.tables_work import bands, sketches
 
 _LOOK_UP: Final = 500
-_KINDS: Final = "ticket.texts_kept"
 
 
 def emptied_body(purge_id: str | None) -> bytes:
@@ -159,7 +158,7 @@ def seal_lacking(catalogue: Catalogue, bodies: Bodies, *, most: int = 2_000) -> 
             with catalogue.write() as connection:
                 made.write(connection)
                 said = [(f"ticket:{name}", {"key": made.key_id}) for name in names]
-                events.append_many(connection, said, kind=_KINDS, actor="system:texts")
+                events.append_many(connection, said, kind=destruction.KEPT_EVENT, actor="system:texts")
         except BusyError:
             continue  # somebody works on one of them: the next round takes them again
         done += len(names)

@@ -13,6 +13,7 @@ from errors import StorageError, UsageError
 from liucun.calendar_file import calendar_of
 from liucun.cli import print_json
 from liucun.store import open_store
+from retention.new_file import write_out
 from tickets.archived import take_out
 from tickets.evidence import StoredFile
 from tickets.queue import Ticket
@@ -61,19 +62,12 @@ def write_evidence(desk: Desk, ticket: str, folder: Path, purpose: str) -> list[
     taken = take_out(desk.catalogue, desk.bodies, desk.archive, ticket, actor=desk.who.name, purpose=purpose)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for one in taken:
-            path = folder / f"{ticket}-{one.file.id}-{one.file.name}"
-            with path.open("xb") as file:
-                try:
-                    file.write(one.content)
-                    file.flush()
-                except OSError:
-                    path.unlink(missing_ok=True)
-                    raise
     except OSError as error:
         raise StorageError(
             f"The evidence cannot be written to {folder}: {error.strerror}.", cure="Name an empty folder with room."
         ) from error
+    for one in taken:
+        write_out(folder / f"{ticket}-{one.file.id}-{one.file.name}", one.content)
     return [one.file for one in taken]
 
 

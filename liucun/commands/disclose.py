@@ -157,6 +157,7 @@ def export(
     from retention.crypto.sm2 import read_public
     from retention.disclosure.bundle import check_recipient, digests_of, seal
     from retention.disclosure.export import export as make
+    from retention.new_file import write_out
 
     if target.exists():
         raise UsageError(f"{target} exists already.", cure="Name a file that does not exist yet.")
@@ -173,11 +174,7 @@ def export(
             fonts=opened.settings.company.fonts,
         )
     sealed = seal(number, made.data, recipient=public, password=password)
-    try:
-        with target.open("xb") as file:
-            file.write(sealed)
-    except OSError as error:
-        raise StorageError(f"{target} cannot be written: {error.strerror}.", cure="Check the folder.") from error
+    write_out(target, sealed)
     digests = digests_of(made.data)
     if as_json:
         print_json(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from errors import StorageError, UsageError
+from errors import UsageError
 from liucun.cli import json_option, print_json, store_option
 from tickets.rights import Right
 
@@ -99,6 +99,7 @@ def completeness_(output: Path, as_json: bool, store: Path) -> None:
 def _make(store: Path, output: Path, as_json: bool, what: str, prove: Callable[[LogKeeper], dict[str, Any]]) -> None:
     from liucun.store import open_store
     from retention.catalogue import events
+    from retention.new_file import write_out
     from retention.transparency.proofs import proof_bytes
     from retention.transparency.verify_proof import verify_proof
 
@@ -109,16 +110,11 @@ def _make(store: Path, output: Path, as_json: bool, what: str, prove: Callable[[
         log.keep()
         data = proof_bytes(prove(log))
         proved = verify_proof(data, known_keys=[verifier.encode() for verifier in log.verifiers])
-        try:
-            with output.open("xb") as file:
-                file.write(data)
-        except OSError as error:
-            raise StorageError(
-                f"{output} cannot be written: {error.strerror}.", cure="Check the folder and its rights."
-            ) from error
+        # The event first: nothing is taken away of which the log does not know.
         with opened.catalogue.write() as connection:
             body = {"size": proved.size, "digest": log.suite.hash(data).hex()}
             events.append(connection, kind="log.proved", actor=opened.actor, subject=f"proof:{what}", body=body)
+        write_out(output, data)
     if as_json:
         print_json({"file": str(output), "bytes": len(data), "proof": proved.proof, "size": proved.size})
         return

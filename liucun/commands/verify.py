@@ -43,6 +43,17 @@ def command(
     if extract is not None and extract.exists():
         raise UsageError(f"{extract} exists already.", cure="Name a folder that does not exist yet.")
 
+    data = _read(bundle)
+    known = _read(keys).decode("utf-8", "replace").split() if keys else []
+    if is_proof(data):
+        given = {"--extract": extract, "--password-file": password_file, "--private-key": private_key}
+        if unused := [name for name, value in given.items() if value is not None]:
+            raise UsageError(
+                f"{bundle} is a proof, neither sealed nor holding files: {', '.join(unused)} cannot be used with it.",
+                cure="Leave it away, or name a bundle.",
+            )
+        _proof(data, known, as_json)
+        return
     password = _read(password_file).decode("utf-8", "replace").strip() if password_file else None
     pair = None
     if private_key is not None:
@@ -51,11 +62,6 @@ def command(
 
         pairs = read_pairs(_read(private_key), passphrase(), where=str(private_key))
         pair = next(iter(pairs.values()))
-    known = _read(keys).decode("utf-8", "replace").split() if keys else []
-    data = _read(bundle)
-    if is_proof(data):
-        _proof(data, known, as_json)
-        return
     opened = unseal(data, password=password, pair=pair)
     verdict = verify(opened, known_keys=known)
     if extract is not None:

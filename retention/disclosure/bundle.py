@@ -36,6 +36,7 @@ from retention.disclosure.errors import BundleRefusedError
 from retention.errors import AuthenticationError
 from retention.keys.passphrase import open_file
 from retention.keys.sm2_envelope import key_id_of, open_with, seal_to
+from retention.new_file import write_out
 from retention.transparency.note import Signer, sign_note
 
 README: Final = "README.txt"
@@ -164,8 +165,7 @@ def extracted(data: bytes, folder: Path) -> None:
         for name, body in files.items():
             path = folder / name
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with path.open("xb") as file:
-                file.write(body)
+            write_out(path, body)
     except OSError as error:
         raise StorageError(
             f"{folder} cannot be written: {error.strerror}.", cure="Check the path and the disk's free space."

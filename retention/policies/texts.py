@@ -71,12 +71,12 @@ def text_units(connection: sa.Connection, only: int | None = None) -> list[TextU
     if not has_texts(connection) or (only is not None and only >= 0):
         return []
     t, s = _tickets().c, standing_tickets().alias("standing").c
-    # By the hour: days are Shanghai's, the catalogue's times are not.
+    # By the hour: days and months are Shanghai's, the catalogue's times are not.
     hour = sa.func.substr(s.ended_at, 1, 13)
     joined = sa.select(
         t.text_key,
-        sa.func.min(sa.func.substr(t.detected_at, 1, 7)).label("first"),
-        sa.func.max(sa.func.substr(t.detected_at, 1, 7)).label("last"),
+        sa.func.min(t.detected_at).label("first"),
+        sa.func.max(t.detected_at).label("last"),
         s.ended,
         hour.label("hour"),
         sa.func.count().label("rows"),
@@ -86,7 +86,7 @@ def text_units(connection: sa.Connection, only: int | None = None) -> list[TextU
     found: dict[str, TextUnit] = {}
     for row in connection.execute(chosen.order_by(t.text_key)):
         unit = found.setdefault(row.text_key, TextUnit(row.text_key))
-        unit.months |= {row.first, row.last}
+        unit.months |= {f"{stored_date(at):%Y-%m}" for at in (row.first, row.last)}
         unit.bytes_stored += int(row.bytes or 0)
         if row.ended:
             day = stored_date(f"{row.hour}:00:00.000000Z")

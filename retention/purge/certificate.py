@@ -182,18 +182,19 @@ def _text(connection: sa.Connection, row: sa.Row[Any], actor: str, now: datetime
             .where(s.purge_id == row.purge_id, s.unit_id == unit.unit_id)
             .order_by(s.segment_id)
         ).all()
+        if unit.record_class == TEXTS:  # there are no segments: the unit was counted when it was claimed
+            records, size = unit.rows - unit.kept_rows, unit.bytes_stored
+        else:
+            records, size = sum(item.rows for item in rows), sum(item.bytes_stored for item in rows)
         destroyed.append(
             {
                 **base,
                 "expired_on": unit.expired_on,
                 "key_fingerprint": unit.key_fingerprint,
                 "destroyed_at": unit.destroyed_at,
-                # Of tickets' texts there are no segments: the unit was counted when it was claimed.
-                "records": unit.rows - unit.kept_rows if unit.record_class == TEXTS else sum(row.rows for row in rows),
-                "carried_over": (
-                    unit.kept_rows if unit.record_class == TEXTS else unit.rows - sum(item.rows for item in rows)
-                ),
-                "bytes": unit.bytes_stored if unit.record_class == TEXTS else sum(item.bytes_stored for item in rows),
+                "records": records,
+                "carried_over": unit.rows - records,
+                "bytes": size,
                 "segments": [{"id": item.segment_id, "ciphertext": item.ciphertext_digest} for item in rows],
             }
         )

@@ -54,17 +54,18 @@ def claim(
     """
     with parts.catalogue.read() as connection:
         planned = _planned(connection, purge_id, unit_id)
+    # Outside of any transaction: it may ask a device, and segments are written.
+    fingerprint = _fingerprint(parts, planned.key_id)
+    if planned.record_class == TEXTS:
+        return _claim_texts(parts, purge_id, planned, fingerprint, actor, now, step)
+    with parts.catalogue.read() as connection:
         day = stored_date(
             connection.execute(sa.select(purges.c.planned_at).where(purges.c.purge_id == purge_id)).scalar_one()
         )
         grounds = None
-        if planned.kept_rows and planned.record_class != TEXTS:
+        if planned.kept_rows:
             number = _number(connection, planned.key_id)
             grounds = grounds_of(connection, number, day, settings, shanghai_date(now))
-    # Outside of the transaction: it may ask a device, and segments are written.
-    fingerprint = _fingerprint(parts, planned.key_id)
-    if planned.record_class == TEXTS:
-        return _claim_texts(parts, purge_id, planned, fingerprint, actor, now, step)
     carried = None if grounds is None else carry(parts, *grounds, now=now, step=step)
     step(f"enter {unit_id}")
     with parts.catalogue.write() as connection:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 import sqlalchemy as sa
 
@@ -23,8 +23,8 @@ from retention.policies.texts import staying
 from retention.purge.plan import DROPPED, PLANNED, Parts
 from retention.purge.tables import purge_units, purges
 
-KEPT_EVENT = "ticket.texts_kept"
-GONE_EVENT = "ticket.texts_destroyed"
+KEPT_EVENT: Final = "ticket.texts_kept"
+GONE_EVENT: Final = "ticket.texts_destroyed"
 
 
 class Prepared(Protocol):
@@ -89,7 +89,9 @@ def claim_texts(
         if not _keepers:
             return "the program that keeps them is not there"
         # The month of the day, not of the unit: what stays outlives this one.
-        ready = _keepers[0].prepare(connection, parts.bodies, purge_id, stay=stay, go=go, month=f"{now:%Y-%m}")
+        ready = _keepers[0].prepare(
+            connection, parts.bodies, purge_id, stay=stay, go=go, month=f"{shanghai_date(now):%Y-%m}"
+        )
     if ready.key_id == planned.key_id:
         return "it is the key of this month"
     with parts.catalogue.write() as connection:

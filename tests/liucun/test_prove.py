@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from errors import CheckFailedError, LiucunError, SettingsError, UsageError
+from errors import CheckFailedError, LiucunError, SettingsError, StorageError, UsageError
 from liucun.cli import main_group
 from liucun.pins import pins_of_environment
 from liucun.store import open_store
@@ -42,6 +42,10 @@ def test_what_an_inspector_takes_away(tmp_path: Path, monkeypatch: pytest.Monkey
     assert json.loads(call("verify", tmp_path / "completeness", "--json").output)["rows"] == {
         "user_log": {"2026-03": 1, "2026-04": 1}
     }
+    for option in ("--extract", "--password-file", "--private-key"):
+        unused = call("verify", tmp_path / "completeness", option, tmp_path / "unused")
+        assert isinstance(unused.exception, UsageError)
+        assert option in str(unused.exception)
     (tmp_path / "bad").write_bytes((tmp_path / "completeness").read_bytes().replace(b'"user_log', b'"user_lag'))
     assert isinstance(call("verify", tmp_path / "bad").exception, CheckFailedError)
     for words in (["consistency", tmp_path / "keys"], ["consistency", tmp_path / "nothing"], ["segment", "x"]):
@@ -60,6 +64,13 @@ def test_what_an_inspector_takes_away(tmp_path: Path, monkeypatch: pytest.Monkey
     with open_store(store, ()) as opened, opened.catalogue.read() as connection:
         kinds = connection.exec_driver_sql("SELECT count(*) FROM events WHERE kind = 'log.proved'").scalar_one()
     assert kinds == 4
+    monkeypatch.setattr("retention.catalogue.events.append", _refused)
+    assert isinstance(call("prove", "completeness", "--out", tmp_path / "no", "--store", store).exception, StorageError)
+    assert not (tmp_path / "no").exists(), "nothing is taken away of which the log does not know"
+
+
+def _refused(*_given: object, **_more: object) -> None:
+    raise StorageError("The disk is full.", cure="Make room.")
 
 
 def test_who_only_reads_is_told_of_a_custodian_with_a_damaged_list(

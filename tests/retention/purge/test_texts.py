@@ -28,7 +28,7 @@ from retention.purge.plan import read_purge
 from retention.purge.tables import purges
 from tests.retention.policies.world import World, at, close, make_world
 from tests.retention.purge.destroying import approved, beat, planned, run
-from tickets.bodies import ticket_context
+from tickets.bodies import month_of, ticket_context
 from tickets.opening import ContentFinding, Hit, open_or_extend, prepare
 from tickets.queue import ticket_details
 from tickets.retaining import seal_lacking
@@ -95,6 +95,10 @@ def faults(world: World, day: str) -> set[str]:
 
 def test_they_are_kept_until_three_years_after_the_last_ticket_of_the_month_ended(queue: World) -> None:
     key = queue.store.bodies.text_key("2022-01")
+    # Half an hour into the year in Shanghai: months are the law's.
+    night = "2021-12-31T16:30:00.000000Z"
+    assert month_of(night) == "2022-01"
+    queue.execute(tickets.update().where(tickets.c.content_id == "A").values(detected_at=night))
     kept = state(queue, "2025-02-10")
     assert (kept.key_id, kept.rows, kept.periods, kept.verdict) == (key, 4, ("2022-01",), Verdict.KEPT)
     assert [str(kept.counts_from), str(kept.expires_on)] == ["2023-02-10", "2026-02-11"]
