@@ -102,7 +102,7 @@ def step(caller: Worker, ticket_id: Number, step: StepName, body: StepBody) -> d
         raise TicketChangedError(f"The ticket {ticket_id} is of version {before.version}.", cure="Read it again.")
     call, _ = STEPS[step]
     outcome = call(Asked(caller.desk(), ticket_id, body.form()))
-    many = {"many": plain(outcome)} if isinstance(outcome, BulkResult) else {}
+    many = {"many": outcome.as_json()} if isinstance(outcome, BulkResult) else {}
     with caller.parts.catalogue.read() as connection:
         return {**plain(get_ticket(connection, ticket_id)), **many}
 
@@ -117,13 +117,13 @@ def bulk(caller: Bulker, body: BulkBody) -> dict[str, Any]:
         assignee=f"user:{body.assignee}" if body.assignee else None,
         reason=body.reason,
     )
-    return dict(plain(result))
+    return result.as_json()
 
 
 @router.post("/bulk/undo")
 def undo(caller: Bulker, body: UndoBody) -> dict[str, Any]:
     """Take a step on many tickets back."""
-    return dict(plain(caller.desk().undo(body.token)))
+    return caller.desk().undo(body.token).as_json()
 
 
 @router.get("/approvals")

@@ -321,7 +321,7 @@ def _time(text: str | None) -> datetime | None:
 
 def _print_bulk(found: BulkResult, as_json: bool) -> None:
     if as_json:
-        print_json(asdict(found))
+        print_json(found.as_json())
         return
     click.echo(f"{len(found.done)} done 已处理, {len(found.refused)} refused 未处理")
     for number, why in found.refused[:20]:

@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from console.web.many import REASONS
 from retention.catalogue import events
 from tests.console.running import state, trail
+from tickets.steps.refusals import Why
 from tickets.tables import tickets
 
 
@@ -122,6 +124,33 @@ def test_a_bulk_step_and_its_undo(console) -> None:
     assert missing.text.count(" checked") >= 3, "what was ticked stays ticked"
     assert person.post("/queue/bulk", action="claim").status_code == 400
     assert person.post("/queue/bulk", ticket=numbers, action="explode").status_code == 400
+
+
+def test_what_a_bulk_step_left_out_is_said_in_the_language_of_the_page(console) -> None:
+    numbers = [console.open_ticket(f"代开发票加微{n}", category="fraud", content_id=f"left-{n}") for n in range(4)]
+    other, person = console.person("reviewer2"), console.person("reviewer")
+    other.post("/queue/bulk", ticket=numbers[:2], action="claim", back="/queue")
+    person.post(f"/tickets/{numbers[2]}/confirm", decision="illegal", reason="确认")
+
+    def said(action: str, **fields: str) -> str:
+        person.post("/queue/bulk", ticket=[*numbers, "TNONE"], action=action, back="/queue", **fields)
+        return re.search(r'<div class="note \w+" role="status">([^<]*)', person.get("/queue").text)[1]
+
+    taken = said("claim")
+    assert "已处理 2 张工单。" in taken
+    assert re.search(r"3 张未处理：reviewer2 已于 \d{4}-\d\d-\d\d \d\d:\d\d 领取（2 张，如 T\w+）；没有这张工单", taken)
+    below = said("confirm", decision="violation", reason="平台规则")
+    assert "默认定性为“违法”，低于默认须另一人复核" in below
+    person.post("/language", language="en", target="/queue")
+    settled = said("confirm", decision="illegal", reason="确认")
+    assert "it stands at “To dispose” and cannot become “To dispose”" in settled
+    assert not re.search("[\u4e00-\u9fff]", settled.split("left out")[1].split(".")[0])
+
+
+def test_every_reason_to_leave_a_ticket_out_has_its_words() -> None:
+    assert set(REASONS) == set(Why)
+    for why, text in REASONS.items():
+        assert set(re.findall(r"%\((\w+)\)", text)) == set(re.findall(r"{(\w+)}", why.value))
 
 
 def test_search_filters_and_saved_views(console) -> None:

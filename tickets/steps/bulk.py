@@ -24,6 +24,7 @@ from tickets.recall import Reason, forget, reasons_of
 from tickets.retaining import text_keys, took_in
 from tickets.states import OPEN, TRANSITIONS, Decision, State, part_of
 from tickets.steps.dating import police_columns
+from tickets.steps.refusals import LeftOutError, Refusal, Why
 from tickets.steps.reporting import ReportingSteps
 from tickets.tables import notes as note_table
 from tickets.tables import tickets as table
@@ -55,12 +56,21 @@ _KINDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class BulkResult:
-    """What became of a bulk step: ``token`` undoes it until ``until``; ``refused`` are (ticket, why not)."""
+    """What became of a bulk step: ``token`` undoes it until ``until``."""
 
     token: str
     until: str
     done: tuple[str, ...]
-    refused: tuple[tuple[str, str], ...]
+    refusals: tuple[Refusal, ...]
+
+    @property
+    def refused(self) -> tuple[tuple[str, str], ...]:
+        """(Ticket, why not in English)."""
+        return tuple((one.ticket_id, str(one)) for one in self.refusals)
+
+    def as_json(self) -> dict[str, object]:
+        """As programs read it."""
+        return {"token": self.token, "until": self.until, "done": list(self.done), "refused": list(self.refused)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +122,13 @@ class BulkSteps(ReportingSteps):
                     "The keys of these tickets' texts changed while the note to them was sealed.",
                     cure="Nothing was changed; take the step again.",
                 )
-            refused = [(number, "there is no such ticket") for number in ids if number not in found]
+            refused = [Refusal(number, Why.UNKNOWN) for number in ids if number not in found]
             changes: list[tuple[Ticket, dict[str, object]]] = []
             for ticket in found.values():
                 try:
                     changes.append((ticket, self._planned(ticket, wanted)))
-                except (TransitionError, NotPermittedError) as error:
-                    refused.append((ticket.ticket_id, error.what))
+                except LeftOutError as error:
+                    refused.append(Refusal(ticket.ticket_id, error.why, error.values))
             token = self._new_id("B")
             self._write_all(connection, changes, _KINDS[action], {"bulk": True})
             done = tuple(ticket.ticket_id for ticket, _ in changes)
@@ -157,13 +167,13 @@ class BulkSteps(ReportingSteps):
             items = connection.execute(sa.select(i.ticket_id, i.before, i.version).where(i.token == token)).all()
             found = {t.ticket_id: t for t in tickets_by_id(connection, [item.ticket_id for item in items], lock=True)}
             changes: list[tuple[Ticket, dict[str, object]]] = []
-            refused: list[tuple[str, str]] = []
+            refused: list[Refusal] = []
             for item in items:
                 ticket = found[item.ticket_id]
                 if ticket.version == item.version:
                     changes.append((ticket, json.loads(item.before)))
                 else:
-                    refused.append((item.ticket_id, "somebody changed it since"))
+                    refused.append(Refusal(item.ticket_id, Why.CHANGED))
             self._write_all(connection, changes, "ticket.undone", {"bulk": True, "undid": row.action})
             forget(connection, [ticket.ticket_id for ticket, _ in changes])
             connection.execute(bulk_actions.update().where(b.token == token).values(undone_at=timestamp()))
@@ -206,16 +216,14 @@ class BulkSteps(ReportingSteps):
         if wanted.action in (BulkAction.CLAIM, BulkAction.ASSIGN, BulkAction.RELEASE):
             return self._planned_holder(ticket, wanted, at)
         if ticket.pending is not None:
-            raise TransitionError("it waits for a second person", cure="Decide it by itself.")
+            raise LeftOutError(Why.WAITS)
         if wanted.decision is None:
             return {**_to(ticket, State.DISMISSED), "decision": None, "triaged_by": self.who.name, "triaged_at": at}
         default = default_decision(ticket.category, ticket.subtype, self.settings.defaults)
         if below(wanted.decision, default):
-            raise TransitionError(
-                f"the default is {default.chinese}: going below it needs a second person", cure="Decide it by itself."
-            )
+            raise LeftOutError(Why.BELOW, decision=default.value)
         if ticket.blocked_at is not None:
-            raise TransitionError("it was blocked automatically", cure="Decide it by itself.")
+            raise LeftOutError(Why.BLOCKED)
         return {
             **_to(ticket, State.CONFIRMED),
             "decision": wanted.decision.value,
@@ -226,10 +234,13 @@ class BulkSteps(ReportingSteps):
 
     def _planned_holder(self, ticket: Ticket, wanted: _Wanted, at: str) -> dict[str, object]:
         if wanted.action is BulkAction.CLAIM and ticket.assignee not in (None, self.who.name):
-            raise TransitionError(f"{ticket.assignee} took it at {ticket.assigned_at}", cure="Take another one.")
-        self._may_move_from(ticket)
+            raise LeftOutError(Why.TAKEN, assignee=ticket.assignee, at=ticket.assigned_at or "")
+        try:
+            self._may_move_from(ticket)
+        except NotPermittedError as error:
+            raise LeftOutError(Why.ANOTHERS, assignee=ticket.assignee or "") from error
         if ticket.state != State.DISMISSED and ticket.state not in OPEN:
-            raise TransitionError(f"it is {ticket.state}: it wants no work", cure="Take another one.")
+            raise LeftOutError(Why.SETTLED, state=ticket.state)
         if wanted.action is BulkAction.RELEASE:
             back = ticket.state == State.TRIAGE and ticket.pending is None
             state = State.DETECTED if back else State(ticket.state)
@@ -294,7 +305,7 @@ class BulkSteps(ReportingSteps):
 
 def _to(ticket: Ticket, state: State) -> dict[str, object]:
     if ticket.state == State.MERGED or state not in TRANSITIONS[State(ticket.state)]:
-        raise TransitionError(f"it is {ticket.state}: it cannot become {state.value}", cure="Leave it out.")
+        raise LeftOutError(Why.STATE, state=ticket.state, wanted=state.value)
     return {"state": state.value, "part": int(part_of(state))}
 
 

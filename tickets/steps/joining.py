@@ -18,6 +18,7 @@ from tickets.states import TO_DISPOSE, Decision, State, part_of
 from tickets.steps.base import earliest
 from tickets.steps.bulk import MOST as BULK_MOST
 from tickets.steps.bulk import BulkAction, BulkResult, BulkSteps
+from tickets.steps.refusals import Refusal, Why
 from tickets.tables import tickets as table
 from tickets.tables_work import links
 from tickets.weights import weight_of
@@ -132,8 +133,8 @@ class JoiningSteps(BulkSteps):
             )
         action = BulkAction.DISMISS if decision is None else BulkAction.CONFIRM
         result = self.bulk(action, ids, decision=decision, reason=reason)
-        left = [(number, "it is decided already, or of another text") for number in wanted.keys() - set(ids)]
-        return replace(result, refused=(*result.refused, *sorted(left)))
+        left = [Refusal(number, Why.NOT_OF_GROUP) for number in sorted(wanted.keys() - set(ids))]
+        return replace(result, refusals=(*result.refusals, *left))
 
     def merge(self, ids: Sequence[str], into: str, reason: str) -> Ticket:
         """Make undisposed tickets part of another undisposed one 并案: the earliest clocks and the worst severity hold.

@@ -144,8 +144,8 @@ def undo(visit: Worker, step: Text = "") -> Response:
     result = visit.parts.desk(visit.account).undo(step)
     response = RedirectResponse("/queue", status_code=303)
     text = say(visit, _("已撤销，%(done)s 张工单恢复原状。")) % {"done": len(result.done)}
-    if result.refused:
-        text += " " + say(visit, _("%(n)s 张其间已被改动，保持现状。")) % {"n": len(result.refused)}
+    if result.refusals:
+        text += " " + say(visit, _("%(n)s 张其间已被改动，保持现状。")) % {"n": len(result.refusals)}
     visit.say(response, text)
     return response
 
