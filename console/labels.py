@@ -274,6 +274,7 @@ PERMISSIONS: Final = {
 
 ERRORS: Final = {
     "TransitionError": _("工单的当前状态不允许这一步。"),
+    "HeldError": _("工单已由他人领取。请先接手（说明理由），或留给领取人。"),
     "TicketChangedError": _("就在刚才，有人改动了这张工单。请看过最新状态后再试。"),
     "TicketUnknownError": _("没有这个编号的工单。"),
     "SecondPersonError": _("这一步需要另一个人：任何人都不能审批自己的决定。"),

@@ -12,6 +12,7 @@ EVENTS: Final = {
     "ticket.texts_kept": _("工单文本换钥保存"),
     "ticket.texts_destroyed": _("工单文本已销毁"),
     "ticket.claimed": _("领取"),
+    "ticket.taken_over": _("接手"),
     "ticket.released": _("退回队列"),
     "ticket.assigned": _("指派"),
     "ticket.confirmed": _("定性"),

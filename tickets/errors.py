@@ -13,6 +13,10 @@ class TransitionError(UsageError):
     """The ticket's state does not allow this step."""
 
 
+class HeldError(TransitionError):
+    """Somebody else has the ticket: it is theirs to decide, until who acts takes it over."""
+
+
 class TicketChangedError(BusyError):
     """Somebody else changed the ticket in the same moment."""
 

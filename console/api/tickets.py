@@ -28,7 +28,8 @@ Worker = Annotated[Caller, Depends(Needs(Right.TICKETS_WORK, Right.TICKETS_APPRO
 Bulker = Annotated[Caller, Depends(Needs(Right.TICKETS_WORK))]
 Opener = Annotated[Caller, Depends(Needs(Right.TICKETS_OPEN))]
 StepName = Literal[
-    "claim", "release", "assign", "confirm", "dismiss", "dispose", "order", "order-done", "order-refused", "effective",
+    "claim", "take-over", "release", "assign", "confirm", "dismiss", "dispose", "order", "order-done",
+    "order-refused", "effective",
     "approve", "refuse", "report", "police", "reject", "acknowledge", "close", "appeal", "appeal-reject", "reverse",
     "note", "reach", "link", "merge",
 ]  # fmt: skip

@@ -20,6 +20,7 @@ SHOWN: Final = 3
 REASONS: Final = {
     Why.UNKNOWN: _("没有这张工单"),
     Why.TAKEN: _("%(assignee)s 已于 %(at)s 领取"),
+    Why.HELD: _("%(assignee)s 已于 %(at)s 领取，须先接手"),
     Why.ANOTHERS: _("属于 %(assignee)s"),
     Why.WAITS: _("正等待另一人复核"),
     Why.BELOW: _("默认定性为“%(decision)s”，低于默认须另一人复核"),

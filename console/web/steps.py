@@ -141,6 +141,7 @@ def _dismiss(asked: Asked) -> object:
 
 STEPS: Final[dict[str, tuple[Step, str]]] = {
     "claim": (lambda a: a.desk.claim(a.ticket), _("已领取。")),
+    "take-over": (lambda a: a.desk.take_over(a.ticket, a.form["reason"]), _("已接手，原领取人与时间已记入时间线。")),
     "release": (lambda a: a.desk.release(a.ticket, a.form["reason"]), _("已退回队列。")),
     "assign": (lambda a: a.desk.assign(a.ticket, f"user:{a.form['assignee']}", a.form["reason"]), _("已指派。")),
     "confirm": (_confirm, _("已定性。")),

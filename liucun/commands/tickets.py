@@ -124,10 +124,14 @@ def evidence_command(store: Path, ticket: str, out: Path | None, purpose: str, a
 @command.command(name="claim")
 @store_option
 @click.argument("ticket")
+@click.option("--take-over", metavar="REASON", help="Although somebody else has it, and why 接手; goes on record.")
 @json_option
-def claim_command(store: Path, ticket: str, as_json: bool) -> None:
-    """Take a ticket 领取."""
-    show_step(store, as_json, lambda desk: desk.claim(ticket))
+def claim_command(store: Path, ticket: str, take_over: str | None, as_json: bool) -> None:
+    """Take a ticket 领取. What somebody else has taken is theirs to decide, until it is taken over."""
+    if take_over is None:
+        show_step(store, as_json, lambda desk: desk.claim(ticket))
+    else:
+        show_step(store, as_json, lambda desk: desk.take_over(ticket, take_over))
 
 
 @command.command(name="triage")

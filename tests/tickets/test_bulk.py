@@ -110,7 +110,10 @@ def test_each_ticket_is_judged_by_itself(desk: Desk, ids: list[str]) -> None:
     assert not below.done
     assert "second person" in below.refused[0][1]
     confirmed = ming.bulk(BulkAction.CONFIRM, ids, decision=Decision.ILLEGAL, reason="r")
-    assert "cannot become confirmed" in dict(confirmed.refused)[ids[1]]
+    left = dict(confirmed.refused)
+    assert "cannot become confirmed" in left[ids[1]]
+    assert "hong's since" in left[ids[0]]
+    assert left.keys() == set(ids[:2])
     with desk.catalogue.read() as connection:
         tickets = tickets_by_id(connection, list(confirmed.done))
     assert all(ticket.police_due_at and ticket.triaged_by == "ming" for ticket in tickets)

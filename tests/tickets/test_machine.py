@@ -57,6 +57,7 @@ HEADS = {"wang", "zhao", "os:machine"}
 SINGLE: dict[str, tuple[Right, tuple[Any, ...]]] = {
     "claim": (Right.TICKETS_WORK, ()),
     "release": (Right.TICKETS_WORK, ()),
+    "take_over": (Right.TICKETS_WORK, ("他在休假",)),
     "dismiss": (Right.TICKETS_WORK, ("无害",)),
     "dispose": (Right.TICKETS_WORK, (Measure.DELETE,)),
     "report": (Right.TICKETS_APPROVE, ("R",)),
@@ -149,8 +150,14 @@ class Queue(RuleBasedStateMachine):
         before = self.seen[ticket_id]
         right, arguments = SINGLE[step]
         after = self.attempt(who, right, lambda desk: getattr(desk, step)(ticket_id, *arguments))
+        if after is not None and step == "dismiss":
+            self.was_theirs(before, who)
         if after is not None and step in {"report", "reverse", "reject_appeal"} and not who.is_local:
             assert before.triaged_by != who.name, "somebody approved their own triage"
+
+    def was_theirs(self, before: Ticket, who: Actor) -> None:
+        free = before.assignee in (None, who.name)
+        assert free or who.may(Right.TICKETS_ASSIGN), "somebody decided what another had taken"
 
     @rule(path=st.lists(st.tuples(st.sampled_from(PEOPLE[:4]), st.booleans()), min_size=1, max_size=8), number=ANY)
     def go_on(self, path: list[tuple[Actor, bool]], number: int) -> None:
@@ -164,13 +171,18 @@ class Queue(RuleBasedStateMachine):
         before = self.seen[ticket_id]
         steps = ONWARD.get(State(before.state), ())
         if before.state in (State.DETECTED, State.TRIAGE):
+            if before.assignee not in (None, who.name) and not who.may(Right.TICKETS_ASSIGN):
+                self.attempt(who, Right.TICKETS_WORK, lambda desk: desk.take_over(ticket_id, "接手"))
             self.attempt(who, Right.TICKETS_WORK, lambda desk: desk.confirm(ticket_id, Decision.ILLEGAL, "定性"))
         elif steps:
             self.single(who, sorted(self.seen).index(ticket_id), steps[other % len(steps)])
 
     @rule(who=WHO, number=ANY, decision=st.sampled_from(list(Decision)))
     def confirm(self, who: Actor, number: int, decision: Decision) -> None:
-        self.attempt(who, Right.TICKETS_WORK, lambda desk: desk.confirm(self.pick(number), decision, "定性"))
+        ticket_id = self.pick(number)
+        before = self.seen[ticket_id]
+        if self.attempt(who, Right.TICKETS_WORK, lambda desk: desk.confirm(ticket_id, decision, "定性")) is not None:
+            self.was_theirs(before, who)
 
     @rule(who=WHO, number=ANY, agree=st.booleans())
     def second_person(self, who: Actor, number: int, agree: bool) -> None:
@@ -218,6 +230,9 @@ class Queue(RuleBasedStateMachine):
         done = self.attempt(who, Right.TICKETS_WORK, lambda desk: desk.bulk(action, sorted(self.seen), **arguments))
         if done is not None:
             assert len(done.done) + len(done.refused) == len(self.seen)
+            if action in (BulkAction.CONFIRM, BulkAction.DISMISS):
+                for number in done.done:
+                    self.was_theirs(self.seen[number], who)
             self.tokens.append((who.name, done.token))
 
     @rule(who=WHO, number=ANY)

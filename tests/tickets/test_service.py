@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from errors import UsageError
+from errors import NotPermittedError, UsageError
 from retention.catalogue.engine import Catalogue
 from tests.tickets.conftest import PlainBodies
 from tests.tickets.test_opening import CONTENT, HIT, take
 from tickets.actors import Actor, Role
 from tickets.calendar.reading import shipped_calendar
-from tickets.errors import SecondPersonError, TicketChangedError, TicketUnknownError, TransitionError
+from tickets.errors import HeldError, SecondPersonError, TicketChangedError, TicketUnknownError, TransitionError
 from tickets.queue import get_ticket, list_tickets, ticket_detail
 from tickets.service import Desk
 from tickets.states import Decision, Measure, State
@@ -122,6 +122,17 @@ def test_an_illegal_ticket_is_not_closed_unreported(desk: Desk, number: str) -> 
         desk.close(number)
 
 
+def test_what_was_reported_is_not_disposed_of_anew(desk: Desk, number: str) -> None:
+    """Its ten days would begin again."""
+    desk.confirm(number, Decision.ILLEGAL, "违法")
+    desk.dispose(number, Measure.DELETE)
+    reported = desk.report(number, "R-1")
+    with pytest.raises(TransitionError, match="is reported"):
+        desk.dispose(number, Measure.MASK)
+    with desk.catalogue.read() as connection:
+        assert get_ticket(connection, number) == reported
+
+
 def test_disposal_needs_a_decision(desk: Desk, number: str) -> None:
     with pytest.raises(TransitionError, match="detected"):
         desk.dispose(number, Measure.DELETE)
@@ -152,6 +163,42 @@ def test_reasons_and_receipts_are_required(desk: Desk, number: str) -> None:
 def test_unknown_tickets_are_said(desk: Desk) -> None:
     with pytest.raises(TicketUnknownError, match="T-none"):
         desk.claim("T-none")
+
+
+def test_what_somebody_has_claimed_another_takes_over_before_deciding(
+    catalogue: Catalogue, bodies: PlainBodies, number: str
+) -> None:
+    ming, hong, wang = (
+        Desk(catalogue, bodies, shipped_calendar(), Actor(name, frozenset({role})))
+        for name, role in (("ming", Role.REVIEWER), ("hong", Role.REVIEWER), ("wang", Role.COMPLIANCE_HEAD))
+    )
+    since = ming.claim(number).assigned_at
+    for step in (
+        lambda: hong.claim(number),
+        lambda: hong.dismiss(number, "无害"),
+        lambda: hong.confirm(number, Decision.ILLEGAL, "违法"),
+    ):
+        with pytest.raises(HeldError, match="ming"):
+            step()
+    with pytest.raises(NotPermittedError):
+        hong.assign(number, "hong")
+    for reason in ("", "  ", "长" * 10_001):
+        with pytest.raises(UsageError):
+            hong.take_over(number, reason)
+    assert hong.take_over(number, "他在休假").assignee == "hong"
+    version = hong.take_over(number, "再点一次").version
+    with catalogue.read() as connection:
+        detail = ticket_detail(connection, bodies, number)
+    assert (detail.ticket.version, [note["text"] for note in detail.notes]) == (version, ["他在休假"])
+    last = detail.timeline[-1]
+    assert (last["kind"], last["actor"], last["was"], last["since"]) == ("ticket.taken_over", "hong", "ming", since)
+    with pytest.raises(HeldError, match="hong"):
+        ming.dismiss(number, "无害")
+    # Who may assign could take it from her anyway; what a dismissed ticket's holder left is taken over likewise.
+    assert wang.dismiss(number, "无害").assignee == "hong"
+    with pytest.raises(HeldError):
+        ming.claim(number)
+    assert ming.take_over(number, "重新研判").state == State.TRIAGE
 
 
 def test_the_second_claim_is_told_who_has_it(

@@ -215,6 +215,8 @@ class BulkSteps(ReportingSteps):
         at = timestamp(wanted.now)
         if wanted.action in (BulkAction.CLAIM, BulkAction.ASSIGN, BulkAction.RELEASE):
             return self._planned_holder(ticket, wanted, at)
+        if not self._decides(ticket):
+            raise LeftOutError(Why.HELD, assignee=ticket.assignee or "", at=ticket.assigned_at or "")
         if ticket.pending is not None:
             raise LeftOutError(Why.WAITS)
         if wanted.decision is None:

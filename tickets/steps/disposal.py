@@ -15,7 +15,7 @@ from tickets.evidence import list_evidence
 from tickets.messages import KAFKA, PLATFORM, order_message
 from tickets.queue import Ticket, get_ticket
 from tickets.sealing import Content, commit_evidence, contents_of
-from tickets.states import TRANSITIONS, Decision, Measure, Part, State, part_of
+from tickets.states import Decision, Measure, Part, State, part_of
 from tickets.steps.base import as_time, earliest
 from tickets.steps.dating import due_columns
 from tickets.steps.triage import TriageSteps, digests_of
@@ -221,7 +221,8 @@ class DisposalSteps(TriageSteps):
             raise TransitionError(
                 f"The ticket {ticket.ticket_id} is part of {ticket.merged_into}.", cure="Work on that one."
             )
-        if State.DISPOSED not in TRANSITIONS[State(ticket.state)]:
+        # A report that was sent back leads there, too; disposing anew of what was reported would restart its days.
+        if ticket.state != State.CONFIRMED:
             raise TransitionError(
                 f"The ticket {ticket.ticket_id} is {ticket.state}: it cannot be disposed of.",
                 cure="Confirm it first; what was disposed of takes further measures by `order`.",

@@ -14,6 +14,7 @@ class Why(StrEnum):
 
     UNKNOWN = "there is no such ticket"
     TAKEN = "{assignee} took it at {at}"
+    HELD = "it is {assignee}'s since {at}: take it over first"
     ANOTHERS = "it is {assignee}'s"
     WAITS = "it waits for a second person"
     BELOW = "the default is {decision}: going below it needs a second person"

@@ -12,7 +12,7 @@ from errors import NotPermittedError, UsageError
 from retention.catalogue.tables import timestamp
 from tickets.actors import Right
 from tickets.categories import below, default_decision
-from tickets.errors import TicketChangedError, TransitionError
+from tickets.errors import HeldError, TicketChangedError, TransitionError
 from tickets.queue import Ticket, get_ticket
 from tickets.recall import Reason, forget, reasons_of, remember
 from tickets.sealing import SealedEvidence, commit_evidence
@@ -32,19 +32,38 @@ class TriageSteps(Steps):
         """Take a ticket 领取: it is the actor's, with the time of assignment; before triage it goes under triage.
 
         Raises:
-            TransitionError: somebody else has it, or it is settled.
+            HeldError: somebody else has it.
+            TransitionError: it is settled.
         """
         self.who.require(Right.TICKETS_WORK)
         with self.catalogue.write(row_locks=True) as connection:
             ticket = self._ticket(connection, ticket_id)
             if ticket.assignee not in (None, self.who.name):
-                raise TransitionError(
+                raise HeldError(
                     f"The ticket {ticket_id} was taken by {ticket.assignee} at {ticket.assigned_at}.",
-                    cure="Take another one, or ask them to hand it over.",
+                    cure="Take another one, ask them to hand it over, or take it over with a reason.",
                 )
             if ticket.assignee == self.who.name and ticket.state not in _LOOSE:
                 return ticket
             return self._give(connection, ticket, self.who.name, "ticket.claimed")
+
+    def take_over(self, ticket_id: str, reason: str) -> Ticket:
+        """Take a ticket that somebody else has 接手: illegal content must not wait until they are back.
+
+        The event says whose it was and since when; the reason is kept, sealed, as a note.
+
+        Raises:
+            TransitionError: it is settled.
+        """
+        self.who.require(Right.TICKETS_WORK)
+        self._require(reason)
+        with self.catalogue.write(row_locks=True) as connection:
+            ticket = self._ticket(connection, ticket_id)
+            if ticket.assignee == self.who.name and ticket.state not in _LOOSE:
+                return ticket
+            self._note(connection, ticket_id, reason)
+            was = {"was": ticket.assignee, "since": ticket.assigned_at}
+            return self._give(connection, ticket, self.who.name, "ticket.taken_over", was)
 
     def assign(self, ticket_id: str, assignee: str, reason: str = "") -> Ticket:
         """Give a ticket to somebody 指派. One's own or a free one anybody may hand over; another's, who may assign.
@@ -80,6 +99,9 @@ class TriageSteps(Steps):
 
         The text is remembered with the rules and versions that spoke: the same finding is dismissed by itself for as
         long as the settings say. Complaints, orders and what a person opened are never remembered.
+
+        Raises:
+            HeldError: somebody else has it, and the actor may not assign.
         """
         self.who.require(Right.TICKETS_WORK)
         self._require(reason)
@@ -87,6 +109,7 @@ class TriageSteps(Steps):
             reasons = reasons_of(connection, self.bodies, [ticket_id])
         with self.catalogue.write(row_locks=True) as connection:
             ticket = self._ticket(connection, ticket_id)
+            self._may_decide(ticket)
             self._note(connection, ticket_id, reason)
             self._remember(connection, reasons)
             values = {**self._decided(connection, ticket), "decision": None}
@@ -97,12 +120,16 @@ class TriageSteps(Steps):
 
         A decision milder than the subtype's default waits for a second person: the ticket stays under triage with
         ``pending`` set (see ``approve``). What was blocked automatically counts as disposed of from the block.
+
+        Raises:
+            HeldError: somebody else has it, and the actor may not assign.
         """
         self.who.require(Right.TICKETS_WORK)
         self._require(reason)
         sealed = self._seal_blocked(ticket_id, decision)
         with self.catalogue.write(row_locks=True) as connection:
             ticket = self._ticket(connection, ticket_id)
+            self._may_decide(ticket)
             self._note(connection, ticket_id, reason)
             default = default_decision(ticket.category, ticket.subtype, self.settings.defaults)
             if below(decision, default):
@@ -128,21 +155,40 @@ class TriageSteps(Steps):
             values = {"reach": reach, "weight": weight_of(ticket.severity, reach)}
             return self._change(connection, ticket, "ticket.reach", values)
 
-    def _give(self, connection: sa.Connection, ticket: Ticket, assignee: str, kind: str) -> Ticket:
+    def _give(
+        self,
+        connection: sa.Connection,
+        ticket: Ticket,
+        assignee: str,
+        kind: str,
+        said: Mapping[str, object] | None = None,
+    ) -> Ticket:
         values: dict[str, object] = {"assignee": assignee, "assigned_at": timestamp()}
         if ticket.state in _LOOSE:
             if ticket.state == State.DISMISSED:
                 forget(connection, [ticket.ticket_id])
-            return self._move(connection, ticket, State.TRIAGE, kind, values)
+            return self._move(connection, ticket, State.TRIAGE, kind, values, said)
         if ticket.state not in OPEN:
             raise TransitionError(
                 f"The ticket {ticket.ticket_id} is {ticket.state} ({State(ticket.state).chinese}): it wants no work.",
                 cure="Take another one.",
             )
-        return self._change(connection, ticket, kind, values)
+        return self._change(connection, ticket, kind, values, {**values, **(said or {})})
+
+    def _decides(self, ticket: Ticket) -> bool:
+        """Whether it is free, the actor's, or the actor could take it from whose it is anyway."""
+        return ticket.assignee in (None, self.who.name) or self.who.may(Right.TICKETS_ASSIGN)
+
+    def _may_decide(self, ticket: Ticket) -> None:
+        """What one is working on, another does not decide meanwhile."""
+        if not self._decides(ticket):
+            raise HeldError(
+                f"The ticket {ticket.ticket_id} is {ticket.assignee}'s since {ticket.assigned_at}.",
+                cure="Take it over first, with a reason, or leave it to them.",
+            )
 
     def _may_move_from(self, ticket: Ticket) -> None:
-        if ticket.assignee not in (None, self.who.name) and not self.who.may(Right.TICKETS_ASSIGN):
+        if not self._decides(ticket):
             raise NotPermittedError(
                 f"The ticket {ticket.ticket_id} is {ticket.assignee}'s.",
                 cure="Ask them, or a compliance head 合规负责人, to hand it over.",
