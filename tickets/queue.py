@@ -88,7 +88,8 @@ COLUMNS = tuple(table.c[field.name] for field in fields(Ticket))
 class Filters:
     """What to show; None leaves a filter out. ``due_by`` is an ISO date, ``part`` one part of the queue.
 
-    ``missed``: only what is to be disposed of and is past its target.
+    ``missed``: only what is to be disposed of and is past its target. ``nobodys``: only what nobody has taken;
+    ``free_for``: only that, and what this actor has.
     """
 
     states: Sequence[State] | None = None
@@ -103,6 +104,8 @@ class Filters:
     missed: bool = False
     account_blind: str | None = None
     text_blind: str | None = None
+    nobodys: bool = False
+    free_for: str | None = None
 
 
 def list_tickets(
@@ -319,29 +322,26 @@ def _of_each(
     return found
 
 
+_SAME: Final = ("category", "assignee", "content_id", "severity", "account_blind", "text_blind")
+"""Filters that a column of the same name must equal."""
+
+
 def _conditions(filters: Filters) -> list[sa.ColumnElement[bool]]:
     c = table.c
-    found: list[sa.ColumnElement[bool]] = []
+    same = {name: getattr(filters, name) for name in _SAME}
+    found: list[sa.ColumnElement[bool]] = [c[name] == value for name, value in same.items() if value is not None]
     if filters.states is not None:
         found.append(c.state.in_([state.value for state in filters.states]))
-    if filters.category is not None:
-        found.append(c.category == filters.category)
-    if filters.assignee is not None:
-        found.append(c.assignee == filters.assignee)
-    if filters.content_id is not None:
-        found.append(c.content_id == filters.content_id)
     if filters.due_by is not None:
         found.append(sa.and_(c.due_on.is_not(None), c.due_on <= filters.due_by))
     if filters.decision is not None:
         found.append(c.decision == filters.decision.value)
     if filters.channel is not None:
         found.append(c.channel == filters.channel.value)
-    if filters.severity is not None:
-        found.append(c.severity == filters.severity)
     if filters.missed:
         found += [c.part == int(Part.DISPOSE), c.dispose_by < timestamp()]
-    if filters.account_blind is not None:
-        found.append(c.account_blind == filters.account_blind)
-    if filters.text_blind is not None:
-        found.append(c.text_blind == filters.text_blind)
+    if filters.nobodys:
+        found.append(c.assignee.is_(None))
+    if filters.free_for is not None:
+        found.append(sa.or_(c.assignee.is_(None), c.assignee == filters.free_for))
     return found

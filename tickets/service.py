@@ -4,7 +4,7 @@ Each step checks the right of who acts, the state and the version, writes the ti
 appends its event in one transaction. Two people acting at once: the one whose step comes
 second is told so.
 
-The steps stand in ``tickets.steps``: opening by hand, joining, bulk, reporting, the second
+The steps stand in ``tickets.steps``: taking the next one, opening by hand, joining, bulk, reporting, the second
 person, disposal, triage.
 """
 
@@ -13,11 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tickets.steps.base import MAX_NOTE
-from tickets.steps.opening import OpeningSteps
+from tickets.steps.taking import TakingSteps
 
 __all__ = ["MAX_NOTE", "Desk"]
 
 
 @dataclass(frozen=True)
-class Desk(OpeningSteps):
+class Desk(TakingSteps):
     """A person at work on the queue of a store: ``actor`` is who acts, an ``Actor`` or a bare name."""

@@ -108,6 +108,15 @@ def step(caller: Worker, ticket_id: Number, step: StepName, body: StepBody) -> d
         return {**plain(get_ticket(connection, ticket_id)), **many}
 
 
+@router.post("/tickets/next")
+def take_next(caller: Bulker, chosen: Annotated[Chosen, Query()]) -> dict[str, Any]:
+    """Take the most urgent ticket of the filters that nobody has: `{"ticket": …}`, null when there is none."""
+    with caller.parts.catalogue.read() as connection:
+        filters = chosen.filters(connection, caller.parts.bodies, caller.account.actor)
+    taken = caller.desk().claim_next(filters)
+    return {"ticket": None if taken is None else plain(taken)}
+
+
 @router.post("/bulk")
 def bulk(caller: Bulker, body: BulkBody) -> dict[str, Any]:
     """One step on many tickets; ``token`` takes it back until ``until``."""

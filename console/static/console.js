@@ -107,13 +107,32 @@
     setTimeout(() => { delete event.target.dataset.sent; }, 4000);
   });
 
-  // What was typed outlives a mistaken step back or a reload: kept in this tab until it is sent.
-  $$("textarea[data-keep]").forEach((field) => {
-    const name = `liucun:${location.pathname}:${field.dataset.keep}`;
-    if (!field.value) field.value = sessionStorage.getItem(name) || "";
-    if (field.value && field.closest("details") && sessionStorage.getItem(name)) field.closest("details").open = true;
-    field.addEventListener("input", () => sessionStorage.setItem(name, field.value));
-    if (field.form) field.form.addEventListener("submit", () => sessionStorage.removeItem(name));
+  // What was typed outlives a mistaken step back, a reload, an ended session or a failed connection: it is kept in this
+  // tab, by the address it is sent to, until a page that came of that form says no failure.
+  const sent = "liucun:sent";
+  const kept = (field) => `liucun:${field.form.getAttribute("action")}:${field.dataset.keep}`;
+  const arrived = performance.getEntriesByType("navigation")[0];
+  const waiting = JSON.parse(sessionStorage.getItem(sent) || "null");
+  if (waiting && arrived && arrived.type === "navigate" && document.referrer === waiting.from && !$("[data-failed]")) {
+    waiting.names.forEach((name) => sessionStorage.removeItem(name));
+  }
+  sessionStorage.removeItem(sent);
+  window.addEventListener("pageshow", (event) => { if (event.persisted) sessionStorage.removeItem(sent); });
+  $$("[data-keep]").filter((field) => field.form).forEach((field) => {
+    const draft = sessionStorage.getItem(kept(field));
+    if (draft && !field.value) {
+      field.value = draft;
+      if (field.closest("details")) field.closest("details").open = true;
+    }
+    field.addEventListener("input", () => {
+      if (field.value) sessionStorage.setItem(kept(field), field.value);
+      else sessionStorage.removeItem(kept(field));
+    });
+  });
+  document.addEventListener("submit", (event) => {
+    if (event.target.getAttribute("action") === "/sign-out") { sessionStorage.clear(); return; }
+    const names = $$("[data-keep]", event.target).map(kept);
+    if (names.length) sessionStorage.setItem(sent, JSON.stringify({ from: location.href.split("#")[0], names }));
   });
 
   // On a phone the menu scrolls sideways: the page one is on is in sight.

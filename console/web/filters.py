@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Final, Literal
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -13,6 +13,10 @@ from tickets.queue import Filters
 from tickets.states import Channel, Decision, Part, State
 from tickets.tables import tickets as table
 
+VIEW_COOKIE: Final = "liucun_view"
+"""Holds the filters that the queue was last looked at with: a ticket's page goes on in them."""
+NOBODY: Final = "-"
+"""Stands for the tickets that nobody has, where a person is asked for."""
 PARTS: Final = {"dispose": Part.DISPOSE, "report": Part.REPORT, "rest": Part.REST}
 
 
@@ -56,7 +60,8 @@ class Chosen(BaseModel):
         return Filters(
             states=[State(self.state)] if self.state else None,
             category=self.category or None,
-            assignee=(actor if self.assignee == "me" else f"user:{self.assignee}") if self.assignee else None,
+            assignee=self._assignee(actor),
+            nobodys=self.assignee == NOBODY,
             content_id=content,
             due_by=self.due_by or None,
             part=PARTS.get(self.part),
@@ -66,6 +71,15 @@ class Chosen(BaseModel):
             missed=bool(self.missed),
             account_blind=account,
         )
+
+    def _assignee(self, actor: str) -> str | None:
+        if self.assignee in ("", NOBODY):
+            return None
+        return actor if self.assignee == "me" else f"user:{self.assignee}"
+
+    def view(self) -> str:
+        """The filters as ``VIEW_COOKIE`` keeps them: no page, and no search word, which may name an account."""
+        return urlencode({name: value for name, value in self.query().items() if name != "q"})
 
     def query(self, **changes: object) -> dict[str, str]:
         """The filters as an address has them, with changes; the page is left out when it is the first."""

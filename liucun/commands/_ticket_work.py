@@ -14,7 +14,7 @@ from liucun.commands._ticket_desk import open_desk, show_step
 from liucun.times import read_time, show_time
 from tickets.categories import categories
 from tickets.queue import Filters
-from tickets.states import Channel, Decision, State
+from tickets.states import Channel, Decision, Part, State
 from tickets.steps.approving import list_approvals
 from tickets.steps.bulk import BulkAction, BulkResult
 from tickets.steps.joining import group_of, linked
@@ -32,6 +32,27 @@ _MAX_FILE = 400_000
 def assign_command(store: Path, ticket: str, assignee: str, reason: str, as_json: bool) -> None:
     """Give a ticket to somebody 指派, with the time."""
     show_step(store, as_json, lambda desk: desk.assign(ticket, assignee, reason))
+
+
+@click.command(name="next")
+@store_option
+@click.option("--category", help="Only of this category.")
+@click.option("--part", type=click.Choice(["dispose", "report"]), help="Only of this part of the queue.")
+@click.option("--channel", type=click.Choice([c.value for c in Channel]), help="Only what was discovered like this.")
+@json_option
+def next_command(store: Path, category: str | None, part: str | None, channel: str | None, as_json: bool) -> None:
+    """Take the most urgent ticket that nobody has 领取下一张; two who ask at once get two tickets."""
+    filters = Filters(
+        category=category, part=Part[part.upper()] if part else None, channel=Channel(channel) if channel else None
+    )
+    with open_desk(store) as desk:
+        ticket = desk.claim_next(filters)
+    if as_json:
+        print_json(None if ticket is None else asdict(ticket))
+    elif ticket is None:
+        click.echo("Nothing waits for anybody. 没有待领取的工单。")
+    else:
+        click.echo(f"{ticket.ticket_id}  {ticket.category}  {ticket.severity}  {State(ticket.state).chinese}")
 
 
 @click.command(name="release")
@@ -332,6 +353,7 @@ def _print_bulk(found: BulkResult, as_json: bool) -> None:
 COMMANDS = (
     assign_command,
     release_command,
+    next_command,
     bulk_command,
     undo_command,
     links_command,

@@ -128,6 +128,13 @@ def test_states_rights_and_versions_are_told_apart(console, reviewer) -> None:
     assert set(error) == {"error", "what", "cure"}
 
 
+def test_the_next_ticket_is_taken(console, reviewer) -> None:
+    number = console.open_ticket("出售军用地图", category="weapons", content_id="api-next")
+    taken = reviewer.post("/tickets/next?category=weapons").json()["ticket"]
+    assert (taken["ticket_id"], taken["assignee"]) == (number, "user:reviewer")
+    assert reviewer.post("/tickets/next?category=weapons").json() == {"ticket": None}
+
+
 def test_a_bulk_step_can_be_taken_back(console, reviewer) -> None:
     numbers = [console.open_ticket(f"bulk {n}", content_id=f"api-bulk-{n}") for n in range(2)]
     done = reviewer.post("/bulk", json={"action": "claim", "tickets": [*numbers, "TNONE"]}).json()

@@ -153,6 +153,44 @@ def test_every_reason_to_leave_a_ticket_out_has_its_words() -> None:
         assert set(re.findall(r"%\((\w+)\)", text)) == set(re.findall(r"{(\w+)}", why.value))
 
 
+def test_one_after_the_other_in_the_order_of_the_view(console) -> None:
+    numbers = [
+        console.open_ticket(f"代练上分包赢{n}", category="abuse", severity=1, content_id=f"next-{n}") for n in range(4)
+    ]
+    person, other, auditor = console.person("reviewer"), console.person("reviewer2"), console.person("auditor")
+
+    def beside(visitor, number: str) -> dict[str, str]:
+        found = re.findall(r'href="/tickets/(\w+)" data-key="([np])"', visitor.get(f"/tickets/{number}").text)
+        return {key: at for at, key in found}
+
+    for visitor in (person, other, auditor):
+        visitor.get("/queue?category=abuse")
+    assert beside(person, numbers[0]) == {"n": numbers[1]}
+    assert beside(person, numbers[1]) == {"p": numbers[0], "n": numbers[2]}, "who passes over a ticket goes on"
+    other.post(f"/tickets/{numbers[2]}/claim")
+    assert beside(person, numbers[1]) == {"p": numbers[0], "n": numbers[3]}
+    assert beside(auditor, numbers[1]) == {"p": numbers[0], "n": numbers[2]}, "who only reads sees every one"
+    person.post(f"/tickets/{numbers[1]}/dismiss", reason="无害")
+    assert beside(person, numbers[1]) == {"n": numbers[0]}, "after a decision the most urgent of the view follows"
+    assert 'href="/queue?category=abuse" data-key="u"' in person.get(f"/tickets/{numbers[0]}").text
+    assert numbers[2] not in person.get("/queue?category=abuse&assignee=-").text
+    person.get("/queue?category=abuse&q=secret-account")
+    assert "secret" not in person.client.cookies["liucun_view"]
+
+
+def test_the_next_ticket_is_claimed_and_opened(console) -> None:
+    numbers = [
+        console.open_ticket(f"收购驾驶证分数{n}", category="incitement", content_id=f"take-{n}") for n in range(2)
+    ]
+    view = "/queue?category=incitement"
+    person, other = console.person("reviewer"), console.person("reviewer2")
+    assert person.post("/queue/next", back=view).headers["location"] == f"/tickets/{numbers[0]}"
+    assert other.post("/queue/next", back=view).headers["location"] == f"/tickets/{numbers[1]}"
+    assert [state(console, number).assignee for number in numbers] == ["user:reviewer", "user:reviewer2"]
+    assert person.post("/queue/next", back=view).headers["location"] == view
+    assert "没有待领取的工单" in person.get(view).text
+
+
 def test_search_filters_and_saved_views(console) -> None:
     number = console.open_ticket(content_id="article-77", user_id="seeker-9")
     person = console.person("reviewer")

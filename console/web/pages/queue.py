@@ -14,7 +14,7 @@ from console.access.roles import Right
 from console.i18n import mark as _
 from console.reading.counting import part_counts, total
 from console.reading.texts import excerpts
-from console.web.filters import Chosen
+from console.web.filters import VIEW_COOKIE, Chosen
 from console.web.many import say_many
 from console.web.pages.sign_in import safe_target
 from console.web.render import page, say
@@ -63,7 +63,7 @@ def _list(
         views = accounts.views_of(connection, visit.account)
         waiting = list_approvals(connection, limit=20) if visit.may(Right.TICKETS_WORK) else []
         people = [one.name for one in accounts.all_accounts(connection) if Right.TICKETS_WORK in one.permissions]
-    return page(
+    response = page(
         visit,
         "queue.html",
         status=status,
@@ -82,6 +82,9 @@ def _list(
         failed=say(visit, labels.error_text(error)) if error else None,
         detail=str(error) if error else None,
     )
+    if not chosen.q:
+        response.set_cookie(VIEW_COOKIE, chosen.view(), httponly=True, samesite="lax", secure=parts.secure, path="/")
+    return response
 
 
 def _ticket_number(connection: Any, word: str) -> str | None:
@@ -136,6 +139,22 @@ def _decision(word: str) -> Decision | None:
         return Decision(word) if word else None
     except ValueError as error:
         raise UsageError(f"There is no decision {word[:40]!r}.", cure="Use the fields of the page.") from error
+
+
+@router.post("/next")
+def take_next(visit: Worker, back: Text = "/queue") -> Response:
+    """Take the most urgent free ticket of the filters, and open it."""
+    chosen = Chosen.of_address(back)
+    with visit.parts.catalogue.read() as connection:
+        filters = chosen.filters(connection, visit.parts.bodies, visit.account.actor)
+    taken = visit.parts.desk(visit.account).claim_next(filters)
+    if taken is None:
+        response = RedirectResponse(f"/queue?{urlencode(chosen.query())}", status_code=303)
+        visit.say(response, say(visit, _("筛选范围内没有待领取的工单。")), tone="warn")
+        return response
+    response = RedirectResponse(f"/tickets/{taken.ticket_id}", status_code=303)
+    visit.say(response, say(visit, _("已领取。")))
+    return response
 
 
 @router.post("/undo")

@@ -18,9 +18,11 @@ from console.access.roles import Right
 from console.errors import PageUnknownError
 from console.i18n import mark as _
 from console.masking import mask_address, mask_text
+from console.reading.neighbours import neighbours
 from console.reading.overview import days_left
 from console.reading.records import Context, record_context
 from console.reading.texts import excerpts, masked_detail, matched, shown_texts
+from console.web.filters import VIEW_COOKIE, Chosen
 from console.web.many import say_many
 from console.web.render import Fields, page, say
 from console.web.steps import JUDGING, STEPS, Asked
@@ -32,7 +34,7 @@ from tickets.categories import category_of, default_decision
 from tickets.clocks import SHANGHAI, TEN_WORKING_DAYS, deadline
 from tickets.errors import TicketChangedError
 from tickets.evidence import list_evidence
-from tickets.queue import Filters, Ticket, TicketDetail, get_ticket, list_tickets, ticket_detail
+from tickets.queue import Ticket, TicketDetail, get_ticket, ticket_detail
 from tickets.reports.register import get_report
 from tickets.states import OPEN, TO_DISPOSE, Decision, Measure, Part, State
 from tickets.steps.approving import list_approvals
@@ -189,7 +191,10 @@ def _page(
             group, more = _group(connection, ticket)
             shown = {one.ticket_id for one in (*(one.ticket for one in related[:MOST]), *group)}
             said = excerpts(connection, parts.bodies, sorted(shown))
-        after = list_tickets(connection, Filters(part=Part(ticket.part)), limit=2)
+        view = Chosen.of_address(f"?{visit.request.cookies.get(VIEW_COOKIE, '')}")
+        worker = visit.account.actor if visit.may(Right.TICKETS_WORK) else None
+        filters = view.filters(connection, parts.bodies, visit.account.actor)
+        beside = neighbours(connection, filters, ticket, worker=worker)
         values: dict[str, Any] = {
             "related": related,
             "excerpts": said,
@@ -203,7 +208,8 @@ def _page(
             "report": get_report(connection, ticket.report_id) if ticket.report_id else None,
             "draft": _live_draft(connection, ticket_id),
             "people": [o.name for o in accounts.all_accounts(connection) if Right.TICKETS_WORK in o.permissions],
-            "next": next((one.ticket_id for one in after if one.ticket_id != ticket_id), None),
+            "beside": beside,
+            "view": view.view(),
         }
     return page(
         visit,
