@@ -12,8 +12,8 @@ from detectors.keywords.engine import KeywordDetector
 from detectors.keywords.packset import load_packs
 from detectors.model import ModelDetector, default_model
 from detectors.model.budget import read_queue
-from detectors.model.install import installed
 from detectors.model.second_look import second_look
+from detectors.model.versions import installed
 
 PACKS: Final = Path(__file__).parent / "packs"
 """The folder of the packs that ship."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from detectors.keywords.layers import read_layers
 from detectors.keywords.rules import State
 from detectors.model import default_model
-from detectors.model.install import installed
+from detectors.model.versions import installed
 from liucun.rule_layers import MODELS, layers_of, today
 from liucun.settings import Settings
 from retention.audits.monitoring import Monitoring

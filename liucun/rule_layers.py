@@ -16,8 +16,8 @@ from detectors.keywords.packset import PackSet, refuse_faulty
 from detectors.keywords.rules import Rule, State
 from detectors.model import ModelDetector, default_model
 from detectors.model.budget import read_queue
-from detectors.model.install import installed
 from detectors.model.second_look import second_look
+from detectors.model.versions import installed
 from liucun.times import SHANGHAI
 
 if TYPE_CHECKING:

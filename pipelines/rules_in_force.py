@@ -28,8 +28,8 @@ from detectors.keywords.packset import PackSet
 from detectors.keywords.rules import Problem, State
 from detectors.model import ModelDetector, default_model
 from detectors.model.budget import read_queue
-from detectors.model.install import installed
 from detectors.model.second_look import second_look
+from detectors.model.versions import installed
 from pipelines.batches import DecodedBatch
 from retention.catalogue import events
 from retention.catalogue.engine import Catalogue

@@ -8,7 +8,7 @@ another word's is as likely as a fault of the memory.
 from __future__ import annotations
 
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -98,10 +98,13 @@ def dictionary() -> Dictionary:
     Raises:
         DictionaryError: jieba is not installed, or its dictionary cannot be read.
     """
+    package = find_spec("jieba")  # says where it lies without importing it, or reading every package's metadata
+    if package is None or package.origin is None:
+        raise DictionaryError("jieba is not installed.", cure="Install it: pip install jieba")
     try:
-        text = Path(str(distribution("jieba").locate_file("jieba/dict.txt"))).read_text(encoding="utf-8")
+        text = Path(package.origin).with_name("dict.txt").read_text(encoding="utf-8")
         return Dictionary(*_read(np.frombuffer(text.encode("utf-32-le"), np.uint32)))
-    except (PackageNotFoundError, OSError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise DictionaryError(
             f"The word dictionary of jieba cannot be read: {error}.", cure="Install it again: pip install jieba"
         ) from error

@@ -102,9 +102,9 @@ def train_command(
     What `liucun detect --model` then finds: with --false-alarm-rate, as little harmless text as it says; else, for a
     model that is only written, every text that is more likely illegal than not, under the labels of the CSV.
     """
+    from detectors.model import comparing, versions
     from detectors.model.evaluate import evaluate
     from detectors.model.files import save
-    from detectors.model.install import hold_out, install, measuring_split, refuse_worse
     from detectors.model.labelled import joined, read_labelled, read_texts
     from detectors.model.train import STREAM_PRIOR, TrainOptions, train_with_disguises
 
@@ -130,7 +130,7 @@ def train_command(
 
     shown |= {"rows": len(labelled.labels), "rows_dropped": labelled.dropped}
     if do_install:
-        split = hold_out(labelled)
+        split = comparing.hold_out(labelled)
         model = fit(split.train)
         figures = measure(model, split.held_out)
         folder = store / MODELS
@@ -138,7 +138,7 @@ def train_command(
         before = measure(current, split.held_out)
         shown["current"] = before.as_json()
     else:
-        split = measuring_split(labelled)
+        split = comparing.measuring_split(labelled)
         figures = measure(fit(split.train), split.held_out)
         model = fit(labelled)
     shown["evaluation"] = figures.as_json()
@@ -148,8 +148,8 @@ def train_command(
     if not as_json:
         print_evaluation(figures)
     if do_install:
-        refuse_worse(figures, before)
-        shown["installed"] = str(install(model, folder))
+        comparing.refuse_worse(figures, before)
+        shown["installed"] = str(versions.install(model, folder))
     shown["model"] = model.version
     if as_json:
         print_json(shown)
@@ -292,6 +292,6 @@ def queue_command(daily_tickets: float, days: int, do_apply: bool, store: Path, 
 
 def _current(folder: Path) -> LinearModel:
     from detectors.model import default_model
-    from detectors.model.install import installed
+    from detectors.model.versions import installed
 
     return default_model(installed(folder)).model

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from console.reading.rules import Tried, backtests
 from detectors.errors import PackError
 from detectors.keywords.lint import HARMLESS_LIMIT
-from detectors.model.install import POINTER
+from detectors.model.versions import POINTER
 from liucun.cli import main
 from liucun.commands.rules import DEFAULT_RATE
 from liucun.doctor import examine

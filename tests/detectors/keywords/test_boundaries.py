@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -76,12 +77,12 @@ def test_answers_do_not_depend_on_what_was_asked_together(monkeypatch: pytest.Mo
 
 
 def test_a_missing_dictionary_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    class _Elsewhere:
-        def locate_file(self, name: str) -> Path:
-            return tmp_path / name
-
-    monkeypatch.setattr(dictionary, "distribution", lambda name: _Elsewhere())
+    monkeypatch.setattr(dictionary, "find_spec", lambda name: None)
     dictionary.dictionary.cache_clear()
+    with pytest.raises(DictionaryError, match="not installed"):
+        dictionary.dictionary()
+    elsewhere = ModuleSpec("jieba", None, origin=str(tmp_path / "jieba" / "__init__.py"))
+    monkeypatch.setattr(dictionary, "find_spec", lambda name: elsewhere)
     with pytest.raises(DictionaryError, match="cannot be read"):
         dictionary.dictionary()
     (tmp_path / "jieba").mkdir()

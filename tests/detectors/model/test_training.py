@@ -14,12 +14,12 @@ import pytest
 from detectors.base import FINDING_SCHEMA, Detector
 from detectors.corpus.disguises import disguise
 from detectors.model import ModelDetector
+from detectors.model.comparing import hold_out, refuse_worse
 from detectors.model.decide import decide
 from detectors.model.errors import ModelFileError, ModelWriteError, TrainingDataError, WorseModelError
 from detectors.model.evaluate import evaluate
 from detectors.model.explain import explain, strongest_spans
 from detectors.model.files import load, save
-from detectors.model.install import hold_out, install, installed, refuse_worse
 from detectors.model.labelled import Labelled
 from detectors.model.linear import LinearModel
 from detectors.model.train import (
@@ -30,6 +30,7 @@ from detectors.model.train import (
     train,
     train_with_disguises,
 )
+from detectors.model.versions import install, installed
 
 from .conftest import small_set
 
