@@ -38,6 +38,13 @@ STATE_TONES: Final = {
 
 DECISIONS: Final = {"illegal": _("违法"), "harmful": _("不良"), "violation": _("违规")}
 
+WAITS: Final = {
+    "police": _("报公安机关"),
+    "approval": _("另一人复核"),
+    "appeal": _("申诉决定"),
+    "correction": _("更正报告"),
+}
+
 MEASURES: Final = {
     "delete": _("删除"),
     "mask": _("屏蔽"),

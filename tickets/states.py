@@ -130,6 +130,15 @@ EXTENDABLE: Final = (*TO_DISPOSE, State.DISMISSED)
 """States in which new findings of the same content join the ticket; later ones open a linked ticket."""
 
 
+class Waits(StrEnum):
+    """What tickets wait for, beside their state."""
+
+    POLICE = "police"
+    APPROVAL = "approval"
+    APPEAL = "appeal"
+    CORRECTION = "correction"
+
+
 class Part(IntEnum):
     """Parts of the queue: what is to be disposed of always stands before what is to be reported."""
 

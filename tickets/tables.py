@@ -83,13 +83,14 @@ tickets = sa.Table(
     sa.Index("tickets_by_rest", "part", "detected_at", "ticket_id", "channel", "severity", "decision", "due_on"),
     *(
         # Few tickets have one: what has none is left out, or a database that counted its rows would read them all.
-        sa.Index(
-            name,
-            column,
-            sqlite_where=sa.text(f"{column} IS NOT NULL"),
-            postgresql_where=sa.text(f"{column} IS NOT NULL"),
+        sa.Index(name, column, sqlite_where=sa.text(there), postgresql_where=sa.text(there))
+        for name, column, there in (
+            ("tickets_by_merged", "merged_into", "merged_into IS NOT NULL"),
+            ("tickets_by_link", "linked_to", "linked_to IS NOT NULL"),
+            ("tickets_by_police", "police_due_at", "police_due_at IS NOT NULL AND police_reported_at IS NULL"),
+            ("tickets_by_pending", "pending", "pending IS NOT NULL"),
+            ("tickets_by_appeal", "appealed_at", "appealed_at IS NOT NULL"),
         )
-        for name, column in (("tickets_by_merged", "merged_into"), ("tickets_by_link", "linked_to"))
     ),
     sa.Index("tickets_by_target", "state", "dispose_by"),
     sa.Index("tickets_by_content", "content_id"),

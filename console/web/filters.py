@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tickets.bodies import Bodies
 from tickets.queue import Filters
-from tickets.states import Channel, Decision, Part, State
+from tickets.states import Channel, Decision, Part, State, Waits
 from tickets.tables import tickets as table
 
 VIEW_COOKIE: Final = "liucun_view"
@@ -37,6 +37,7 @@ class Chosen(BaseModel):
     assignee: str = Field(default="", max_length=64)
     due_by: str = Field(default="", max_length=10, pattern=r"^$|^\d{4}-\d\d-\d\d$")
     missed: Literal["", "1"] = ""
+    waits: Literal["", "police", "approval", "appeal", "correction"] = ""
     q: str = Field(default="", max_length=256)
     page: int = Field(default=1, ge=1, le=20_000)
 
@@ -70,6 +71,7 @@ class Chosen(BaseModel):
             severity=int(self.severity) if self.severity else None,
             missed=bool(self.missed),
             account_blind=account,
+            waits=Waits(self.waits) if self.waits else None,
         )
 
     def _assignee(self, actor: str) -> str | None:

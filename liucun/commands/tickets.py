@@ -15,7 +15,7 @@ from liucun.times import read_time
 from tickets.evidence import list_evidence
 from tickets.queue import Filters, get_ticket, list_tickets, ticket_detail
 from tickets.rights import Right
-from tickets.states import Channel, Decision, Measure, Part, State
+from tickets.states import Channel, Decision, Measure, Part, State, Waits
 
 
 @click.group(name="tickets", short_help="The disposal queue: list, show, triage, dispose, report.")
@@ -33,6 +33,7 @@ def command() -> None:
 @click.option("--missed", is_flag=True, help="Only what is past its target of disposal 超过处置时限.")
 @click.option("--content-id", help="Only tickets of this piece of content.")
 @click.option("--due-by", metavar="DATE", help="Only tickets to be reported by this day.")
+@click.option("--waits", type=click.Choice([w.value for w in Waits]), help="Only what waits for this.")
 @click.option("--limit", type=click.IntRange(1, 1_000_000), default=50, show_default=True, help="How many.")
 @json_option
 def list_command(
@@ -45,6 +46,7 @@ def list_command(
     missed: bool,
     content_id: str | None,
     due_by: str | None,
+    waits: str | None,
     limit: int,
     as_json: bool,
 ) -> None:
@@ -58,6 +60,7 @@ def list_command(
         part=Part[part.upper()] if part else None,
         channel=Channel(channel) if channel else None,
         missed=missed,
+        waits=Waits(waits) if waits else None,
     )
     with open_desk(store) as desk, desk.catalogue.read() as connection:
         found = list_tickets(connection, filters, limit=limit)

@@ -200,6 +200,9 @@ def test_search_filters_and_saved_views(console) -> None:
     assert number not in person.get("/queue?q=nobody").text
     assert number in person.get("/queue?state=detected&category=gambling&severity=3&channel=complaint").text
     assert number not in person.get("/queue?severity=1").text
+    assert number not in person.get("/queue?waits=police").text
+    person.post(f"/tickets/{number}/confirm", decision="illegal", reason="赌博")
+    assert re.search(rf"{number}.*?公安 <time", person.get("/queue?waits=police").text, re.DOTALL)
     for wrong in ("state=x", "page=0", "page=999999999999", "due_by=2026-99", "severity=9"):
         assert person.get(f"/queue?{wrong}").status_code in {400}, wrong
     assert person.get("/queue?due_by=2026-02-31").status_code == 200
