@@ -24,14 +24,14 @@ from benchmarks.traffic import lines
 ILLEGAL_EVERY: Final = 500
 _ILLEGAL: Final = "稳赚不赔的百家乐平台，加微信 abc12345 领彩金"
 _FLUSH_SECONDS: Final = 120.0
-_STEPS: Final = 200
+_STEPS: Final = 50
 """Steps a second in which a steady stream is written."""
 
 
 def producer(kafka: str, **config: Any) -> Producer:
     """A producer that loses and doubles nothing."""
     return Producer(
-        {"bootstrap.servers": kafka, "enable.idempotence": True, "linger.ms": 5, "batch.size": 1 << 20, **config}
+        {"bootstrap.servers": kafka, "enable.idempotence": True, "linger.ms": 20, "batch.size": 1 << 20, **config}
     )
 
 

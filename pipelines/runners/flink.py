@@ -184,7 +184,8 @@ class FlinkJob:
             # Stages are dealt out to worker processes in turn: with fewer, two lanes could share one and its GIL.
             sdk_worker_parallelism=STAGES * min(flink.parallelism, self._cluster.slots_each()),
             checkpointing_interval=flink.checkpoint_seconds * 1000,
-            max_bundle_time_mills=200,
+            # A lane's timer is fired, and set anew, where a bundle ends: between two turns it waits for that twice.
+            max_bundle_time_mills=20,
         )
 
     # Watching

@@ -38,7 +38,9 @@ from pipelines.stores import StoreRef, store_of
 TURN_SECONDS: Final = 1.0
 """About how long a lane keeps its place; checkpoints and neighbouring lanes wait for it."""
 WAIT_SECONDS: Final = 0.2
-"""How long a lane without anything to read waits in place."""
+"""How long a lane gathers messages for its next batches, or waits for any; the time since it last read counts."""
+LEAST_SECONDS: Final = 0.02
+"""How long it gathers when that time has passed in work: what came meanwhile lies in the client's queue already."""
 PAUSE_SECONDS: Final = 0.1
 UNREACHABLE_SECONDS: Final = 2.0
 WAKE_SECONDS: Final = 3600.0
@@ -85,6 +87,7 @@ class Lane:
 class _Reading:
     source: KafkaSource
     used: float
+    read: float = 0.0
     clean: bool = True
 
 
@@ -177,7 +180,9 @@ class _ReadLane(beam.DoFn):
         while time.monotonic() < deadline:
             try:
                 reading = self._reading(lane)
-                batches = reading.source.read(self.batch_bytes, WAIT_SECONDS)
+                gathered = time.monotonic() - reading.read
+                batches = reading.source.read(self.batch_bytes, max(WAIT_SECONDS - gathered, LEAST_SECONDS))
+                reading.read = time.monotonic()
             except UnreachableError as error:
                 _LOG.warning("%s", error)
                 _forget(lane)

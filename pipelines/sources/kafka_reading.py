@@ -169,7 +169,7 @@ class KafkaReader:
         return waiting
 
     def read(self, max_bytes: int, seconds: float) -> list[RawBatch]:
-        """Batches of about ``max_bytes`` together, of what comes within ``seconds``; sooner once every end is reached.
+        """Batches of about ``max_bytes`` together, of what comes within ``seconds``; sooner at every end.
 
         Raises:
             NotPermittedError: the brokers refuse this client.
@@ -177,9 +177,11 @@ class KafkaReader:
         """
         found: dict[Key, list[Any]] = defaultdict(list)
         ends: dict[Key, int] = {}
-        size, deadline = 0, time.monotonic() + seconds
-        while size < max_bytes and time.monotonic() < deadline:
-            messages: list[Any] = list(self._consumer.consume(_MOST_MESSAGES, _STEP_SECONDS))
+        size, deadline, more = 0, time.monotonic() + seconds, False
+        while size < max_bytes and ((left := deadline - time.monotonic()) > 0 or more):
+            messages: list[Any] = list(self._consumer.consume(_MOST_MESSAGES, min(max(left, 0.0), _STEP_SECONDS)))
+            # A backlog is read in big batches however short the time is.
+            more = len(messages) == _MOST_MESSAGES
             for message in messages:
                 if message.error() is None:
                     found[message.topic(), message.partition()].append(message)
