@@ -31,7 +31,7 @@ StepName = Literal[
     "claim", "take-over", "release", "assign", "confirm", "dismiss", "dispose", "order", "order-done",
     "order-refused", "effective",
     "approve", "refuse", "report", "police", "reject", "acknowledge", "close", "appeal", "appeal-reject", "reverse",
-    "note", "reach", "link", "merge",
+    "note", "reach", "link", "unlink", "merge",
 ]  # fmt: skip
 
 

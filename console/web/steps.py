@@ -112,6 +112,11 @@ def _link(asked: Asked) -> None:
         asked.desk.link(asked.ticket, other)
 
 
+def _unlink(asked: Asked) -> None:
+    for other in _ids(asked.form["other"]):
+        asked.desk.unlink(asked.ticket, other)
+
+
 def _confirm(asked: Asked) -> object:
     found = decision(asked.form["decision"])
     if asked.form["group"]:
@@ -177,6 +182,7 @@ STEPS: Final[dict[str, tuple[Step, str]]] = {
     "note": (lambda a: a.desk.note(a.ticket, a.form["reason"]), _("备注已保存。")),
     "reach": (lambda a: a.desk.set_reach(a.ticket, count(a.form["reach"])), _("传播量已更新。")),
     "link": (_link, _("已关联。")),
+    "unlink": (_unlink, _("已取消关联。")),
     "merge": (lambda a: a.desk.merge(_ids(a.form["other"]), a.ticket, a.form["reason"]), _("已并案。")),
 }
 """Step of the address → call, and what is said when it is done."""

@@ -342,3 +342,24 @@ def test_the_rules_page_shows_what_backtests_found(console) -> None:
     for word in ("rules-new", "12,345", "own.a", "2026-11-01", "4 条"):
         assert word in page, word
     assert "规则回测" in console.person("auditor").get("/audit/events").text
+
+
+def test_a_link_by_hand_is_made_and_taken_away(console) -> None:
+    first, second = (
+        console.open_ticket(f"各不相同的内容{n}", category="fraud", content_id=f"linked-{n}") for n in (1, 2)
+    )
+    person = console.person("reviewer")
+    path = f"/tickets/{first}"
+    person.post(f"{path}/link", other=second)
+    page = person.get(path).text
+    assert f'action="{path}/unlink"' in page
+    assert f'name="other" value="{second}"' in page
+    person.post(f"{path}/unlink", other=second)
+    assert f'action="{path}/unlink"' not in person.get(path).text
+    assert [kind for kind, _ in trail(console, f"ticket:{second}") if "link" in kind] == [
+        "ticket.linked",
+        "ticket.unlinked",
+    ]
+    program = console.api("reviewer")
+    for step in ("link", "unlink"):
+        assert program.post(f"/tickets/{first}/steps/{step}", json={"other": [second]}).status_code == 200, step
