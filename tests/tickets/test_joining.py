@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from errors import NotPermittedError, UsageError
 from retention.catalogue.engine import Catalogue
 from tests.tickets.conftest import PlainBodies
-from tests.tickets.people import AUDITOR, by
+from tests.tickets.people import AUDITOR, HONG, MING, by
 from tests.tickets.test_opening import CONTENT, HIT, NOW, take
-from tickets.errors import TransitionError
+from tickets.errors import HeldError, TransitionError
 from tickets.opening import OpenedCounts, open_or_extend, prepare
 from tickets.queue import get_ticket, list_tickets, ticket_detail
 from tickets.service import Desk
@@ -133,6 +133,19 @@ def test_merging_keeps_the_earliest_clock_and_ends_together(
     desk.close(ids["a"])
     with catalogue.read() as connection:
         assert get_ticket(connection, ids["b"]).state == State.CLOSED
+
+
+@pytest.mark.parametrize("held", ["a", "b"])
+def test_what_somebody_has_taken_is_not_merged_by_another(
+    desk: Desk, catalogue: Catalogue, bodies: PlainBodies, held: str
+) -> None:
+    """It would be decided as the ticket that took it in."""
+    ids = opened(catalogue, bodies, a=SPAM, b="另一段不相干的文字内容在这里")
+    by(desk, MING).claim(ids[held])
+    with pytest.raises(HeldError, match="ming"):
+        by(desk, HONG).merge([ids["b"]], ids["a"], "同一事")
+    by(desk, HONG).take_over(ids[held], "他在休假")
+    assert by(desk, HONG).merge([ids["b"]], ids["a"], "同一事").ticket_id == ids["a"]
 
 
 def test_what_was_disposed_of_cannot_be_merged(desk: Desk, catalogue: Catalogue, bodies: PlainBodies) -> None:

@@ -172,7 +172,13 @@ def test_what_somebody_has_claimed_another_takes_over_before_deciding(
         Desk(catalogue, bodies, shipped_calendar(), Actor(name, frozenset({role})))
         for name, role in (("ming", Role.REVIEWER), ("hong", Role.REVIEWER), ("wang", Role.COMPLIANCE_HEAD))
     )
+    ming.take_over(number, "无人领取")
+    ming.release(number)
     since = ming.claim(number).assigned_at
+    with catalogue.read() as connection:
+        begun = len(ticket_detail(connection, bodies, number).notes)
+        kinds = [event["kind"] for event in ticket_detail(connection, bodies, number).timeline]
+    assert kinds[-3:] == ["ticket.claimed", "ticket.released", "ticket.claimed"], "what nobody has is taken from nobody"
     for step in (
         lambda: hong.claim(number),
         lambda: hong.dismiss(number, "无害"),
@@ -189,7 +195,7 @@ def test_what_somebody_has_claimed_another_takes_over_before_deciding(
     version = hong.take_over(number, "再点一次").version
     with catalogue.read() as connection:
         detail = ticket_detail(connection, bodies, number)
-    assert (detail.ticket.version, [note["text"] for note in detail.notes]) == (version, ["他在休假"])
+    assert (detail.ticket.version, [note["text"] for note in detail.notes[begun:]]) == (version, ["他在休假"])
     last = detail.timeline[-1]
     assert (last["kind"], last["actor"], last["was"], last["since"]) == ("ticket.taken_over", "hong", "ming", since)
     with pytest.raises(HeldError, match="hong"):

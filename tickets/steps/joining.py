@@ -140,6 +140,7 @@ class JoiningSteps(BulkSteps):
         """Make undisposed tickets part of another undisposed one 并案: the earliest clocks and the worst severity hold.
 
         Raises:
+            HeldError: somebody else has one of them, and the actor may not assign.
             TransitionError: one of them was disposed of; its clock runs of itself and stays.
         """
         self.who.require(Right.TICKETS_WORK)
@@ -153,6 +154,8 @@ class JoiningSteps(BulkSteps):
                 raise TicketUnknownError(
                     f"There is no ticket {lacking[0]!r}.", cure="`liucun tickets list` shows them."
                 )
+            for ticket in held.values():
+                self._may_decide(ticket)  # what is merged is decided as the ticket that took it in
             target = held[into]
             if target.state not in TO_DISPOSE:
                 raise TransitionError(

@@ -50,7 +50,7 @@ class TriageSteps(Steps):
     def take_over(self, ticket_id: str, reason: str) -> Ticket:
         """Take a ticket that somebody else has 接手: illegal content must not wait until they are back.
 
-        The event says whose it was and since when; the reason is kept, sealed, as a note.
+        The event says whose it was and since when; the reason is kept, sealed, as a note. What nobody has is claimed.
 
         Raises:
             TransitionError: it is settled.
@@ -62,6 +62,8 @@ class TriageSteps(Steps):
             if ticket.assignee == self.who.name and ticket.state not in _LOOSE:
                 return ticket
             self._note(connection, ticket_id, reason)
+            if ticket.assignee in (None, self.who.name):
+                return self._give(connection, ticket, self.who.name, "ticket.claimed")
             was = {"was": ticket.assignee, "since": ticket.assigned_at}
             return self._give(connection, ticket, self.who.name, "ticket.taken_over", was)
 
