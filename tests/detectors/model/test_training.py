@@ -23,9 +23,11 @@ from detectors.model.files import load, save
 from detectors.model.labelled import Labelled
 from detectors.model.linear import LinearModel
 from detectors.model.train import (
+    _GATE_ROOM,
     EVEN_THRESHOLD,
     MOST_THRESHOLD,
     TrainOptions,
+    _gate,
     choose_thresholds,
     train,
     train_with_disguises,
@@ -121,6 +123,16 @@ def test_without_a_rate_the_likelier_is_found(small: Labelled, small_model: Line
     found = ModelDetector(model).detect(FRESH.texts).column("row").to_pylist()
     likelier = model.probabilities(FRESH.texts)[:, model.none_index] <= EVEN_THRESHOLD
     assert set(found) == set(np.flatnonzero(likelier).tolist())
+
+
+def test_one_odd_finding_opens_the_gate_only_where_findings_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("detectors.model.train._GATE_SKIPS", 10)
+    for count, stands_at in ((9, 4.0), (10, 0.5)):
+        none = np.full(count, 0.5)
+        none[3] = 4.0
+        margins = np.column_stack([np.full(count, 5.0), none])
+        probabilities = np.tile([0.9, 0.1], (count, 1))
+        assert _gate(margins, probabilities, {"fraud": 0.8}, ["fraud", "none"], ()) == stands_at + _GATE_ROOM
 
 
 def test_the_gate_hides_no_finding(small_model: LinearModel) -> None:
