@@ -20,7 +20,7 @@ def write_out(path: Path, data: bytes) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            except OSError:
+            except BaseException:  # an interruption, too, leaves no half file
                 path.unlink(missing_ok=True)
                 raise
     except (OSError, ValueError) as error:

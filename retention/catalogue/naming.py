@@ -35,6 +35,6 @@ def take_names(connection: sa.Connection, names: Sequence[str]) -> None:
     ).scalar_one_or_none()
     if condemned is not None:
         raise TombstoneError(
-            f"The object {condemned!r} was collected as an orphan before its batch was committed.",
-            cure="Nothing was committed; the batch is tried again under new names.",
+            f"The object {condemned!r} was collected as an orphan before anything named it.",
+            cure="Nothing was committed; do it again: it is written under a new name.",
         )

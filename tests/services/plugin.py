@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from retention.catalogue.engine import Catalogue
+from retention.catalogue.migrate import migrate
 from retention.objects.s3 import S3Objects
 from retention.objects.s3_settings import S3Settings
 from tests.services import servers
@@ -37,6 +39,15 @@ def catalogue_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'catalogue.db'}"
     return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def bare_catalogue(catalogue_url: str) -> Iterator[Catalogue]:
+    """A catalogue with the archive's own tables and nothing in it, on each engine in turn."""
+    opened = Catalogue.open(catalogue_url)
+    migrate(opened)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="session")

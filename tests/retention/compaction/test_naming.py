@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +11,6 @@ import pytest
 import sqlalchemy as sa
 
 from retention.catalogue.engine import Catalogue
-from retention.catalogue.migrate import migrate
 from retention.catalogue.naming import TombstoneError, take_names
 from retention.catalogue.retrying import retried
 from retention.catalogue.tables import log_entries, tombstones
@@ -27,11 +25,8 @@ MOMENT = 0.4
 
 
 @pytest.fixture
-def catalogue(catalogue_url: str) -> Iterator[Catalogue]:
-    opened = Catalogue.open(catalogue_url)
-    migrate(opened)
-    yield opened
-    opened.close()
+def catalogue(bare_catalogue: Catalogue) -> Catalogue:
+    return bare_catalogue
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import sqlalchemy as sa
 
 from errors import UsageError
 from retention.catalogue.engine import Catalogue
-from retention.catalogue.migrate import migrate
 from retention.catalogue.tables import events
 from retention.errors import KeyProviderError
 from retention.keys import administration
@@ -27,11 +26,8 @@ class PowerCutError(Exception):
 
 
 @pytest.fixture
-def catalogue(catalogue_url: str) -> Iterator[Catalogue]:
-    opened = Catalogue.open(catalogue_url)
-    migrate(opened)
-    yield opened
-    opened.close()
+def catalogue(bare_catalogue: Catalogue) -> Catalogue:
+    return bare_catalogue
 
 
 @pytest.fixture
