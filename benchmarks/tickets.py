@@ -43,7 +43,7 @@ from tickets.evidence import list_evidence
 from tickets.opening import ContentFinding, Hit, open_or_extend, prepare
 from tickets.queue import Filters, count_tickets, list_tickets, tickets_by_id
 from tickets.service import Desk
-from tickets.states import Channel, Decision, Measure, Part, State
+from tickets.states import Channel, Decision, Measure, Part, State, Waits
 from tickets.steps.bulk import BulkAction
 from tickets.steps.joining import linked
 from tickets.tables import tickets as table
@@ -206,7 +206,7 @@ def _content(n: int, begun: datetime, text: str, severity: int, category: int, r
 
 
 def _spread(catalogue: Catalogue) -> None:
-    """A quarter to be disposed of, a quarter to be reported over sixty days, the rest done."""
+    """A quarter to be disposed of, a quarter to be reported over sixty days, a hundredth of it to the police."""
     c = table.c
     day = sa.cast(c.offset % 28 + 1, sa.String)
     due = sa.literal("2026-1") + sa.cast(c.offset % 3, sa.String) + "-" + sa.func.substr(sa.literal("0") + day, -2)
@@ -215,6 +215,8 @@ def _spread(catalogue: Catalogue) -> None:
     with catalogue.write() as connection:
         disposed = {"state": State.DISPOSED.value, "part": int(Part.REPORT), "due_on": due, "decision": "illegal"}
         connection.execute(table.update().where(c.offset % 4 == 1).values(**disposed))
+        police = {"police_due_at": "2026-10-05T04:00:00.000000Z"}
+        connection.execute(table.update().where(c.offset % 400 == 1).values(**police))
         for rest, state in ((2, State.CLOSED), (3, State.DISMISSED)):
             values = {"state": state.value, "part": int(Part.REST)}
             connection.execute(table.update().where(c.offset % 4 == rest).values(**values))
@@ -232,6 +234,9 @@ def _reads(catalogue: Catalogue, count: int) -> dict[str, Any]:
         "missed": Filters(missed=True),
         "content": Filters(content_id="c17"),
         "channel_without_hits": Filters(channel=Channel.AUTHORITY),
+        "unclaimed": Filters(nobodys=True),
+        "to_report": Filters(part=Part.REPORT),
+        "waits_for_police": Filters(waits=Waits.POLICE),
     }
     read = {name: _timed(partial(_page, catalogue, given)) for name, given in filters.items()}
     first = _timed(lambda: _page(catalogue, Filters()))
