@@ -14,8 +14,12 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
 
 from detectors.errors import DictionaryError
+from detectors.normalise.view import code_points
 
 Longs = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
@@ -27,7 +31,6 @@ BITS: Final = 22
 _SHIFT: Final = np.uint64(64 - BITS)
 LONGEST: Final = 16
 """Characters of the longest word taken."""
-MOST_DIGITS: Final = 9
 
 
 class Dictionary:
@@ -38,7 +41,7 @@ class Dictionary:
 
     def __init__(self, lengths: Longs, hashes: Hashes, counts: npt.NDArray[np.float64]) -> None:
         self.longest = int(lengths.max(initial=1))
-        order = np.argsort(hashes)
+        order = ascending(hashes)
         hashes = hashes[order]
         # Of a word that stands twice the one or the other counts.
         fresh = np.append(True, hashes[1:] != hashes[:-1])
@@ -102,40 +105,48 @@ def dictionary() -> Dictionary:
     if package is None or package.origin is None:
         raise DictionaryError("jieba is not installed.", cure="Install it: pip install jieba")
     try:
-        text = Path(package.origin).with_name("dict.txt").read_text(encoding="utf-8")
-        return Dictionary(*_read(np.frombuffer(text.encode("utf-32-le"), np.uint32)))
+        return Dictionary(*_read(Path(package.origin).with_name("dict.txt")))
     except (OSError, ValueError) as error:
         raise DictionaryError(
             f"The word dictionary of jieba cannot be read: {error}.", cure="Install it again: pip install jieba"
         ) from error
 
 
-def _read(text: npt.NDArray[np.uint32]) -> tuple[Longs, Hashes, npt.NDArray[np.float64]]:
+def _read(path: Path) -> tuple[Longs, Hashes, npt.NDArray[np.float64]]:
     """Return lengths, hashes and counts of the words in lines of "word count kind".
 
     Raises:
         ValueError: a line is not of this form.
     """
-    ends = np.flatnonzero(text == ord("\n"))
-    spaces = np.flatnonzero(text == ord(" "))
-    if not len(ends) or len(spaces) != 2 * len(ends):
+    lines = csv.read_csv(
+        path,
+        read_options=csv.ReadOptions(column_names=["word", "count", "kind"], use_threads=False),
+        parse_options=csv.ParseOptions(delimiter=" ", quote_char=False),
+        convert_options=csv.ConvertOptions(
+            column_types={"word": pa.string(), "count": pa.int64()}, include_columns=["word", "count"]
+        ),
+    ).combine_chunks()
+    lines = lines.filter(pc.less_equal(pc.utf8_length(lines["word"]), LONGEST)).combine_chunks()
+    counts = lines["count"].to_numpy()
+    if not len(counts) or counts.min() < 0:
         raise ValueError("not of the form: word, count, kind")
-    starts = np.append(0, ends[:-1] + 1)
-    first, second = spaces[::2], spaces[1::2]
-    lengths, digits = first - starts, second - first - 1
-    if lengths.min() < 1 or digits.min() < 1 or digits.max() > MOST_DIGITS or (second > ends).any():
-        raise ValueError("not of the form: word, count, kind")
-    counts = np.zeros(len(ends))
-    for place in range(int(digits.max())):
-        which = np.flatnonzero(digits > place)
-        digit = text[first[which] + 1 + place] - np.uint32(ord("0"))
-        if digit.max() > 9:
-            raise ValueError("a count is no number")
-        counts[which] = counts[which] * 10 + digit
-    kept = np.flatnonzero(lengths <= LONGEST)
-    starts, lengths = starts[kept], lengths[kept]
-    hashes = np.zeros(len(kept), np.uint64)
-    for place in range(int(lengths.max(initial=0))):
+    lengths = pc.utf8_length(lines["word"]).to_numpy().astype(np.int64)
+    if not lengths.min():
+        raise ValueError("a word is empty")
+    text, _ = code_points(lines["word"].chunk(0))
+    starts = np.cumsum(lengths) - lengths
+    hashes = np.zeros(len(lengths), np.uint64)
+    for place in range(int(lengths.max())):
         which = np.flatnonzero(lengths > place)
         hashes[which] = _step(hashes[which], text[starts[which] + place].astype(np.uint64))
-    return lengths, _mixed(hashes), counts[kept]
+    return lengths, _mixed(hashes), counts.astype(np.float64)
+
+
+def ascending(hashes: Hashes) -> Longs:
+    """Return the order that sorts ``hashes``: with the place in the low bits, numbers are sorted instead of places."""
+    low = np.uint64((1 << max(len(hashes) - 1, 1).bit_length()) - 1)
+    packed = (hashes & ~low) | np.arange(len(hashes), dtype=np.uint64)
+    packed.sort()
+    order = (packed & low).astype(np.int64)
+    # Two that differ in the low bits only may stand the wrong way round.
+    return order if (hashes[order[1:]] >= hashes[order[:-1]]).all() else np.argsort(hashes)

@@ -162,23 +162,26 @@ def _index(
         lists=np.array(lists, np.int32),
         borders=np.array(borders, np.int64),
         runs=tuple(entry[1] for entry in order),
-        left=np.array([_edge(key[0]) for key in keys], np.int8),
-        right=np.array([_edge(key[-1]) for key in keys], np.int8),
+        left=_edges([key[0] for key in keys]),
+        right=_edges([key[-1] for key in keys]),
         plans=plans,
         columns=columns,
         doubled=np.array([entry[1] is not None for entry in order], np.bool_),
     )
 
 
-def _edge(char: str) -> int:
-    if char.isascii() and char.isalpha():
-        return 1
-    return 2 if char.isascii() and char.isdigit() else 0
+def _edges(chars: list[str]) -> npt.NDArray[np.int8]:
+    point = np.frombuffer("".join(chars).encode("utf-32-le"), np.uint32)
+    letter = ((point | 0x20) >= ord("a")) & ((point | 0x20) <= ord("z"))
+    digit = (point >= ord("0")) & (point <= ord("9"))
+    return (letter + 2 * digit).astype(np.int8)
 
 
 def _split_spellings(word: str) -> list[str]:
     """Return the word, then with each character that can be split written so, then with all of them."""
     table = spellings()
+    if table.keys().isdisjoint(word):
+        return [word]
     forms = [word]
     everything = [word]
     for i, char in enumerate(word):

@@ -9,12 +9,14 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 
 from detectors.corpus.families import corpus
 from detectors.errors import DictionaryError
 from detectors.keywords import boundaries, dictionary, hashed  # noqa: F401 - compiled code is loaded
 from detectors.keywords.boundaries import cut, overlap_words
+from detectors.keywords.dictionary import _read, ascending
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +91,25 @@ def test_a_missing_dictionary_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path
     (tmp_path / "jieba" / "dict.txt").write_bytes(b"\xff\xfe broken\n")
     with pytest.raises(DictionaryError, match="cannot be read"):
         dictionary.dictionary()
+
+
+def test_hashes_that_differ_in_their_last_bits_only_are_ordered_all_the_same() -> None:
+    for low in ([3, 1, 2], [1, 2, 3], [2, 2, 1], [0], []):
+        hashes = np.array([0xABCD << 48, *((7 << 60) + n for n in low)], np.uint64)
+        assert hashes[ascending(hashes)].tolist() == sorted(hashes.tolist())
+
+
+@pytest.mark.parametrize(
+    "line", ["词 3", "词 三 n", "词 -3 n", " 3 n", "词 3 n x", "词 99999999999999999999 n", "\x00"]
+)
+def test_a_dictionary_of_another_form_is_refused(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "dict.txt"
+    path.write_text(f"好 5 n\n{line}\n词语 7 n\n", encoding="utf-8")
+    with pytest.raises(ValueError):  # noqa: PT011 - the caller says which file
+        _read(path)
+    path.write_bytes(b"\xff\xfe 5 n\n")
+    with pytest.raises(ValueError):  # noqa: PT011
+        _read(path)
+    path.write_bytes(b"")
+    with pytest.raises(ValueError):  # noqa: PT011
+        _read(path)
