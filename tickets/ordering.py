@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from retention.catalogue.sets import among
 from retention.policies.periods import stored_date
+from tickets.running import police_runs
 from tickets.tables import tickets as table
 from tickets.weights import WEIGHTS
 
@@ -75,7 +76,7 @@ def _to_police(
     found: list[sa.Row[Any]] = []
     for begin in range(0, len(numbers), _LOOK_UP):
         some = among(connection, c.ticket_id, numbers[begin : begin + _LOOK_UP])
-        rows = sa.select(c.ticket_id, c.police_due_at, c.due_on).where(some, *conditions)
+        rows = sa.select(c.ticket_id, c.police_due_at, c.due_on).where(some, *police_runs(c), *conditions)
         found += connection.execute(rows.order_by(c.police_due_at, c.ticket_id))
         if len(found) >= wanted:
             break

@@ -16,6 +16,7 @@ from retention.catalogue.tables import timestamp
 from tickets.bodies import Bodies, note_context, text_context, ticket_context
 from tickets.errors import TicketUnknownError
 from tickets.ordering import by_deadline, urgent
+from tickets.running import SILENT, day_of, due_by, police_runs
 from tickets.states import Channel, Decision, Part, State, Waits
 from tickets.tables import findings as finding_table
 from tickets.tables import notes as note_table
@@ -80,13 +81,20 @@ class Ticket:
     correction_needed: bool
     missed_at: str | None
 
+    @property
+    def tells_police(self) -> bool:
+        """Whether the police must still hear of it, by ``police_due_at``; as ``running.police_runs``."""
+        waits = self.police_due_at is not None and self.police_reported_at is None
+        return waits and self.decision == Decision.ILLEGAL and self.state not in SILENT
+
 
 COLUMNS = tuple(table.c[field.name] for field in fields(Ticket))
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What to show; None leaves a filter out. ``due_by`` is an ISO date, ``part`` one part of the queue.
+    """What to show; None leaves a filter out. ``part`` is one part of the queue, ``due_by`` an ISO date: what is due by
+    the end of that day, to the authority, to the police, or by an order's own deadline.
 
     ``missed``: only what is to be disposed of and is past its target. ``nobodys``: only what nobody has taken;
     ``free_for``: only that, and what this actor has.
@@ -294,7 +302,7 @@ def _of_each(
 
 _waiting = table.alias("waiting")
 _WAITS: Final[dict[Waits, Sequence[sa.ColumnElement[bool]]]] = {
-    Waits.POLICE: (_waiting.c.police_due_at.is_not(None), _waiting.c.police_reported_at.is_(None)),
+    Waits.POLICE: police_runs(_waiting.c),
     Waits.APPROVAL: (_waiting.c.pending.is_not(None),),
     Waits.APPEAL: (_waiting.c.appealed_at.is_not(None),),
     Waits.CORRECTION: (_waiting.c.state == State.REVERSED.value, _waiting.c.correction_needed.is_(True)),
@@ -310,7 +318,7 @@ def _conditions(filters: Filters) -> list[sa.ColumnElement[bool]]:
     if filters.states is not None:
         found.append(c.state.in_([state.value for state in filters.states]))
     if filters.due_by is not None:
-        found.append(sa.and_(c.due_on.is_not(None), c.due_on <= filters.due_by))
+        found.append(due_by(day_of(filters.due_by)))
     if filters.decision is not None:
         found.append(c.decision == filters.decision.value)
     if filters.channel is not None:

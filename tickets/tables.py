@@ -90,6 +90,7 @@ tickets = sa.Table(
             ("tickets_by_police", "police_due_at", "police_due_at IS NOT NULL AND police_reported_at IS NULL"),
             ("tickets_by_pending", "pending", "pending IS NOT NULL"),
             ("tickets_by_appeal", "appealed_at", "appealed_at IS NOT NULL"),
+            ("tickets_by_own_due", "own_due_at", "own_due_at IS NOT NULL"),
         )
     ),
     sa.Index("tickets_by_target", "state", "dispose_by"),

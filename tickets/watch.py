@@ -23,6 +23,7 @@ from tickets.calendar.working_days import WorkingCalendar
 from tickets.clocks import SHANGHAI
 from tickets.notices import notify
 from tickets.recount import recount
+from tickets.running import police_runs
 from tickets.settings import TicketSettings
 from tickets.states import TO_DISPOSE, Part, State
 from tickets.steps.base import as_time
@@ -174,11 +175,8 @@ class Watch:
             rows = connection.execute(
                 sa.select(c.ticket_id, c.police_due_at)
                 .where(
-                    c.police_due_at.is_not(None),
-                    c.police_reported_at.is_(None),
+                    *police_runs(c),
                     c.police_due_at < timestamp(self.now + timedelta(hours=6)),
-                    c.decision == "illegal",
-                    c.state.not_in([State.DISMISSED.value, State.MERGED.value, State.REVERSED.value]),
                 )
                 .order_by(c.police_due_at)
             ).all()

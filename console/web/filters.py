@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from datetime import date
+from typing import Annotated, Final, Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from tickets.bodies import Bodies
 from tickets.queue import Filters
@@ -18,6 +19,13 @@ VIEW_COOKIE: Final = "liucun_view"
 NOBODY: Final = "-"
 """Stands for the tickets that nobody has, where a person is asked for."""
 PARTS: Final = {"dispose": Part.DISPOSE, "report": Part.REPORT, "rest": Part.REST}
+
+
+def _day(text: str) -> str:
+    """A day of the calendar, or none."""
+    if text:
+        date.fromisoformat(text)
+    return text
 
 
 class Chosen(BaseModel):
@@ -35,7 +43,7 @@ class Chosen(BaseModel):
     channel: Literal["", "keyword", "model", "human", "complaint", "authority", "engine"] = ""
     decision: Literal["", "illegal", "harmful", "violation"] = ""
     assignee: str = Field(default="", max_length=64)
-    due_by: str = Field(default="", max_length=10, pattern=r"^$|^\d{4}-\d\d-\d\d$")
+    due_by: Annotated[str, AfterValidator(_day)] = Field(default="", max_length=10, pattern=r"^$|^\d{4}-\d\d-\d\d$")
     missed: Literal["", "1"] = ""
     waits: Literal["", "police", "approval", "appeal", "correction"] = ""
     q: str = Field(default="", max_length=256)

@@ -32,7 +32,7 @@ def command() -> None:
 @click.option("--assignee", help="Only this person's.")
 @click.option("--missed", is_flag=True, help="Only what is past its target of disposal 超过处置时限.")
 @click.option("--content-id", help="Only tickets of this piece of content.")
-@click.option("--due-by", metavar="DATE", help="Only tickets to be reported by this day.")
+@click.option("--due-by", metavar="DATE", help="Only what is due by this day, to the authority or the police.")
 @click.option("--waits", type=click.Choice([w.value for w in Waits]), help="Only what waits for this.")
 @click.option("--limit", type=click.IntRange(1, 1_000_000), default=50, show_default=True, help="How many.")
 @json_option
