@@ -4,8 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO ?= demo
+# Temporary folders of tests lie in memory where 4 GB of it are free: half of what they would wait for is the disk.
+SCRATCH ?= $(shell [ -w /dev/shm ] && [ "$$(df -k --output=avail /dev/shm 2>/dev/null | tail -n 1)" -gt 4194304 ] && echo /dev/shm)
+PYTEST = $(if $(SCRATCH),TMPDIR=$(SCRATCH)) $(BIN)/python -m pytest
 
-.PHONY: test-browser fuzz faults softhsm services services-down test-services model kills run test test-slow lint lock clean help
+.PHONY: test-faults test-browser fuzz faults softhsm services services-down test-services model kills run test test-slow lint lock clean help
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -23,10 +26,14 @@ run: $(STAMP)
 	@DEMO=$(DEMO) bash deploy/demo.sh
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 -m "not slow and not services"
+	$(PYTEST) -n 2 -m "not slow and not services"
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -n 2 -m "slow and not services"
+	$(PYTEST) -n 2 -m "slow and not services"
+
+# Samples of the fault sweeps and of the killed runs, some minutes; all of them: make faults, make kills.
+test-faults: $(STAMP)
+	$(PYTEST) -n 2 -m "slow and not services" tests/faults
 
 # The console in a real browser (Debian's Chromium); pictures of every page in build/pictures.
 test-browser: $(STAMP)

@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -152,26 +153,44 @@ class Store:
             StorageError: the catalogue cannot be read.
         """
         require_parts(root, settings.archive)
-        provider = open_provider(root, settings.keys, _asking(passphrase))
-        index = IndexKeys.read(root / settings.keys.index)
-        if index is None and settings.keys.provider == "sm2":
-            raise KeyRingMissingError(
-                f"The index keys {settings.keys.index!r} are not in {root}: look-ups would compute other hashes.",
-                cure="Copy the file from another machine of this store, or from its escrow copy.",
-            )
-        period_keys = PeriodKeys.open(database_url(root, settings.keys.periods), provider, index=index)
-        return cls._assemble(root, settings, provider, period_keys)
+        with ExitStack() as opened:
+            provider = open_provider(root, settings.keys, _asking(passphrase))
+            opened.callback(close_provider, provider)
+            index = IndexKeys.read(root / settings.keys.index)
+            if index is None and settings.keys.provider == "sm2":
+                raise KeyRingMissingError(
+                    f"The index keys {settings.keys.index!r} are not in {root}: look-ups would compute other hashes.",
+                    cure="Copy the file from another machine of this store, or from its escrow copy.",
+                )
+            period_keys = PeriodKeys.open(database_url(root, settings.keys.periods), provider, index=index)
+            opened.callback(period_keys.close)
+            store = cls._assemble(root, settings, provider, period_keys)
+            opened.pop_all()  # the store's to close from here on
+            return store
 
     @classmethod
     def _assemble(cls, root: Path, settings: StoreSettings, provider: KeyProvider, period_keys: PeriodKeys) -> Store:
         chosen = suite(settings.archive.suite)
-        objects = open_objects(root, settings.archive.objects, settings.archive.s3)
-        catalogue = Catalogue.open(database_url(root, settings.archive.catalogue))
-        migrate(catalogue)
-        custodian = settings.custodian.checkpoints
-        prepare_policies(catalogue)
-        prepare_disclosure(catalogue)
-        prepare_search(catalogue)
+        with ExitStack() as opened:
+            objects = open_objects(root, settings.archive.objects, settings.archive.s3)
+            opened.callback(close_objects, objects)
+            catalogue = Catalogue.open(database_url(root, settings.archive.catalogue))
+            opened.callback(catalogue.close)
+            migrate(catalogue)
+            prepare_policies(catalogue)
+            prepare_disclosure(catalogue)
+            prepare_search(catalogue)
+            custodian = settings.custodian
+            log = LogKeeper(
+                catalogue,
+                objects,
+                period_keys,
+                chosen,
+                place=_custodian(root, custodian),
+                place_name=custodian.checkpoints,
+            )
+            bodies = BodyCipher.from_period_keys(period_keys, chosen, "bodies")
+            opened.pop_all()
         return cls(
             root=root,
             settings=settings,
@@ -180,15 +199,8 @@ class Store:
             objects=objects,
             catalogue=catalogue,
             archive=Archive(objects, period_keys, chosen),
-            bodies=BodyCipher.from_period_keys(period_keys, chosen, "bodies"),
-            log=LogKeeper(
-                catalogue,
-                objects,
-                period_keys,
-                chosen,
-                place=_custodian(root, settings.custodian),
-                place_name=custodian,
-            ),
+            bodies=bodies,
+            log=log,
         )
 
     def close(self) -> None:

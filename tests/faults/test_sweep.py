@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
 NEEDS_COMPILER = pytest.mark.skipif(
     shutil.which("cc") is None, reason="no C compiler for the library that counts operations"
 )

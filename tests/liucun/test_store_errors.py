@@ -6,25 +6,42 @@ import hashlib
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+
+from liucun.cli import main
 
 PASSPHRASE = "a passphrase for tests"
 
 
-def liucun(*words: str, passphrase: str | None = PASSPHRASE) -> subprocess.CompletedProcess[str]:
-    env = {k: v for k, v in os.environ.items() if not k.startswith("LIUCUN_")}
-    if passphrase is not None:
-        env["LIUCUN_PASSPHRASE"] = passphrase
-    return subprocess.run(
-        [sys.executable, "-m", "liucun", *words],
-        env=env,
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+class Finished(NamedTuple):
+    """How a command ended."""
+
+    returncode: int | str | None
+    stdout: str
+    stderr: str
+
+
+def liucun(*words: str, passphrase: str | None = PASSPHRASE) -> Finished:
+    """Run a command in this process, by the program's own entry point."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("LIUCUN_")]:
+            patch.delenv(name)
+        if passphrase is not None:
+            patch.setenv("LIUCUN_PASSPHRASE", passphrase)
+        patch.setattr(sys, "argv", ["liucun", *words])
+        patch.setattr(sys, "stdin", StringIO())
+        with (
+            redirect_stdout(StringIO()) as said,
+            redirect_stderr(StringIO()) as complained,
+            pytest.raises(SystemExit) as ended,
+        ):
+            main()
+    return Finished(ended.value.code, said.getvalue(), complained.getvalue())
 
 
 def digest(folder: Path) -> str:
@@ -50,7 +67,7 @@ def store(made: Path, tmp_path: Path) -> Path:
     return copy
 
 
-def run(store: Path, **options: str | None) -> subprocess.CompletedProcess[str]:
+def run(store: Path, **options: str | None) -> Finished:
     return liucun("run", "--source", f"content:ndjson:{store.parent}/a.ndjson", "--store", str(store), **options)
 
 
@@ -119,9 +136,13 @@ def test_init_never_touches_what_is_there(store: Path) -> None:
 
 
 def test_no_store_is_said(tmp_path: Path) -> None:
-    done = liucun("tickets", "list", "--store", str(tmp_path / "none"))
-    assert done.returncode == 3
-    assert "liucun init" in done.stderr
+    words = ("tickets", "list", "--store", str(tmp_path / "none"))
+    here = liucun(*words)
+    assert here.returncode == 3
+    assert "liucun init" in here.stderr
+    # A process of its own says the same.
+    done = subprocess.run([sys.executable, "-m", "liucun", *words], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == here
 
 
 @pytest.mark.parametrize(
