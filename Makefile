@@ -65,8 +65,11 @@ services-down:
 	@bash deploy/services/services.sh down $(SERVICES)
 
 # The tests that need them; started before with `make services`. MARKS="services and not slow" for the shorter ones.
+# Those of the rooms run side by side, each in a database of its own; those of tests/services stop servers, so alone.
+MARKS ?= services
 test-services: $(STAMP)
-	$(BIN)/python -m pytest -n 0 -m "$(or $(MARKS),services)" -rs
+	$(PYTEST) -n 2 -m "$(MARKS)" -rs --ignore tests/services tests
+	$(PYTEST) -n 0 -m "$(MARKS)" -rs tests/services
 
 # The PKCS#11 token in software that tests/retention/keys/test_pkcs11.py runs on; without it they skip.
 softhsm:

@@ -13,6 +13,7 @@ PYTHON=${PYTHON:-$PROJECT/.venv/bin/python}
 [ -x "$PYTHON" ] || PYTHON=python3
 READY_SECONDS=${READY_SECONDS:-90}
 STOP_SECONDS=${STOP_SECONDS:-60}
+LOCK_SECONDS=${LOCK_SECONDS:-1800}
 
 say() { printf '%-14s %s\n' "${NAME:-services}" "$*"; }
 fail() { say "$*" >&2; exit 1; }
@@ -61,7 +62,7 @@ running() {
 # launch KEY COMMAND...: start a process of its own session, its output in KEY.log, its id in KEY.pid.
 launch() {
     local key=$1 pid; shift
-    setsid "$@" >>"$FOLDER/$key.log" 2>&1 </dev/null &
+    setsid "$@" >>"$FOLDER/$key.log" 2>&1 </dev/null 9>&- &
     pid=$!
     echo "$pid $(began "$pid")" >"$FOLDER/$key.pid"
 }
@@ -122,6 +123,11 @@ stop_server() { halt main; }
 main() {
     FOLDER="$SERVICES/$NAME"
     mkdir -p "$FOLDER"
+    # One at a time: of two that start the same server one would forget the other's process.
+    exec 9>"$FOLDER/lock"
+    if command -v flock >/dev/null && [ "${1:-}" != status ]; then
+        flock -w "$LOCK_SECONDS" 9 || fail "is being installed, started or stopped by another command"
+    fi
     case "${1:-}" in
     install) install_server; say "installed" ;;
     start)
@@ -133,7 +139,7 @@ main() {
         say "runs, pid $(running main)"
         ;;
     stop) stop_server; say "stopped" ;;
-    restart) stop_server; "$0" start ;;
+    restart) stop_server; exec 9>&-; "$0" start ;;
     # What a power cut does to it: no time to put anything in order.
     kill) halt main KILL; say "killed" ;;
     status) if pid=$(running main) && ready_server >/dev/null 2>&1; then say "runs, pid $pid"; else say "stopped"; return 1; fi ;;
