@@ -18,8 +18,8 @@ $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@echo "Compiling the decoding loops (once, about half a minute) ..."
-	@$(BIN)/python -m pipelines.decode
+	@echo "Compiling the loops that decode and detect (once, about a minute) ..."
+	@$(BIN)/python -m pipelines.decode && $(BIN)/python -m detectors.ahead
 	@touch $@
 
 run: $(STAMP)
