@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import sqlalchemy as sa
 
+from retention.catalogue.sets import among, insert_rows
 from retention.catalogue.tables import timestamp
 from tickets.bodies import Bodies
 from tickets.queue import Ticket
@@ -21,29 +23,54 @@ FINDINGS: Final = "findings"
 FINDINGS_KAFKA: Final = "findings-kafka"
 MAIL: Final = "mail"
 ROBOT: Final = "robot:"
+_LOOK_UP: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message to a ``channel`` about a ``subject``; one of the same ``key`` is written once."""
+
+    channel: str
+    subject: str
+    key: str
+    body: Mapping[str, Any]
 
 
 def put(
     connection: sa.Connection, bodies: Bodies, *, channel: str, subject: str, key: str, body: Mapping[str, Any]
 ) -> None:
     """Write a message; one of the same ``key`` is written once, however often this is called."""
-    digest = hashlib.sha256(key.encode()).hexdigest()
-    if connection.execute(sa.select(outbox.c.id).where(outbox.c.key == digest)).first() is not None:
-        return
-    plain = json.dumps(body, ensure_ascii=False, sort_keys=True).encode("utf-8", "surrogatepass")
+    put_all(connection, bodies, [Message(channel, subject, key, body)])
+
+
+def put_all(connection: sa.Connection, bodies: Bodies, messages: Sequence[Message]) -> None:
+    """Write messages; one of the same ``key`` is written once, however often this is called."""
+    given = {hashlib.sha256(one.key.encode()).hexdigest(): one for one in messages}
+    known: set[str] = set()
+    digests = list(given)
+    for begin in range(0, len(digests), _LOOK_UP):
+        there = among(connection, outbox.c.key, digests[begin : begin + _LOOK_UP])
+        known.update(connection.execute(sa.select(outbox.c.key).where(there)).scalars())
     now = timestamp()
-    connection.execute(
-        outbox.insert().values(
-            key=digest,
-            channel=channel,
-            subject=subject,
-            body=bodies.seal(plain, message_context(digest)),
-            created_at=now,
-            next_at=now,
-            attempts=0,
-            state="waiting",
-        )
-    )
+    rows = [
+        {
+            "key": digest,
+            "channel": one.channel,
+            "subject": one.subject,
+            "body": bodies.seal(_plain(one.body), message_context(digest)),
+            "created_at": now,
+            "next_at": now,
+            "attempts": 0,
+            "state": "waiting",
+        }
+        for digest, one in given.items()
+        if digest not in known
+    ]
+    insert_rows(connection, outbox, rows)
+
+
+def _plain(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body, ensure_ascii=False, sort_keys=True).encode("utf-8", "surrogatepass")
 
 
 def message_context(key: str) -> bytes:
@@ -52,16 +79,9 @@ def message_context(key: str) -> bytes:
 
 
 def order_message(
-    connection: sa.Connection,
-    bodies: Bodies,
-    ticket: Ticket,
-    order_id: str,
-    measure: str,
-    ordered_at: str,
-    contents: Sequence[Content],
-    channel: str,
-) -> None:
-    """Ask the platform for a measure: what the content is and whose, nothing of its text.
+    ticket: Ticket, order_id: str, measure: str, ordered_at: str, contents: Sequence[Content], channel: str
+) -> Message:
+    """Asks the platform for a measure: what the content is and whose, nothing of its text.
 
     ``contents``: that of the ticket, then that of what was merged into it.
     """
@@ -82,8 +102,7 @@ def order_message(
             for part in merged
         ],
     }
-    key = order_key(order_id, channel)
-    put(connection, bodies, channel=channel, subject=f"ticket:{ticket.ticket_id}", key=key, body=body)
+    return Message(channel, f"ticket:{ticket.ticket_id}", order_key(order_id, channel), body)
 
 
 def order_key(order_id: str, channel: str) -> str:

@@ -3,13 +3,15 @@
 Its package (``packing``) holds what was found with the versions of rules and models and the spans, the archived
 records as they came (``copying``), their place in the archive, the manifests of their segments, and the log's proof
 of each. ``event_id`` of the record is the ticket's number, from whose closure it is kept. Segments of the class carry
-row proofs. A merged group is one segment and one commit.
+row proofs. A merged group, and whatever else is disposed of at once, is one segment and one commit.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 
 import pyarrow as pa
 import sqlalchemy as sa
@@ -42,51 +44,61 @@ class Content:
     user_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SealedEvidence:
-    """Evidence of a ticket, and of what was merged into it, durable in the archive and ready to be committed."""
+    """Evidence of tickets, and of what was merged into them, durable in the archive and ready to be committed."""
 
     evidence: tuple[Evidence, ...]
-    contents: tuple[Content, ...]
+    contents: Mapping[str, tuple[Content, ...]]
+    """By ticket: its own content, then that of what was merged into it."""
     manifest: SegmentManifest
 
-    @property
-    def own(self) -> Evidence:
-        """That of the ticket itself."""
-        return self.evidence[0]
+    @cached_property
+    def own(self) -> dict[str, Evidence]:
+        """That of each of the tickets itself, by its number."""
+        return {one.subject.removeprefix("ticket:"): one for one in self.evidence}
 
 
 def contents_of(connection: sa.Connection, bodies: Bodies, ticket_id: str) -> tuple[Content, ...]:
     """What a measure on a ticket reaches: its content, and that of the tickets merged into it."""
-    details = ticket_details(connection, bodies, with_merged(connection, ticket_id), history=False)
+    (group,) = with_merged(connection, [ticket_id]).values()
+    details = ticket_details(connection, bodies, group, history=False)
     return tuple(_content(detail) for detail in details)
 
 
-def with_merged(connection: sa.Connection, ticket_id: str) -> list[str]:
-    """A ticket's number, and those of what was merged into it, at any remove."""
+def with_merged(connection: sa.Connection, ids: Sequence[str]) -> dict[str, list[str]]:
+    """By each ticket's number: that, and the numbers of what was merged into it, at any remove."""
     c = table.c
-    found, level = dict.fromkeys([ticket_id]), [ticket_id]
+    of_root = {number: [number] for number in ids}
+    root_of = {number: number for number in ids}
+    level = list(of_root)
     while level:
-        into = sa.select(c.ticket_id).where(among(connection, c.merged_into, level), c.state == State.MERGED.value)
-        new = [number for number in connection.execute(into).scalars() if number not in found]
-        found |= dict.fromkeys(new)
-        level = new
-    return list(found)
+        into = sa.select(c.ticket_id, c.merged_into).where(
+            among(connection, c.merged_into, level), c.state == State.MERGED.value
+        )
+        level = []
+        for row in connection.execute(into.order_by(c.ticket_id)):
+            if row.ticket_id not in root_of:
+                root = root_of[row.ticket_id] = root_of[row.merged_into]
+                of_root[root].append(row.ticket_id)
+                level.append(row.ticket_id)
+    return of_root
 
 
-def seal_evidence(catalogue: Catalogue, bodies: Bodies, archive: Archive, ticket_id: str) -> SealedEvidence:
-    """Gather what there is about a ticket and write it to the archive; ``commit_evidence`` takes it in.
+def seal_evidence(catalogue: Catalogue, bodies: Bodies, archive: Archive, ids: Sequence[str]) -> SealedEvidence:
+    """Gather what there is about tickets and write it to the archive; ``commit_evidence`` takes it in.
 
     An archived record that cannot be read does not hold a disposal up: the package says which one and why, and has
     the text as the detectors saw it all the same.
 
     Raises:
         TicketUnknownError: there is no such ticket.
-        IntegrityError, KeyAccessError: its sealed body cannot be opened.
+        IntegrityError, KeyAccessError: a sealed body cannot be opened.
         StorageError: the evidence cannot be written, so nothing may be disposed of.
     """
     with catalogue.read() as connection:
-        details = ticket_details(connection, bodies, with_merged(connection, ticket_id), history=False)
+        groups = with_merged(connection, ids)
+        details = ticket_details(connection, bodies, [n for group in groups.values() for n in group], history=False)
         partitions = [evidence_partition(detail.ticket.ticket_id) for detail in details]
         offsets = own_records.next_offsets(connection, SOURCE, partitions)
         holding = holding_of(connection, details)
@@ -109,7 +121,9 @@ def seal_evidence(catalogue: Catalogue, bodies: Bodies, archive: Archive, ticket
             SegmentPlace(SOURCE, row["log_partition"], row["log_offset"], row["log_offset"] + 1, 1) for row in rows
         ),
     )
-    return SealedEvidence(tuple(evidence), tuple(_content(detail) for detail in details), manifest)
+    content = {detail.ticket.ticket_id: _content(detail) for detail in details}
+    contents = {number: tuple(content[part] for part in group) for number, group in groups.items()}
+    return SealedEvidence(tuple(evidence), contents, manifest)
 
 
 def commit_evidence(connection: sa.Connection, sealed: SealedEvidence, actor: str) -> None:

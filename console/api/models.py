@@ -74,13 +74,16 @@ class StepBody(Taken):
 
 
 class BulkBody(Taken):
-    """One step on many tickets."""
+    """One step on many tickets; with ``preview`` only what it would do."""
 
     action: BulkAction
     tickets: list[Number] = Field(min_length=1, max_length=1000)
     decision: Decision | None = None
     assignee: Word = ""
+    measure: Measure | None = None
+    effective_at: AwareDatetime | None = None
     reason: LongText = ""
+    preview: bool = False
 
 
 class UndoBody(Taken):

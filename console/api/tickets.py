@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query
@@ -119,13 +120,19 @@ def take_next(caller: Bulker, chosen: Annotated[Chosen, Query()]) -> dict[str, A
 
 @router.post("/bulk")
 def bulk(caller: Bulker, body: BulkBody) -> dict[str, Any]:
-    """One step on many tickets; ``token`` takes it back until ``until``."""
-    result = caller.desk().bulk(
+    """One step on many tickets; ``token`` takes it back until ``until``.
+
+    Both are null of a disposal, which cannot be taken back, and of a ``preview``, which changes nothing.
+    """
+    desk = caller.desk()
+    step = desk.preview if body.preview else partial(desk.bulk, reason=body.reason)
+    result = step(
         body.action,
         body.tickets,
         decision=body.decision,
         assignee=f"user:{body.assignee}" if body.assignee else None,
-        reason=body.reason,
+        measure=body.measure,
+        effective_at=body.effective_at,
     )
     return result.as_json()
 

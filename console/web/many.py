@@ -27,6 +27,8 @@ REASONS: Final = {
     Why.BLOCKED: _("系统已自动拦截，须逐张定性"),
     Why.SETTLED: _("状态为“%(state)s”，无须处理"),
     Why.STATE: _("状态为“%(state)s”，不能变为“%(wanted)s”"),
+    Why.UNCONFIRMED: _("状态为“%(state)s”，只有已定性、待处置的工单可以处置"),
+    Why.EARLY: _("内容的时间为 %(at)s，处置不能早于它"),
     Why.CHANGED: _("其间已被改动"),
     Why.NOT_OF_GROUP: _("已有定论，或不再属于同组文本"),
 }
@@ -41,12 +43,17 @@ def say_many(visit: Visit, response: Response, result: BulkResult) -> None:
     visit.say(response, text, tone="warn" if result.refusals else "good", undo=undo)
 
 
-def refused_text(visit: Visit, result: BulkResult) -> str:
-    """How many were left out, and why, in the visit's language."""
+def reasons_of(visit: Visit, result: BulkResult) -> list[tuple[str, list[str]]]:
+    """Why tickets were left out, in the visit's language, the most frequent first, with their numbers."""
     reasons: dict[str, list[str]] = {}
     for one in result.refusals:
         reasons.setdefault(reason(visit, one), []).append(one.ticket_id)
-    ordered = sorted(reasons.items(), key=lambda pair: -len(pair[1]))
+    return sorted(reasons.items(), key=lambda pair: -len(pair[1]))
+
+
+def refused_text(visit: Visit, result: BulkResult) -> str:
+    """How many were left out, and why, in the visit's language."""
+    ordered = reasons_of(visit, result)
     told = [
         say(visit, _("%(why)s（%(n)s 张，如 %(ticket)s）"))
         % {"why": why[:200], "n": len(numbers), "ticket": numbers[0][:32]}

@@ -92,7 +92,7 @@ def count(text: str) -> int:
     return int(text)
 
 
-def _ids(text: str) -> list[str]:
+def numbers(text: str) -> list[str]:
     """The numbers in a field.
 
     Raises:
@@ -105,7 +105,7 @@ def _ids(text: str) -> list[str]:
 
 
 def _link(asked: Asked) -> None:
-    others = _ids(asked.form["other"])
+    others = numbers(asked.form["other"])
     if not others:
         raise UsageError("No other ticket is named.", cure="Write its number.")
     for other in others:
@@ -113,7 +113,7 @@ def _link(asked: Asked) -> None:
 
 
 def _unlink(asked: Asked) -> None:
-    for other in _ids(asked.form["other"]):
+    for other in numbers(asked.form["other"]):
         asked.desk.unlink(asked.ticket, other)
 
 
@@ -130,7 +130,7 @@ def _decide_group(asked: Asked, found: Decision | None) -> BulkResult:
     Raises:
         TransitionError: it serves none of them, the ticket itself included.
     """
-    members = None if asked.form["group"] == ALL else [asked.ticket, *_ids(asked.form["group"])]
+    members = None if asked.form["group"] == ALL else [asked.ticket, *numbers(asked.form["group"])]
     result = asked.desk.decide_group(asked.ticket, found, asked.form["reason"], members=members)
     if not result.done:
         number, why = result.refused[0]
@@ -183,7 +183,7 @@ STEPS: Final[dict[str, tuple[Step, str]]] = {
     "reach": (lambda a: a.desk.set_reach(a.ticket, count(a.form["reach"])), _("传播量已更新。")),
     "link": (_link, _("已关联。")),
     "unlink": (_unlink, _("已取消关联。")),
-    "merge": (lambda a: a.desk.merge(_ids(a.form["other"]), a.ticket, a.form["reason"]), _("已并案。")),
+    "merge": (lambda a: a.desk.merge(numbers(a.form["other"]), a.ticket, a.form["reason"]), _("已并案。")),
 }
 """Step of the address → call, and what is said when it is done."""
 

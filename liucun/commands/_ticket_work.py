@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import click
@@ -14,7 +16,7 @@ from liucun.commands._ticket_desk import open_desk, show_step
 from liucun.times import read_time, show_time
 from tickets.categories import categories
 from tickets.queue import Filters
-from tickets.states import Channel, Decision, Part, State
+from tickets.states import Channel, Decision, Measure, Part, State
 from tickets.steps.approving import list_approvals
 from tickets.steps.bulk import BulkAction, BulkResult
 from tickets.steps.joining import group_of, linked
@@ -74,7 +76,10 @@ def release_command(store: Path, ticket: str, reason: str, as_json: bool) -> Non
 @click.option("--limit", type=click.IntRange(1, 10_000), default=1_000, show_default=True, help="At most so many.")
 @click.option("--decision", type=click.Choice([d.value for d in Decision]), help="For confirm.")
 @click.option("--to", "assignee", help="For assign.")
+@click.option("--measure", type=click.Choice([m.value for m in Measure]), help="For dispose.")
+@click.option("--effective-at", metavar="TIME", help="For dispose: when the measure took effect.")
 @click.option("--reason", default="", help="Why; kept sealed with each ticket.")
+@click.option("--preview", is_flag=True, help="Only say what would be done, and what would be left out and why.")
 @json_option
 def bulk_command(
     store: Path,
@@ -85,24 +90,46 @@ def bulk_command(
     limit: int,
     decision: str | None,
     assignee: str | None,
+    measure: str | None,
+    effective_at: str | None,
     reason: str,
+    preview: bool,
     as_json: bool,
 ) -> None:
-    """Take one step on many tickets 批量操作, named or filtered. The token that it prints takes it back for a while."""
+    """Take one step on many tickets 批量操作, named or filtered.
+
+    The token that it prints takes it back for a while. A disposal cannot be taken back 处置不可撤回: its orders go out
+    and the law's days run; on a terminal it asks first.
+    """
     filters = Filters([State(s) for s in state] or None, category) if state or category else None
     if bool(ticket) == (filters is not None):
         raise click.UsageError("Name tickets, or filter with --state and --category.")
+    asked = BulkAction(action)
+    moment = _time(effective_at)
     with open_desk(store) as desk:
-        found = desk.bulk(
-            BulkAction(action),
+        judge = partial(
+            desk.preview,
+            asked,
             list(ticket) if ticket else None,
             filters=filters,
             decision=Decision(decision) if decision else None,
             assignee=assignee,
-            reason=reason,
+            measure=Measure(measure) if measure else None,
+            effective_at=moment,
             limit=limit,
         )
-    _print_bulk(found, as_json)
+        asks = not asked.undoable and not as_json and sys.stdin.isatty()
+        found = judge() if preview or asks else None
+        if found is not None and not preview:
+            _print_preview(found)
+            click.confirm("This cannot be taken back. Go on? 此操作不可撤回，继续吗？", abort=True)
+        if not preview:
+            found = desk.bulk(*judge.args, **judge.keywords, reason=reason)
+    assert found is not None
+    if preview and not as_json:
+        _print_preview(found)
+    else:
+        _print_bulk(found, as_json)
 
 
 @click.command(name="undo")
@@ -347,7 +374,18 @@ def _print_bulk(found: BulkResult, as_json: bool) -> None:
     click.echo(f"{len(found.done)} done 已处理, {len(found.refused)} refused 未处理")
     for number, why in found.refused[:20]:
         click.echo(f"  {number}: {why}")
-    click.echo(f"undo 撤回: liucun tickets undo {found.token}  (until {show_time(found.until)})")
+    if found.token and found.until:
+        click.echo(f"undo 撤回: liucun tickets undo {found.token}  (until {show_time(found.until)})")
+
+
+def _print_preview(found: BulkResult) -> None:
+    """How many would be done, and how many left out for which reasons, each with the first of its tickets."""
+    click.echo(f"{len(found.done)} would be done 将处理, {len(found.refused)} left out 不处理")
+    reasons: dict[str, list[str]] = {}
+    for number, why in found.refused:
+        reasons.setdefault(why, []).append(number)
+    for why, numbers in sorted(reasons.items(), key=lambda pair: -len(pair[1])):
+        click.echo(f"  {len(numbers)}: {why} ({', '.join(numbers[:3])}{' …' if len(numbers) > 3 else ''})")
 
 
 COMMANDS = (

@@ -143,6 +143,24 @@ def test_a_bulk_step_can_be_taken_back(console, reviewer) -> None:
     assert sorted(reviewer.post("/bulk/undo", json={"token": done["token"]}).json()["done"]) == sorted(numbers)
 
 
+def test_a_bulk_disposal_is_looked_at_before_and_is_final(console, reviewer) -> None:
+    numbers = [console.open_ticket(f"many {n}", content_id=f"api-many-{n}") for n in range(3)]
+    confirm = {"action": "confirm", "tickets": numbers[:2], "decision": "illegal", "reason": "违法"}
+    assert len(reviewer.post("/bulk", json=confirm).json()["done"]) == 2
+    asked = {"action": "dispose", "tickets": numbers, "measure": "delete", "reason": "依法"}
+    shown = reviewer.post("/bulk", json={**asked, "preview": True}).json()
+    assert (sorted(shown["done"]), shown["token"], shown["until"]) == (sorted(numbers[:2]), None, None)
+    assert state(console, numbers[0]).state == "confirmed"
+    assert reviewer.post("/bulk", json={**asked, "measure": None}).status_code == 400
+    assert reviewer.post("/bulk", json={**asked, "measure": "behead"}).status_code == 422
+    assert reviewer.post("/bulk", json={**asked, "effective_at": "2099-01-01T00:00:00Z"}).status_code == 400
+    done = reviewer.post("/bulk", json=asked).json()
+    assert (sorted(done["done"]), done["token"]) == (sorted(numbers[:2]), None)
+    assert reviewer.post("/bulk", json=asked).json()["done"] == []
+    assert state(console, numbers[0]).measure == "delete"
+    assert console.api("auditor").post("/bulk", json={**asked, "preview": True}).status_code == 403
+
+
 def test_a_program_decides_those_of_a_group_that_it_names(console, reviewer) -> None:
     text = "本店长期收购各类旧书旧报,上门取货,联系电话1390000{:04}"
     first, second, third = (console.open_ticket(text.format(n), content_id=f"api-group-{n}") for n in range(3))

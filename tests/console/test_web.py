@@ -10,6 +10,7 @@ import pytest
 from console.web.many import REASONS
 from retention.catalogue import events
 from tests.console.running import state, trail
+from tickets.evidence import list_evidence
 from tickets.steps.refusals import Why
 from tickets.tables import tickets
 
@@ -145,6 +146,45 @@ def test_what_a_bulk_step_left_out_is_said_in_the_language_of_the_page(console) 
     settled = said("confirm", decision="illegal", reason="确认")
     assert "it stands at “To dispose” and cannot become “To dispose”" in settled
     assert not re.search("[\u4e00-\u9fff]", settled.split("left out")[1].split(".")[0])
+
+
+def test_many_are_disposed_of_after_a_look_at_what_it_would_do(console) -> None:
+    numbers = [console.open_ticket(f"收购银行卡加微{n}", category="fraud", content_id=f"many-{n}") for n in range(4)]
+    person = console.person("reviewer")
+    person.post("/queue/bulk", ticket=numbers[:3], action="confirm", decision="illegal", reason="违法", back="/queue")
+    asked = person.post("/queue/bulk", ticket=[*numbers, "TNONE"], action="dispose", back="/queue?category=fraud")
+    assert asked.status_code == 200
+    assert "将处置 3 张" in asked.text
+    assert "，2 张不处理" in asked.text
+    assert "处置下达后不能撤回。" in asked.text
+    assert re.search(r"状态为“待研判”，只有已定性、待处置的工单可以处置</td><td class=\"num\">1</td>", asked.text)
+    assert re.search(r"没有这张工单</td><td class=\"num\">1</td>", asked.text)
+    assert {state(console, number).state for number in numbers} == {"confirmed", "detected"}, "nothing is done yet"
+    named = re.search(r'name="tickets" value="([^"]+)"', asked.text)[1]
+    assert sorted(named.split()) == sorted(numbers[:3])
+    form = {"tickets": named, "back": "/queue?category=fraud"}
+    wrong = person.post("/queue/dispose", **form, measure="", reason="按规定删除")
+    assert (wrong.status_code, "按规定删除" in wrong.text) == (400, True), "what was typed is still there"
+    assert person.post("/queue/dispose", **form, measure="delete", effective_at="morgen").status_code == 400
+    done = person.post("/queue/dispose", **form, measure="delete", reason="按规定删除")
+    assert (done.status_code, done.headers["location"]) == (303, "/queue?category=fraud")
+    page = person.get("/queue?category=fraud").text
+    assert "已处理 3 张工单。" in page
+    assert 'name="step"' not in page, "there is no undo"
+    assert [state(console, number).measure for number in numbers] == ["delete"] * 3 + [None]
+    with console.parts.catalogue.read() as connection:
+        for number in numbers[:3]:
+            assert len(list_evidence(connection, [f"ticket:{number}"])) == 1
+    again = person.post("/queue/dispose", **form, measure="suspend")
+    assert again.status_code == 303
+    assert "状态为“待上报”，只有已定性、待处置的工单可以处置（3 张" in person.get("/queue").text
+    assert state(console, numbers[0]).measure == "delete"
+    every = person.post("/queue/bulk", action="dispose-all", back="/queue?category=fraud&state=disposed")
+    assert "没有可处置的工单。" in every.text
+    assert 'action="/queue/dispose"' not in every.text
+    assert console.person("auditor").post("/queue/dispose", **form, measure="delete").status_code == 403
+    assert person.post("/queue/dispose", measure="delete").status_code == 303
+    assert person.post("/queue/dispose", tickets="T1 " * 1_001, measure="delete").status_code == 400
 
 
 def test_every_reason_to_leave_a_ticket_out_has_its_words() -> None:

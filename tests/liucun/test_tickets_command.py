@@ -138,6 +138,22 @@ def test_many_at_once_and_back(store: Path) -> None:
     assert merged["findings"] == 2
 
 
+def test_many_are_disposed_of_at_once(store: Path) -> None:
+    numbers = [opened(f"第{n}条举报: 赌博网站 {n * 7919}") for n in range(3)]
+    ask("tickets", "bulk", "confirm", *numbers[:2], "--decision", "illegal", "--reason", "违法")
+    shown = run("tickets", "bulk", "dispose", *numbers, "--preview")
+    assert "2 would be done 将处理, 1 left out 不处理" in shown.output
+    assert f"1: it is detected: only what is confirmed can be disposed of ({numbers[2]})" in shown.output
+    assert isinstance(run("tickets", "bulk", "dispose", *numbers).exception, LiucunError), "a measure is missing"
+    done = run("tickets", "bulk", "dispose", "--state", "confirmed", "--measure", "delete", "--reason", "依法")
+    assert "2 done 已处理, 0 refused" in done.output
+    assert "undo" not in done.output
+    again = ask("tickets", "bulk", "dispose", *numbers, "--measure", "mask")
+    assert (again["done"], again["token"], len(again["refused"])) == ([], None, 3)
+    assert {t["measure"] for t in ask("tickets", "list", "--due-by", "2099-12-31")} == {"delete"}
+    assert refused("tickets", "list", "--due-by", "morgen").exit_code == 2
+
+
 def test_assign_release_link_appeal(store: Path) -> None:
     one, two = opened("一条内容在这里写着"), opened("另一条完全不同的文字")
     assert ask("tickets", "assign", one, "--to", "hong")["assignee"] == "hong"

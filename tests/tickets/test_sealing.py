@@ -165,7 +165,7 @@ def test_a_refused_step_leaves_no_object(desk: Desk) -> None:
 def test_two_who_seal_the_same_ticket_at_once(desk: Desk) -> None:
     number = ids(desk)[0]
     assert desk.archive is not None
-    one, other = (seal_evidence(desk.catalogue, desk.bodies, desk.archive, number) for _ in range(2))
+    one, other = (seal_evidence(desk.catalogue, desk.bodies, desk.archive, [number]) for _ in range(2))
     with desk.catalogue.write() as connection:
         commit_evidence(connection, one, "ming")
     with pytest.raises(BusyError), desk.catalogue.write() as connection:

@@ -52,8 +52,8 @@ class Steps:
         """Who acts, with roles."""
         return Actor.of(self.actor)
 
-    def _seal(self, ticket_id: str) -> SealedEvidence:
-        """Seal the evidence of a ticket in the archive, before the transaction that rests on it.
+    def _seal(self, *ids: str) -> SealedEvidence:
+        """Seal the evidence of tickets in the archive, before the transaction that rests on it.
 
         Raises:
             UsageError: this desk was opened without its archive.
@@ -63,11 +63,11 @@ class Steps:
                 "Nothing can be disposed of without the archive: evidence is sealed there first.",
                 cure="This is a fault of the program: report it.",
             )
-        return seal_evidence(self.catalogue, self.bodies, self.archive, ticket_id)
+        return seal_evidence(self.catalogue, self.bodies, self.archive, ids)
 
     @staticmethod
     def _same_version(ticket: Ticket, sealed: SealedEvidence) -> None:
-        if ticket.version != sealed.own.version:
+        if ticket.version != sealed.own[ticket.ticket_id].version:
             raise TicketChangedError(
                 f"The ticket {ticket.ticket_id} changed while its evidence was sealed.", cure="Look at it, then repeat."
             )

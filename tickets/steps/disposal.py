@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from errors import UsageError
+from retention.catalogue import events
+from retention.catalogue.sets import insert_rows
 from retention.catalogue.tables import timestamp
 from tickets.actors import Right
 from tickets.errors import TransitionError
 from tickets.evidence import list_evidence
-from tickets.messages import KAFKA, PLATFORM, order_message
+from tickets.messages import KAFKA, PLATFORM, order_message, put_all
 from tickets.queue import Ticket, get_ticket
 from tickets.sealing import Content, commit_evidence, contents_of
 from tickets.states import Decision, Measure, Part, State, part_of
@@ -65,11 +67,11 @@ class DisposalSteps(TriageSteps):
                 **due_columns(ticket.decision, ticket.own_due_at, effective or ordered, self.calendar, self.settings),
             }
             self._note(connection, ticket_id, reason)
-            said = digests_of(sealed)
+            said = digests_of(sealed, ticket_id)
             moved = self._move(connection, ticket, State.DISPOSED, "ticket.disposed", values, said)
             commit_evidence(connection, sealed, self.who.name)
             if platform:
-                self._order(connection, moved, measure.value, ordered, sealed.contents)
+                self._order(connection, moved, measure.value, ordered, sealed.contents[ticket_id])
             return moved
 
     def order(self, ticket_id: str, measure: Measure, reason: str) -> str:
@@ -194,25 +196,44 @@ class DisposalSteps(TriageSteps):
     def _order(
         self, connection: sa.Connection, ticket: Ticket, measure: str, ordered: datetime, contents: Sequence[Content]
     ) -> str:
-        order_id = self._new_id("D")
-        connection.execute(
-            orders.insert().values(
-                order_id=order_id,
-                ticket_id=ticket.ticket_id,
-                measure=measure,
-                ordered_by=self.who.name,
-                ordered_at=timestamp(ordered),
-                state="waiting",
-            )
-        )
+        return self._order_all(connection, [(ticket, contents)], measure, ordered)[0]
+
+    def _order_all(
+        self,
+        connection: sa.Connection,
+        about: Sequence[tuple[Ticket, Sequence[Content]]],
+        measure: str,
+        ordered: datetime,
+    ) -> list[str]:
+        """One order for each ticket, with its messages to the platform; returns the orders' numbers."""
+        at = timestamp(ordered)
+        written = [(self._new_id("D"), ticket, contents) for ticket, contents in about]
+        rows = [
+            {
+                "order_id": order_id,
+                "ticket_id": ticket.ticket_id,
+                "measure": measure,
+                "ordered_by": self.who.name,
+                "ordered_at": at,
+                "state": "waiting",
+            }
+            for order_id, ticket, _ in written
+        ]
+        insert_rows(connection, orders, rows)
         platform = self.settings.platform
-        for channel, there in ((PLATFORM, platform.url), (KAFKA, platform.kafka)):
-            if there:
-                at = timestamp(ordered)
-                order_message(connection, self.bodies, ticket, order_id, measure, at, contents, channel)
-        said = {"order": order_id, "measure": measure}
-        self._event(connection, "ticket.ordered", f"ticket:{ticket.ticket_id}", said)
-        return order_id
+        put_all(
+            connection,
+            self.bodies,
+            [
+                order_message(ticket, order_id, measure, at, contents, channel)
+                for order_id, ticket, contents in written
+                for channel, there in ((PLATFORM, platform.url), (KAFKA, platform.kafka))
+                if there
+            ],
+        )
+        said = [(f"ticket:{t.ticket_id}", {"order": order_id, "measure": measure}) for order_id, t, _ in written]
+        events.append_many(connection, said, kind="ticket.ordered", actor=self.who.name)
+        return [order_id for order_id, _, _ in written]
 
     @staticmethod
     def _may_dispose(ticket: Ticket) -> None:

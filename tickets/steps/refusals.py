@@ -21,6 +21,8 @@ class Why(StrEnum):
     BLOCKED = "it was blocked automatically"
     SETTLED = "it is {state}: it wants no work"
     STATE = "it is {state}: it cannot become {wanted}"
+    UNCONFIRMED = "it is {state}: only what is confirmed can be disposed of"
+    EARLY = "it is of {at}: nothing can have been done about it before"
     CHANGED = "somebody changed it since"
     NOT_OF_GROUP = "it is decided already, or of another text"
 

@@ -284,7 +284,9 @@ class TriageSteps(Steps):
             "effect": "blocked",
             **due_columns(decision.value, ticket.own_due_at, blocked, self.calendar, self.settings),
         }
-        return self._move(connection, confirmed, State.DISPOSED, "ticket.disposed", disposal, digests_of(sealed))
+        return self._move(
+            connection, confirmed, State.DISPOSED, "ticket.disposed", disposal, digests_of(sealed, ticket.ticket_id)
+        )
 
     def _remember(self, connection: sa.Connection, reasons: Mapping[str, Sequence[Reason]]) -> None:
         if not self.settings.dismissal_days:
@@ -298,7 +300,7 @@ class TriageSteps(Steps):
         remember(connection, list(rows.values()))
 
 
-def digests_of(sealed: SealedEvidence) -> dict[str, object]:
-    """What the event of a disposal says of its evidence."""
-    own = sealed.own
+def digests_of(sealed: SealedEvidence, ticket_id: str) -> dict[str, object]:
+    """What the event of a ticket's disposal says of its evidence."""
+    own = sealed.own[ticket_id]
     return {"evidence_sha256": own.sha256, "evidence_sm3": own.sm3, "evidence_segment": sealed.manifest.segment_id}

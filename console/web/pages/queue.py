@@ -16,6 +16,7 @@ from console.reading.counting import part_counts, total
 from console.reading.texts import excerpts
 from console.web.filters import VIEW_COOKIE, Chosen
 from console.web.many import say_many
+from console.web.pages import disposing
 from console.web.pages.sign_in import safe_target
 from console.web.render import page, say
 from console.web.visit import Gate, Visit
@@ -31,6 +32,8 @@ Reader = Annotated[Visit, Depends(Gate(Right.QUEUE_READ))]
 Worker = Annotated[Visit, Depends(Gate(Right.TICKETS_WORK))]
 Text = Annotated[str, Form(max_length=2048)]
 PAGE = 50
+DISPOSE_ALL = "dispose-all"
+"""The button for a disposal of all that the filters show, not of what is ticked."""
 
 
 @router.get("")
@@ -107,11 +110,15 @@ def bulk(
     reason: Text = "",
     back: Text = "/queue",
 ) -> Response:
-    """One step on the ticked tickets; the next page can take it back."""
+    """One step on the ticked tickets; the next page can take it back. A disposal shows first what it would do."""
     chosen = Chosen.of_address(back)
     try:
+        if action == DISPOSE_ALL:
+            return disposing.ask(visit, _filtered(visit, chosen), back)
         if not ticket:
             raise UsageError("No ticket is ticked.", cure="Tick some.")
+        if action == BulkAction.DISPOSE:
+            return disposing.ask(visit, ticket, back)
         result = visit.parts.desk(visit.account).bulk(
             _action(action),
             ticket,
@@ -125,6 +132,14 @@ def bulk(
     response = RedirectResponse(safe_target(back), status_code=303)
     say_many(visit, response, result)
     return response
+
+
+def _filtered(visit: Visit, chosen: Chosen) -> list[str]:
+    """The tickets of the filters, the most urgent first, as many as one disposal takes."""
+    with visit.parts.catalogue.read() as connection:
+        filters = chosen.filters(connection, visit.parts.bodies, visit.account.actor)
+        found = list_tickets(connection, filters, limit=disposing.MOST)
+    return [ticket.ticket_id for ticket in found]
 
 
 def _action(word: str) -> BulkAction:
