@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -43,6 +44,7 @@ from tickets.evidence import list_evidence
 from tickets.opening import ContentFinding, Hit, open_or_extend, prepare
 from tickets.queue import Filters, count_tickets, list_tickets, tickets_by_id
 from tickets.service import Desk
+from tickets.settings import PlatformSettings, TicketSettings
 from tickets.states import Channel, Decision, Measure, Part, State, Waits
 from tickets.steps.bulk import BulkAction
 from tickets.steps.joining import linked
@@ -276,12 +278,13 @@ def _steps(catalogue: Catalogue, bodies: BodyCipher, archive: Archive) -> dict[s
             times["cpu"].append(time.process_time() - used)
             assert len(done.done) == len(ids), done.refused[:3]
             begun = time.perf_counter()
-            assert len(desk.undo(done.token).done) == len(ids)
+            assert len(desk.undo(done.token or "").done) == len(ids)
             times["undo"].append(time.perf_counter() - begun)
         found[action.value] = round(statistics.median(times["step"]) * 1000, 1)
         found[f"undo_{action.value}"] = round(statistics.median(times["undo"]) * 1000, 1)
         cpu[action.value] = round(statistics.median(times["cpu"]) * 1000, 1)
     found |= _disposals(desk, free, cpu)
+    found |= _many_disposed(desk, free, cpu)
     return {"bulk_ms": found, "bulk_cpu_ms": cpu, "slowest_bulk_ms": max(found.values())}
 
 
@@ -303,6 +306,22 @@ def _disposals(desk: Desk, free: Filters, cpu: dict[str, float]) -> dict[str, fl
     with desk.catalogue.read() as connection:
         kept = len(list_evidence(connection, [f"ticket:{number}" for number in (first, *others)]))
     assert kept == len(others) + 1, f"evidence of {kept} tickets only"
+    return found
+
+
+def _many_disposed(desk: Desk, free: Filters, cpu: dict[str, float]) -> dict[str, float]:
+    """One measure on 1,000 confirmed tickets: the evidence of each sealed first, an order to the platform for each."""
+    settings = TicketSettings(platform=PlatformSettings(url="https://platform.invalid/orders"))
+    desk = replace(desk, settings=settings)
+    with desk.catalogue.read() as connection:
+        ids = [ticket.ticket_id for ticket in list_tickets(connection, free, limit=BULK)]
+    assert len(desk.bulk(BulkAction.CONFIRM, ids, decision=Decision.ILLEGAL, reason="违法").done) == len(ids)
+    begun, used = time.perf_counter(), time.process_time()
+    done = desk.bulk(BulkAction.DISPOSE, ids, measure=Measure.DELETE, reason="依法删除")
+    name = "dispose_many_with_evidence_and_orders"
+    found = {name: round((time.perf_counter() - begun) * 1000, 1)}
+    cpu[name] = round((time.process_time() - used) * 1000, 1)
+    assert len(done.done) == len(ids), done.refused[:3]
     return found
 
 

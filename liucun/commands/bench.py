@@ -168,7 +168,7 @@ def sizing_command(
 
 @command.command(name="tickets")
 @click.option(
-    "--tickets", type=click.IntRange(10_000, 2_000_000), default=200_000, show_default=True, help="How many tickets."
+    "--tickets", type=click.IntRange(12_000, 2_000_000), default=200_000, show_default=True, help="How many tickets."
 )
 @click.option("--url", help="PostgreSQL to measure on, in a schema of its own. [default: SQLite in a temporary file]")
 @json_option
