@@ -29,6 +29,7 @@ from tickets.queue import get_ticket
 
 SOURCE: Final = EVIDENCE_SOURCE
 MAX_PURPOSE: Final = 1000
+_ALWAYS: Final = ("log_partition", "log_offset", "raw")
 _PLACES: Final = 100
 _MOST_RANGES: Final = 2_000
 _LOOK_UP: Final = 500
@@ -169,7 +170,7 @@ def _ranges(
 
 
 def rows_at(archive: Archive, manifest: SegmentManifest, wanted: set[tuple[str, int]]) -> list[dict[str, Any]]:
-    """The records of a segment that stand at some (partition, offset), as columns.
+    """The records of a segment that stand at some (partition, offset), each with the columns that any of them has.
 
     Raises:
         IntegrityError, KeyAccessError, StorageError: the segment cannot be read.
@@ -180,4 +181,7 @@ def rows_at(archive: Archive, manifest: SegmentManifest, wanted: set[tuple[str, 
         .fragment()
         .to_table(filter=ds.field("log_offset").isin(offsets), use_threads=False)
     )
-    return [row for row in as_current(found).to_pylist() if (row["log_partition"], row["log_offset"]) in wanted]
+    found = as_current(found)
+    there = [name for name in found.column_names if name in _ALWAYS or found.column(name).null_count < found.num_rows]
+    rows = found.select(there).to_pylist()
+    return [row for row in rows if (row["log_partition"], row["log_offset"]) in wanted]

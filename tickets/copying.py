@@ -20,6 +20,7 @@ from retention.schema import RecordClass
 from retention.segments import Archive
 from retention.transparency.log import prove_inclusion
 from tickets.archived import rows_at, segments_of
+from tickets.packing import Proof
 from tickets.queue import TicketDetail
 
 MOST_RECORDS: Final = 50
@@ -42,7 +43,7 @@ class Copies:
         self._archive = archive
         self._holding = holding
         self._rows: dict[str, dict[tuple[str, int], list[dict[str, Any]]] | str] = {}
-        self._proofs: dict[str, dict[str, Any]] = {}
+        self._proofs: dict[str, Proof] = {}
 
     def of(self, detail: TicketDetail) -> list[dict[str, Any]]:
         """Of each archived record of a ticket: ``record`` (its columns) or ``missing`` (why not), and ``manifest``."""
@@ -72,7 +73,7 @@ class Copies:
         self._rows[manifest.segment_id] = by_place
         return by_place
 
-    def proof(self, manifest: SegmentManifest) -> dict[str, Any]:
+    def proof(self, manifest: SegmentManifest) -> Proof:
         """A segment's manifest and the log's proof of it; without one when the log has not numbered it yet."""
         if manifest.segment_id not in self._proofs:
             told: dict[str, Any] = {"manifest": manifest.to_bytes().decode(), "log": None}
@@ -82,7 +83,7 @@ class Copies:
                 told["log"] = {"index": proof.index, "size": proof.size, "path": path, "checkpoint": proof.note}
             except LiucunError as error:
                 told["log_missing"] = error.what
-            self._proofs[manifest.segment_id] = told
+            self._proofs[manifest.segment_id] = Proof.of(told)
         return self._proofs[manifest.segment_id]
 
 

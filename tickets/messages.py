@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import orjson
 import sqlalchemy as sa
 
 from retention.catalogue.sets import among, insert_rows
@@ -70,6 +71,10 @@ def put_all(connection: sa.Connection, bodies: Bodies, messages: Sequence[Messag
 
 
 def _plain(body: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:  # an account with half a surrogate pair
+        pass
     return json.dumps(body, ensure_ascii=False, sort_keys=True).encode("utf-8", "surrogatepass")
 
 

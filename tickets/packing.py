@@ -15,19 +15,34 @@ from datetime import datetime
 from typing import Any, Final
 
 import orjson
+import pyarrow as pa
 
 from retention.catalogue.tables import timestamp
+from retention.crypto.suites import suite
 from retention.schema import RECORD_SCHEMA
 from tickets.archived import SOURCE
 from tickets.queue import TicketDetail
 
 FORMAT: Final = 2
 _OWN: Final = ("event_time", "event_id", "event_action", "event_outcome", "message")
-_COPIED: Final = tuple(
+_COPIED: Final = frozenset(
     name
     for name in RECORD_SCHEMA.names
     if not name.startswith(("log_", "error_")) and name not in (*_OWN, "event_ingested", "flags", "extra", "raw")
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A segment's manifest with the log's proof of it, and the same as it stands in packages: many share it."""
+
+    told: Mapping[str, Any]
+    spelled: orjson.Fragment
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Proof:
+        """Spell it once."""
+        return cls(told, orjson.Fragment(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +57,15 @@ class Packed:
 def pack(
     detail: TicketDetail,
     copies: Sequence[Mapping[str, Any]],
-    proofs: Mapping[str, Mapping[str, Any]],
-    moment: datetime,
+    proofs: Mapping[str, Proof],
+    sealed_at: str,
 ) -> Packed:
     """The package of a ticket: ``copies`` of its records, and by segment its manifest with the log's proof."""
     ticket = detail.ticket
     package = {
         "format": FORMAT,
         "ticket": ticket.ticket_id,
-        "sealed_at": timestamp(moment),
+        "sealed_at": sealed_at,
         "account": detail.user_id,
         "details": detail.details,
         "category": ticket.category,
@@ -66,17 +81,18 @@ def pack(
         "detected_at": ticket.detected_at,
         "blocked_at": ticket.blocked_at,
         "records": [_shown(item) for item in copies],
-        "segments": proofs,
     }
-    content = _json(package)
-    return Packed(content, hashlib.sha256(content).hexdigest(), hashlib.new("sm3", content).hexdigest())
+    content = _json(package, proofs)
+    return Packed(content, hashlib.sha256(content).hexdigest(), suite().hash(content).hex())
 
 
-def _json(package: Mapping[str, Any]) -> bytes:
+def _json(package: Mapping[str, Any], proofs: Mapping[str, Proof]) -> bytes:
     try:
-        return orjson.dumps(package, default=str, option=orjson.OPT_SORT_KEYS)
+        spelled = {name: proof.spelled for name, proof in proofs.items()}
+        return orjson.dumps({**package, "segments": spelled}, default=str, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError:  # a text with half a surrogate pair, a whole number beyond 64 bits
-        text = json.dumps(package, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
+        whole = {**package, "segments": {name: proof.told for name, proof in proofs.items()}}
+        text = json.dumps(whole, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
         return text.encode("utf-8", "surrogatepass")
 
 
@@ -84,7 +100,11 @@ def _shown(copy: Mapping[str, Any]) -> dict[str, Any]:
     segment = copy["manifest"].segment_id
     if "record" not in copy:
         return {"segment": segment, "missing": copy["missing"]}
-    record = {name: _plain(value) for name, value in copy["record"].items() if value is not None}
+    record = {
+        name: value if type(value) is str else _plain(value)
+        for name, value in copy["record"].items()
+        if value is not None
+    }
     return {"segment": segment, "record": record}
 
 
@@ -103,7 +123,7 @@ def as_record(
     place: tuple[str, int],
     moment: datetime,
 ) -> dict[str, Any]:
-    """The record: the columns of the archived one, else what the ticket knows of it."""
+    """The record, without the columns that it does not have: those of the archived one, else what the ticket knows."""
     ticket = detail.ticket
     own = (ticket.partition, ticket.offset)
     records = [item["record"] for item in copies if "record" in item]
@@ -120,9 +140,8 @@ def as_record(
         "sha256": packed.sha256,
         "sm3": packed.sm3,
     }
-    copied = {name: record.get(name) for name in _COPIED}
+    copied = {name: value for name, value in record.items() if name in _COPIED}
     return {
-        **dict.fromkeys(RECORD_SCHEMA.names),
         **copied,
         "user_id": _text(detail.user_id),
         "content_id": ticket.content_id,
@@ -144,3 +163,17 @@ def as_record(
 def _text(value: str | None) -> str | None:
     """Text that a column can hold; the package has it as it was."""
     return None if value is None else value.encode("utf-8", "replace").decode()
+
+
+def as_table(records: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Records in ``RECORD_SCHEMA``; a column that none of them has is made of nothing, not value by value."""
+    there = {name for record in records for name in record}
+    return pa.Table.from_arrays(
+        [
+            pa.array([record.get(field.name) for record in records], field.type)
+            if field.name in there
+            else pa.nulls(len(records), field.type)
+            for field in RECORD_SCHEMA
+        ],
+        schema=RECORD_SCHEMA,
+    )

@@ -156,6 +156,18 @@ def tickets_by_id(connection: sa.Connection, ids: Sequence[str], *, lock: bool =
     return [rows[ticket_id] for ticket_id in ids if ticket_id in rows]
 
 
+def versions_of(connection: sa.Connection, ids: Sequence[str], *, lock: bool = False) -> dict[str, int]:
+    """The versions of tickets, by their numbers; unknown ones are left out. ``lock`` as of ``tickets_by_id``."""
+    found: dict[str, int] = {}
+    ordered = sorted(ids)
+    for begin in range(0, len(ordered), _LOOK_UP):
+        some = among(connection, table.c.ticket_id, ordered[begin : begin + _LOOK_UP])
+        chosen = sa.select(table.c.ticket_id, table.c.version).where(some).order_by(table.c.ticket_id)
+        rows = connection.execute(chosen.with_for_update() if lock else chosen)
+        found.update({row.ticket_id: row.version for row in rows})
+    return found
+
+
 def _part(
     connection: sa.Connection, part: Part, filters: Filters, limit: int, skip: int, now: datetime
 ) -> tuple[list[str], int]:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 
-import pyarrow as pa
 import sqlalchemy as sa
 
 from retention.catalogue import own_records
@@ -22,13 +21,13 @@ from retention.catalogue.sets import among
 from retention.catalogue.tables import timestamp
 from retention.manifest import SegmentManifest, SegmentPlace
 from retention.policies.periods import shanghai_date
-from retention.schema import RECORD_SCHEMA, RecordClass, evidence_partition
+from retention.schema import RecordClass, evidence_partition
 from retention.segments import Archive, write_segment
 from tickets.archived import SOURCE
 from tickets.bodies import Bodies
 from tickets.copying import Copies, holding_of
 from tickets.evidence import Evidence, add_all
-from tickets.packing import Packed, as_record, pack
+from tickets.packing import Packed, as_record, as_table, pack
 from tickets.queue import TicketDetail, ticket_details
 from tickets.states import State
 from tickets.tables import tickets as table
@@ -103,18 +102,19 @@ def seal_evidence(catalogue: Catalogue, bodies: Bodies, archive: Archive, ids: S
         offsets = own_records.next_offsets(connection, SOURCE, partitions)
         holding = holding_of(connection, details)
     moment = datetime.now(UTC)
+    at = timestamp(moment)
     reader = Copies(catalogue, archive, holding)
     evidence, rows = [], []
     for detail, partition in zip(details, partitions, strict=True):
         copies = reader.of(detail)
         proofs = {item["manifest"].segment_id: reader.proof(item["manifest"]) for item in copies}
-        packed = pack(detail, copies, proofs, moment)
+        packed = pack(detail, copies, proofs, at)
         place = (partition, offsets[partition])
-        evidence.append(_evidence(detail, packed, place, moment))
+        evidence.append(_evidence(detail, packed, place, at))
         rows.append(as_record(detail, copies, packed, place, moment))
     manifest = write_segment(
         archive,
-        pa.Table.from_pylist(rows, schema=RECORD_SCHEMA),
+        as_table(rows),
         record_class=RecordClass.EVIDENCE.value,
         period=shanghai_date(moment).isoformat()[:7],
         places=tuple(
@@ -141,7 +141,7 @@ def _content(detail: TicketDetail) -> Content:
     return Content(ticket.ticket_id, ticket.content_id, ticket.source, detail.user_id)
 
 
-def _evidence(detail: TicketDetail, packed: Packed, place: tuple[str, int], moment: datetime) -> Evidence:
+def _evidence(detail: TicketDetail, packed: Packed, place: tuple[str, int], at: str) -> Evidence:
     return Evidence(
         subject=f"ticket:{detail.ticket.ticket_id}",
         name=f"evidence-{detail.ticket.version}.json",
@@ -149,7 +149,7 @@ def _evidence(detail: TicketDetail, packed: Packed, place: tuple[str, int], mome
         sha256=packed.sha256,
         sm3=packed.sm3,
         sealed=b"",
-        at=timestamp(moment),
+        at=at,
         version=detail.ticket.version,
         user_id=detail.user_id,
         place=place,

@@ -103,5 +103,12 @@ def _row(kind: str, actor: str, subject: str, body: Mapping[str, object], at: st
         "kind": kind,
         "actor": actor,
         "subject": subject,
-        "body": json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":")),
+        "body": _text(body),
     }
+
+
+def _text(body: Mapping[str, object]) -> str:
+    try:
+        return orjson.dumps(body, option=orjson.OPT_SORT_KEYS).decode()
+    except orjson.JSONEncodeError:  # a whole number beyond 64 bits, a key that is no text
+        return json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":"))

@@ -6,7 +6,7 @@ and its 16-byte tag behind it, as C2SP chunked-encryption has it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 Buffer = bytes | bytearray | memoryview
@@ -71,6 +71,9 @@ HasherMaker = Callable[[], Hasher]
 
 HashOnce = Callable[[bytes], bytes]
 """Hashes one short message."""
+
+HashMany = Callable[[Sequence[bytes]], list[bytes]]
+"""Hashes many short messages, each by itself."""
 
 CipherMaker = Callable[[bytes], Cipher]
 """Makes a cipher from a key."""

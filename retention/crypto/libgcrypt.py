@@ -7,6 +7,7 @@ interpreter's lock. Loaded at run time; ``load`` says why where it is not to be 
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -88,6 +89,15 @@ class Libgcrypt:
         out = bytearray(32)
         self.lib.gcry_md_hash_buffer(self.sm3, self.ffi.from_buffer(out), data, len(data))
         return bytes(out)
+
+    def sm3_many(self, messages: Sequence[bytes]) -> list[bytes]:
+        """SM3 of each of many messages, with one place for all results."""
+        out = bytearray(32 * len(messages))
+        target, name, hashed = self.ffi.from_buffer(out), self.sm3, self.lib.gcry_md_hash_buffer
+        for at, data in enumerate(messages):
+            hashed(name, target + 32 * at, data, len(data))
+        whole = bytes(out)
+        return [whole[at : at + 32] for at in range(0, len(whole), 32)]
 
     def sm3_hasher(self) -> Sm3:
         """A running SM3."""

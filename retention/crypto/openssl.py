@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import cryptography
 from cryptography.exceptions import InvalidTag
@@ -40,6 +40,16 @@ def sm3_once(data: bytes) -> bytes:
     state = hashes.Hash(hashes.SM3())
     state.update(data)
     return state.finalize()
+
+
+def sm3_many(messages: Sequence[bytes]) -> list[bytes]:
+    """SM3 of each of many messages."""
+    return [sm3_once(message) for message in messages]
+
+
+def sha256_many(messages: Sequence[bytes]) -> list[bytes]:
+    """SHA-256 of each of many messages."""
+    return [hashlib.sha256(message).digest() for message in messages]
 
 
 def sha256_once(data: bytes) -> bytes:

@@ -6,7 +6,7 @@ GCM specification's test case 16 (McGrew and Viega; AES-256).
 
 from __future__ import annotations
 
-from retention.crypto.ciphers import CHUNK_BYTES, TAG_BYTES, CipherMaker, HasherMaker, HashOnce, TagError
+from retention.crypto.ciphers import CHUNK_BYTES, TAG_BYTES, CipherMaker, HasherMaker, HashMany, HashOnce, TagError
 from retention.errors import CryptoUnavailableError
 
 _SM4_GCM = (
@@ -42,9 +42,9 @@ def aes_256_gcm(maker: CipherMaker, who: str) -> None:
     _known_answer(maker, _AES_GCM, f"AES-256-GCM by {who}")
 
 
-def sm3(hasher: HasherMaker, once: HashOnce, who: str) -> None:
-    """GB/T 32905-2016, appendix A.1, in one part and in two, and as one message."""
-    if once(b"abc").hex() != _SM3_ABC:
+def sm3(hasher: HasherMaker, once: HashOnce, many: HashMany, who: str) -> None:
+    """GB/T 32905-2016, appendix A.1, in one part and in two, as one message, and among many."""
+    if once(b"abc").hex() != _SM3_ABC or many([b"abc", b"", b"abc"]) != [once(b"abc"), once(b""), once(b"abc")]:
         raise _failed(f"SM3 by {who}")
     for parts in ((b"abc",), (b"a", b"bc")):
         state = hasher()

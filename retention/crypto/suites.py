@@ -10,24 +10,25 @@ everywhere else. ``LIUCUN_SM4`` (``auto``, ``libgcrypt``, ``cryptography``) deci
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives import hmac as hmac_
-from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
-
 from errors import SettingsError
 from retention.crypto import libgcrypt, openssl, selftest
-from retention.crypto.ciphers import BlockMaker, Buffer, CipherMaker, HasherMaker, HashOnce, TagError
+from retention.crypto.ciphers import BlockMaker, Buffer, CipherMaker, HasherMaker, HashMany, HashOnce, TagError
 from retention.errors import AuthenticationError, CryptoUnavailableError
 
 SM4_VARIABLE: Final = "LIUCUN_SM4"
 DEFAULT: Final = "SM4-GCM-SM3"
 _SHORT: Final = 4096
 """Up to so many bytes are hashed in one call: setting up a state would cost more than joining them."""
+_BLOCK: Final = 64
+_DIGEST: Final = 32
+"""Bytes of a block and of a digest, of SM3 and SHA-256 alike."""
+_IPAD: Final = bytes(value ^ 0x36 for value in range(256))
+_OPAD: Final = bytes(value ^ 0x5C for value in range(256))
 NAMES: Final = (DEFAULT, "AES-256-GCM-SHA256")
 
 
@@ -43,9 +44,9 @@ class Suite:
     cipher: CipherMaker = field(repr=False, compare=False)
     hasher: HasherMaker = field(repr=False, compare=False)
     once: HashOnce = field(repr=False, compare=False)
+    many: HashMany = field(repr=False, compare=False)
     blocks: BlockMaker = field(repr=False, compare=False)
     """The bare block cipher under a key, for keyed hashes of many values at once."""
-    _algorithm: Callable[[], hashes.HashAlgorithm] = field(repr=False, compare=False)
     certification: str = "uncertified"
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -78,26 +79,45 @@ class Suite:
             state.update(part)
         return state.digest()
 
+    def hash_each(self, messages: Sequence[bytes]) -> list[bytes]:
+        """The suite's hash over each of many messages: what one costs beside its bytes is paid once."""
+        return self.many(messages)
+
     def hmac(self, key: bytes, message: Buffer) -> bytes:
         """HMAC (RFC 2104) with the suite's hash, 32 bytes."""
-        state = hmac_.HMAC(key, self._algorithm())
-        state.update(message)
-        return state.finalize()
+        return self.hmac_under(key)(message)
 
     def hmac_under(self, key: bytes) -> Callable[[Buffer], bytes]:
         """``hmac`` under one key, for many messages: the key is taken in once."""
-        keyed = hmac_.HMAC(key, self._algorithm())
+        inner, outer = self._pads(key)
 
         def one(message: Buffer) -> bytes:
-            state = keyed.copy()
-            state.update(message)
-            return state.finalize()
+            return self.once(outer + self.hash(inner, message))
 
         return one
 
+    def hmac_each(self, key: bytes, messages: Sequence[bytes]) -> list[bytes]:
+        """``hmac`` under one key of each of many messages."""
+        inner, outer = self._pads(key)
+        return self.many([outer + digest for digest in self.many([inner + message for message in messages])])
+
     def hkdf_expand(self, key: bytes, info: bytes, length: int) -> bytes:
         """HKDF-Expand (RFC 5869, 2.3) with the suite's hash; ``key`` must be uniformly random."""
-        return HKDFExpand(self._algorithm(), length, info).derive(key)
+        if not 0 < length <= 255 * _DIGEST:
+            raise ValueError("HKDF gives 1 to 8160 bytes")
+        keyed = self.hmac_under(key)
+        block = found = b""
+        for counter in range(1, -(-length // _DIGEST) + 1):
+            block = keyed(block + info + bytes((counter,)))
+            found += block
+        return found[:length]
+
+    def _pads(self, key: bytes) -> tuple[bytes, bytes]:
+        """What stands before the message and before its digest (RFC 2104: ipad and opad over a block of the hash)."""
+        if len(key) > _BLOCK:
+            key = self.once(key)
+        whole = key.ljust(_BLOCK, b"\x00")
+        return whole.translate(_IPAD), whole.translate(_OPAD)
 
 
 def suite(name: str = DEFAULT) -> Suite:
@@ -134,20 +154,19 @@ def _sm_by_libgcrypt() -> Suite:
     library = libgcrypt.load()
     selftest.sm4_gcm(library.sm4_gcm, "libgcrypt")
     selftest.agreement(library.sm4_gcm, openssl.Sm4Gcm)
-    selftest.sm3(library.sm3_hasher, library.sm3_once, "libgcrypt")
-    return _sm_suite(f"libgcrypt {library.version}", library.sm4_gcm, library.sm3_hasher, library.sm3_once)
+    selftest.sm3(library.sm3_hasher, library.sm3_once, library.sm3_many, "libgcrypt")
+    name = f"libgcrypt {library.version}"
+    return _sm_suite(name, library.sm4_gcm, library.sm3_hasher, library.sm3_once, library.sm3_many)
 
 
 def _sm_by_openssl(implementation: str) -> Suite:
     selftest.sm4_gcm(openssl.Sm4Gcm, "cryptography")
-    selftest.sm3(openssl.Sm3, openssl.sm3_once, "cryptography")
-    return _sm_suite(implementation, openssl.Sm4Gcm, openssl.Sm3, openssl.sm3_once)
+    selftest.sm3(openssl.Sm3, openssl.sm3_once, openssl.sm3_many, "cryptography")
+    return _sm_suite(implementation, openssl.Sm4Gcm, openssl.Sm3, openssl.sm3_once, openssl.sm3_many)
 
 
-def _sm_suite(implementation: str, cipher: CipherMaker, hasher: HasherMaker, once: HashOnce) -> Suite:
-    return Suite(
-        DEFAULT, "AEAD_SM4_GCM", 16, "SM3", implementation, cipher, hasher, once, openssl.sm4_blocks, hashes.SM3
-    )
+def _sm_suite(implementation: str, cipher: CipherMaker, hasher: HasherMaker, once: HashOnce, many: HashMany) -> Suite:
+    return Suite(DEFAULT, "AEAD_SM4_GCM", 16, "SM3", implementation, cipher, hasher, once, many, openssl.sm4_blocks)
 
 
 @cache
@@ -162,6 +181,6 @@ def _aes() -> Suite:
         openssl.Aes256Gcm,
         openssl.sha256_hasher,
         openssl.sha256_once,
+        openssl.sha256_many,
         openssl.aes_blocks,
-        hashes.SHA256,
     )

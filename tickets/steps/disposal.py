@@ -11,6 +11,7 @@ from errors import UsageError
 from retention.catalogue import events
 from retention.catalogue.sets import insert_rows
 from retention.catalogue.tables import timestamp
+from retention.resting import collector_rests
 from tickets.actors import Right
 from tickets.errors import TransitionError
 from tickets.evidence import list_evidence
@@ -53,8 +54,9 @@ class DisposalSteps(TriageSteps):
         effective = effective_at.astimezone(UTC) if effective_at else None if platform else ordered
         with self.catalogue.read() as connection:
             self._may_dispose(get_ticket(connection, ticket_id))
-        sealed = self._seal(ticket_id)
-        with self.catalogue.write(row_locks=True) as connection:
+        with collector_rests():
+            sealed = self._seal(ticket_id)
+        with collector_rests(), self.catalogue.write(row_locks=True) as connection:
             ticket = self._ticket(connection, ticket_id)
             self._may_dispose(ticket)
             self._same_version(ticket, sealed)

@@ -7,7 +7,8 @@ from typing import Final
 
 from errors import BusyError
 from retention.catalogue.tables import timestamp
-from tickets.queue import Ticket, tickets_by_id
+from retention.resting import collector_rests
+from tickets.queue import Ticket, tickets_by_id, versions_of
 from tickets.retaining import text_keys
 from tickets.sealing import SealedEvidence, commit_evidence
 from tickets.states import State
@@ -31,10 +32,12 @@ class DisposingSteps(ManySteps):
             BusyError: tickets went on changing meanwhile; nothing was disposed of.
         """
         for _ in range(_TRIES):
-            changes, refused = self._disposable(ids, wanted)
-            chosen = [ticket.ticket_id for ticket, _ in changes]
-            if not chosen or self._disposed(changes, self._seal(*chosen), self._sealed_notes(chosen, reason), wanted):
-                return BulkResult(None, None, tuple(chosen), tuple(refused))
+            with collector_rests():
+                changes, refused = self._disposable(ids, wanted)
+                chosen = [ticket.ticket_id for ticket, _ in changes]
+                sealed = self._seal(*chosen) if chosen else None
+                if sealed is None or self._disposed(changes, sealed, self._sealed_notes(chosen, reason), wanted):
+                    return BulkResult(None, None, tuple(chosen), tuple(refused))
         raise BusyError(
             "Tickets changed every time that their evidence was sealed.", cure="Nothing was disposed of; try again."
         )
@@ -74,8 +77,7 @@ class DisposingSteps(ManySteps):
         """Write it all in one transaction; False, and nothing, when a ticket changed since its evidence was sealed."""
         chosen = [ticket.ticket_id for ticket, _ in changes]
         with self.catalogue.write(row_locks=True) as connection:
-            held = tickets_by_id(connection, chosen, lock=True)
-            now = {one.ticket_id: one.version for one in held}
+            now = versions_of(connection, chosen, lock=True)
             if any(not now.get(t.ticket_id) == sealed.own[t.ticket_id].version == t.version for t, _ in changes):
                 return False
             if notes.keys and text_keys(connection, chosen) != notes.keys:

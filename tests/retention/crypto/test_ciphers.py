@@ -180,6 +180,8 @@ def test_a_cipher_that_errs_is_not_used() -> None:
     with pytest.raises(CryptoUnavailableError):
         selftest.agreement(Deranged, openssl.Sm4Gcm)
     with pytest.raises(CryptoUnavailableError):
-        selftest.sm3(openssl.sha256_hasher, openssl.sm3_once, "test")
+        selftest.sm3(openssl.sha256_hasher, openssl.sm3_once, openssl.sm3_many, "test")
     with pytest.raises(CryptoUnavailableError):
-        selftest.sm3(openssl.Sm3, openssl.sha256_once, "test")
+        selftest.sm3(openssl.Sm3, openssl.sha256_once, openssl.sm3_many, "test")
+    with pytest.raises(CryptoUnavailableError):
+        selftest.sm3(openssl.Sm3, openssl.sm3_once, lambda some: [openssl.sm3_once(some[0])] * len(some), "test")

@@ -6,6 +6,9 @@ import pickle
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.hmac import HMAC
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -74,6 +77,33 @@ def test_hkdf_and_hmac_are_those_of_the_rfcs() -> None:
     assert aes.hmac(b"Jefe", b"what do ya want for nothing?").hex() == (
         "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
     )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_keyed_hashes_and_derivations_are_those_of_another_implementation(name: str) -> None:
+    chosen, other = suite(name), hashes.SM3() if "SM3" in name else hashes.SHA256()
+    messages = [
+        bytes([n % 251]) * length for n, length in enumerate((0, 1, 31, 55, 56, 63, 64, 65, 4096, 4097, 70_000))
+    ]
+    for key in (b"", b"k", bytes(range(32)), bytes(64), bytes(range(65)), bytes(200)):
+        expected = []
+        for message in messages:
+            state = HMAC(key, other)
+            state.update(message)
+            expected.append(state.finalize())
+        assert chosen.hmac_each(key, messages) == expected
+        assert [chosen.hmac(key, message) for message in messages] == expected
+        assert [chosen.hmac_under(key)(memoryview(message)) for message in messages] == expected
+    assert chosen.hash_each(messages) == [chosen.hash(message) for message in messages]
+    assert chosen.hash_each([]) == []
+    for length in (1, 28, 32, 33, 64, 100, 8160):
+        info = b"info" * (length % 40)
+        assert chosen.hkdf_expand(bytes(range(32)), info, length) == HKDFExpand(other, length, info).derive(
+            bytes(range(32))
+        )
+    for length in (0, 8161):
+        with pytest.raises(ValueError, match="1 to 8160"):
+            chosen.hkdf_expand(bytes(32), b"", length)
 
 
 @pytest.mark.parametrize("name", NAMES)
