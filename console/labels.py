@@ -8,7 +8,7 @@ from console.i18n import mark as _
 from console.labels_events import EVENTS
 from console.labels_fields import FIELDS
 from console.labels_trail import DETAILS_OF_EVENTS
-from retention.crypto.bodies import TEXTS
+from retention.crypto import bodies
 from retention.schema import RecordClass
 
 __all__ = ["DETAILS_OF_EVENTS", "EVENTS", "FIELDS"]
@@ -92,7 +92,11 @@ CLASSES: Final[dict[str, str]] = {
     RecordClass.LIVE_INDEX.value: _("直播索引"),
     RecordClass.EVIDENCE.value: _("证据"),
     RecordClass.UNPARSED.value: _("未能解析"),
-    TEXTS: _("工单文本"),
+    bodies.TEXTS: _("工单文本"),
+    bodies.REPORTS: _("上报内容"),
+    bodies.MESSAGES: _("外发消息"),
+    bodies.DUTIES: _("义务与评估"),
+    bodies.DISCLOSURES: _("数据提供记录"),
 }
 
 CHANNELS: Final = {

@@ -130,15 +130,23 @@ def _outbox(opened: OpenStore) -> dict[str, Any]:
 
 
 def _texts(opened: OpenStore) -> dict[str, Any]:
-    """What tickets lack since an upgrade or a rebuild: sketches of their texts, and keys of their own for these."""
+    """What tickets lack since an upgrade or a rebuild: sketches of their texts, and keys of their own for these, for
+    reports and for messages."""
+    from retention.disclosure.retaining import seal_disclosures_lacking
     from tickets.retaining import seal_lacking
+    from tickets.retaining_duties import seal_duties_lacking
+    from tickets.retaining_filed import seal_filed_lacking
     from tickets.sketching import sketch_lacking
 
     resealed, unsealed = seal_lacking(opened.catalogue, opened.bodies)
+    rooms = (seal_filed_lacking, seal_duties_lacking, seal_disclosures_lacking)
+    more = [seal(opened.catalogue, opened.bodies) for seal in rooms]
+    filed, unsealed_filed = sum(done for done, _ in more), [name for _, wrong in more for name in wrong]
     sketched, unread = sketch_lacking(opened.catalogue, opened.bodies)
     damaged = sorted({*unsealed, *unread})
-    failed = {f"ticket {name}": "its sealed text cannot be opened" for name in damaged[:_NAMED]}
-    return {"sketched": sketched, "resealed": resealed, "damaged": len(damaged), "failed": failed}
+    subjects = [*(f"ticket {name}" for name in damaged), *(one.replace(":", " ") for one in unsealed_filed)]
+    failed = dict.fromkeys(subjects[:_NAMED], "its sealed text cannot be opened")
+    return {"sketched": sketched, "resealed": resealed + filed, "damaged": len(subjects), "failed": failed}
 
 
 def _log(opened: OpenStore) -> dict[str, Any]:
@@ -150,8 +158,10 @@ def _log(opened: OpenStore) -> dict[str, Any]:
 
 def _retention(opened: OpenStore) -> dict[str, Any]:
     """The index of orders follows, holds are looked for, approved purges go on."""
+    from liucun.keepers import load_keepers
     from retention.purge.upkeep import keep_up, witnessed_at
 
+    load_keepers()
     done = keep_up(
         opened,
         signers=opened.store.log.signers,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from errors import KeyAccessError
+from retention.crypto.bodies import TEXTS
 from retention.policies.periods import stored_date
 
 
@@ -15,8 +16,8 @@ class Bodies(Protocol):
         """Seal a value, bound to the place it is kept at; ``under`` a key of that id, else the lasting one."""
         ...
 
-    def text_key(self, month: str) -> str:
-        """Id of the key for what is kept with the tickets of a month (``YYYY-MM``)."""
+    def text_key(self, month: str, record_class: str = TEXTS) -> str:
+        """Id of the key for what is kept with the tickets (reports, messages …) of a month (``YYYY-MM``)."""
         ...
 
     def open(self, blob: bytes, context: bytes) -> bytes:

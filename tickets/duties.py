@@ -11,8 +11,9 @@ import sqlalchemy as sa
 
 from errors import UsageError
 from retention.catalogue.tables import timestamp
+from retention.crypto.bodies import DUTIES as TITLES
 from tickets.actors import Right
-from tickets.bodies import Bodies
+from tickets.bodies import Bodies, month_of
 from tickets.clocks import ANNUAL_REPORT, DUTIES, LICENCE_SHOWN, RENEWAL, SHANGHAI, Clock, deadline
 from tickets.errors import TicketChangedError, TicketUnknownError, TransitionError
 from tickets.evidence import StoredFile, add_evidence, list_evidence, seal_file
@@ -54,6 +55,8 @@ class Duty:
     completed_by: str | None
     receipt: str | None
     version: int
+    texts_gone: str | None = None
+    """The purge that destroyed title and files; kind, times, receipt and digests stay."""
     files: tuple[StoredFile, ...] = ()
 
     @property
@@ -112,13 +115,29 @@ class DutyBook(Steps):
     def evidence(self, duty_id: str, name: str, content: bytes) -> StoredFile:
         """Add a file as evidence, sealed; its digests stand in the event."""
         self.who.require(Right.DUTIES_WORK)
-        sealed = seal_file(self.bodies, f"duty:{duty_id}", name, content)
+        with self.catalogue.read() as connection:
+            before = self._with_texts(connection, duty_id)
+        # Under the duty's own key, so that both go together.
+        sealed = seal_file(self.bodies, f"duty:{duty_id}", name, content, under=before.text_key)
         with self.catalogue.write(row_locks=True) as connection:
-            get_duty(connection, self.bodies, duty_id)
+            if self._with_texts(connection, duty_id).text_key != before.text_key:
+                raise TicketChangedError(f"The duty {duty_id} was sealed anew meanwhile.", cure="Add the file again.")
             number = add_evidence(connection, sealed, self.who.name)
             said = {"file": number, "sha256": sealed.sha256, "sm3": sealed.sm3, "bytes": sealed.size}
             self._event(connection, "duty.evidence_added", f"duty:{duty_id}", said)
             return next(file for file in list_evidence(connection, [f"duty:{duty_id}"]) if file.id == number)
+
+    @staticmethod
+    def _with_texts(connection: sa.Connection, duty_id: str) -> sa.Row[Any]:
+        row = connection.execute(sa.select(table).where(table.c.duty_id == duty_id)).one_or_none()
+        if row is None:
+            raise TicketUnknownError(f"There is no duty {duty_id!r}.", cure="`liucun duties list --all` shows them.")
+        if row.texts_gone is not None:
+            raise TransitionError(
+                f"The texts of the duty {duty_id} were destroyed by the purge {row.texts_gone}.",
+                cure="Enter another duty.",
+            )
+        return row
 
     def complete(self, duty_id: str, receipt: str) -> Duty:
         """Close a duty with the recipient's receipt.
@@ -171,7 +190,8 @@ class DutyBook(Steps):
         if not title.strip() or len(title) > _MAX_TITLE:
             raise UsageError(f"A title of at most {_MAX_TITLE} characters is needed.", cure="Say what it is about.")
         due = deadline(clock, start, self.calendar)
-        sealed = self.bodies.seal(title.encode("utf-8", "replace"), _context(number))
+        text_key = self.bodies.text_key(month_of(timestamp()), TITLES)
+        sealed = self.bodies.seal(title.encode("utf-8", "replace"), duty_context(number), under=text_key)
         values = {
             "duty_id": number,
             "clock": clock.name,
@@ -184,6 +204,7 @@ class DutyBook(Steps):
             "created_at": timestamp(),
             "created_by": self.who.name,
             "version": 1,
+            "text_key": text_key,
         }
         with self.catalogue.write(row_locks=True) as connection:
             connection.execute(table.insert().values(**values))
@@ -200,9 +221,14 @@ def overdue(found: Sequence[Duty], now: datetime | None = None) -> list[Duty]:
 
 def _duty(bodies: Bodies, row: Any, files: Sequence[StoredFile]) -> Duty:
     values = row._asdict()
-    values["title"] = bodies.open(row.title, _context(row.duty_id)).decode()
+    del values["text_key"]
+    gone = row.texts_gone is not None
+    values["title"] = (
+        f"已销毁 destroyed: {row.texts_gone}" if gone else bodies.open(row.title, duty_context(row.duty_id)).decode()
+    )
     return Duty(**values, files=tuple(file for file in files if file.subject == f"duty:{row.duty_id}"))
 
 
-def _context(duty_id: str) -> bytes:
+def duty_context(duty_id: str) -> bytes:
+    """What a duty's title is bound to."""
     return f"duty\x00{duty_id}".encode()

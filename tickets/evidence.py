@@ -56,8 +56,10 @@ class StoredFile:
     place: str | None = None
 
 
-def seal_file(bodies: Bodies, subject: str, name: str, content: bytes, **more: Any) -> Evidence:
-    """Seal a file as evidence of a subject (``ticket:…``, ``duty:…``, ``report:…``).
+def seal_file(
+    bodies: Bodies, subject: str, name: str, content: bytes, *, under: str | None = None, **more: Any
+) -> Evidence:
+    """Seal a file as evidence of a subject (``ticket:…``, ``duty:…``, ``report:…``), under a key if one is named.
 
     Raises:
         UsageError: it is empty, larger than 16 MiB, or its name is no name.
@@ -68,7 +70,7 @@ def seal_file(bodies: Bodies, subject: str, name: str, content: bytes, **more: A
         raise UsageError("The name of the file is missing, too long or a path.", cure="Give a plain file name.")
     at = timestamp()
     digests = hashlib.sha256(content).hexdigest(), hashlib.new("sm3", content).hexdigest()
-    sealed = bodies.seal(content, _context(subject, name, at, digests[0]))
+    sealed = bodies.seal(content, file_context(subject, name, at, digests[0]), under=under)
     return Evidence(subject, name, len(content), *digests, sealed, at, **more)
 
 
@@ -135,7 +137,12 @@ def open_evidence(
     if row is None or (row.place is not None and archived is None):
         raise UsageError(f"There is no evidence {file_id}.", cure="List what the ticket or duty has.")
     if row.place is None or archived is None:
-        content = bodies.open(row.body, _context(row.subject, row.name, row.at, row.sha256))
+        if not row.body:
+            raise UsageError(
+                f"The file {row.name} of {row.subject} was destroyed: its period was over.",
+                cure="Its digests stay; the certificate of the purge proves it.",
+            )
+        content = bodies.open(row.body, file_context(row.subject, row.name, row.at, row.sha256))
     else:
         partition, _, offset = row.place.rpartition("@")
         content = archived(partition, int(offset))
@@ -145,5 +152,6 @@ def open_evidence(
     return stored, content
 
 
-def _context(subject: str, name: str, at: str, sha256: str) -> bytes:
+def file_context(subject: str, name: str, at: str, sha256: str) -> bytes:
+    """What a file's body is bound to."""
     return f"evidence\x00{subject}\x00{name}\x00{at}\x00{sha256}".encode()

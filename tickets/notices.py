@@ -24,10 +24,11 @@ def notify(
     title: str,
     lines: Sequence[str],
     escalate: bool = False,
+    tickets: Sequence[str] = (),
 ) -> int:
     """Write one notice for each way out and return how many; ``key`` makes each go out once.
 
-    ``escalate``: also to those who are told only when it is serious.
+    ``escalate``: also to those who are told only when it is serious. ``tickets``: those that the lines name.
     """
     more = [f"… 另有 {len(lines) - _NAMED} 条, {len(lines) - _NAMED} more"] if len(lines) > _NAMED else []
     text = "\n".join([*lines[:_NAMED], *more])
@@ -36,11 +37,19 @@ def notify(
     recipients = [*settings.mail.recipients, *(settings.mail.escalation if escalate else ())]
     if settings.mail.host and recipients:
         body = {**said, "recipients": list(dict.fromkeys(recipients))}
-        put(connection, bodies, channel=MAIL, subject=subject, key=f"{key}\x00mail", body=body)
+        put(connection, bodies, channel=MAIL, subject=subject, key=f"{key}\x00mail", body=body, tickets=tickets)
         written += 1
     for robot in settings.robot:
         if escalate or not robot.only_escalations:
             channel = f"{ROBOT}{robot.name}"
-            put(connection, bodies, channel=channel, subject=subject, key=f"{key}\x00{channel}", body=said)
+            put(
+                connection,
+                bodies,
+                channel=channel,
+                subject=subject,
+                key=f"{key}\x00{channel}",
+                body=said,
+                tickets=tickets,
+            )
             written += 1
     return written

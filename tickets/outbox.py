@@ -32,7 +32,7 @@ from tickets.errors import DeliveryRefusedError
 from tickets.messages import FINDINGS, FINDINGS_KAFKA, KAFKA, MAIL, PLATFORM, ROBOT, message_context, order_key
 from tickets.service import Desk
 from tickets.settings import PlatformTopic, TicketSettings
-from tickets.tables_sending import orders, outbox
+from tickets.tables_sending import orders, outbox, outbox_tickets
 
 if TYPE_CHECKING:
     from tickets.delivery.kafka import Topics
@@ -72,6 +72,8 @@ class OutboxEntry:
     state: str
     error: str | None
     sent_at: str | None
+    texts_gone: str | None = None
+    """The purge that destroyed what it said, of one that never went out."""
 
 
 def deliver(
@@ -113,7 +115,18 @@ def deliver(
 def list_outbox(connection: sa.Connection, *, state: str | None = None, limit: int = 100) -> list[OutboxEntry]:
     """Messages, newest first."""
     o = outbox.c
-    columns = (o.id, o.channel, o.subject, o.created_at, o.next_at, o.attempts, o.state, o.error, o.sent_at)
+    columns: list[sa.ColumnElement[Any]] = [
+        o.id,
+        o.channel,
+        o.subject,
+        o.created_at,
+        o.next_at,
+        o.attempts,
+        o.state,
+        o.error,
+        o.sent_at,
+        o.texts_gone,
+    ]
     chosen = sa.select(*columns).order_by(o.id.desc()).limit(limit)
     if state is not None:
         chosen = chosen.where(o.state == state)
@@ -121,10 +134,12 @@ def list_outbox(connection: sa.Connection, *, state: str | None = None, limit: i
 
 
 def send_again(connection: sa.Connection, actor: str, entry: int) -> bool:
-    """Put a failed message back; whether there was one."""
+    """Put a failed message back; whether there was one whose text is still there."""
     o = outbox.c
     values = {"state": "waiting", "next_at": timestamp(), "attempts": 0}
-    moved = connection.execute(outbox.update().where(o.id == entry, o.state == "failed").values(**values)).rowcount
+    moved = connection.execute(
+        outbox.update().where(o.id == entry, o.state == "failed", o.texts_gone.is_(None)).values(**values)
+    ).rowcount
     if moved:
         events.append(connection, kind="outbox.sent_again", actor=actor, subject=f"outbox:{entry}", body={})
     return bool(moved)
@@ -211,6 +226,7 @@ def _record_sent(catalogue: Catalogue, row: Any) -> None:
         # What was delivered is kept by whoever has it: no account's name stays here.
         values = {"state": "sent", "sent_at": timestamp(), "error": None, "body": b""}
         connection.execute(outbox.update().where(outbox.c.id == row.id).values(**values))
+        connection.execute(outbox_tickets.delete().where(outbox_tickets.c.message == row.id))
         events.append(
             connection,
             kind="outbox.sent",

@@ -16,7 +16,8 @@ import sqlalchemy as sa
 from errors import BusyError, IntegrityError
 from retention.catalogue import events
 from retention.catalogue.engine import Catalogue
-from retention.purge import texts as destruction
+from retention.crypto.bodies import TEXTS
+from retention.purge import beside as destruction
 from tickets.bodies import Bodies, month_of, note_context, text_context, ticket_context
 from tickets.tables import notes, texts, tickets
 from tickets.tables_work import bands, sketches
@@ -118,7 +119,8 @@ class Keeper:
         return made
 
 
-destruction.register(Keeper())
+KEPT_EVENT: Final = "ticket.texts_kept"
+destruction.register(TEXTS, destruction.Kept(Keeper(), "ticket", KEPT_EVENT, "ticket.texts_destroyed", tickets.name))
 
 
 def text_keys(connection: sa.Connection, ids: Sequence[str]) -> dict[str, str | None]:
@@ -158,7 +160,7 @@ def seal_lacking(catalogue: Catalogue, bodies: Bodies, *, most: int = 2_000) -> 
             with catalogue.write() as connection:
                 made.write(connection)
                 said = [(f"ticket:{name}", {"key": made.key_id}) for name in names]
-                events.append_many(connection, said, kind=destruction.KEPT_EVENT, actor="system:texts")
+                events.append_many(connection, said, kind=KEPT_EVENT, actor="system:texts")
         except BusyError:
             continue  # somebody works on one of them: the next round takes them again
         done += len(names)

@@ -41,10 +41,25 @@ outbox = sa.Table(
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("error", sa.Text),
     sa.Column("sent_at", sa.String(32)),
+    sa.Column("text_key", sa.String(64)),
+    sa.Column("texts_gone", sa.String(32)),
     sa.Index("outbox_by_state", "state", "next_at"),
     sa.Index("outbox_by_subject", "subject"),
+    sa.Index("outbox_by_text_key", "text_key", "state"),
 )
-"""Messages written in the transaction that causes them and delivered afterwards; ``key`` makes them idempotent."""
+"""Messages written in the transaction that causes them and delivered afterwards; ``key`` makes them idempotent.
+
+``text_key`` is the key that the body is (or, once it was delivered and emptied, was) sealed under, ``texts_gone`` the
+purge that destroyed one that never went out.
+"""
+
+outbox_tickets = sa.Table(
+    "outbox_tickets",
+    metadata,
+    sa.Column("message", _NUMBER, sa.ForeignKey("outbox.id"), primary_key=True, autoincrement=False),
+    sa.Column("ticket_id", sa.String(32), sa.ForeignKey("tickets.ticket_id"), primary_key=True),
+)
+"""The tickets that an undelivered message names: it is kept as long as they are."""
 
 reports = sa.Table(
     "reports",
@@ -67,9 +82,12 @@ reports = sa.Table(
     sa.Column("sm3", sa.String(64), nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("text_key", sa.String(64)),
+    sa.Column("texts_gone", sa.String(32)),
     sa.Index("reports_by_state", "state", "due_at"),
 )
-"""Reports to authorities (上报): what was said is sealed in ``body`` as it stood when the report was made."""
+"""Reports to authorities (上报): what was said is sealed in ``body`` as it stood when the report was made, under the
+key ``text_key``; ``texts_gone`` is the purge that destroyed it. Numbers, times, persons, digests and receipts stay."""
 
 report_tickets = sa.Table(
     "report_tickets",
@@ -96,9 +114,12 @@ duties = sa.Table(
     sa.Column("completed_by", sa.String(128)),
     sa.Column("receipt", sa.Text),
     sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("text_key", sa.String(64)),
+    sa.Column("texts_gone", sa.String(32)),
     sa.Index("duties_by_state", "state", "due_at"),
 )
-"""Duties beside tickets: incident reports, assessments, change filings, renewal, annual report."""
+"""Duties beside tickets: incident reports, assessments, change filings, renewal, annual report. Title and files are
+sealed under the key ``text_key``; ``texts_gone`` is the purge that destroyed them."""
 
 images.register("ticket", orders, "ticket_id")
 for _table in (reports, report_tickets):

@@ -119,7 +119,13 @@ class Watch:
             self._mark(connection, ids, {"missed_at": timestamp(self.now)}, "ticket.target_missed")
             lines = [f"{row.ticket_id} {row.category} 级别 {row.severity}" for row in late]
             self._tell(
-                connection, "missed", ids, f"{len(ids)} 件超过处置时限, past the disposal target", lines, escalate=True
+                connection,
+                "missed",
+                ids,
+                f"{len(ids)} 件超过处置时限, past the disposal target",
+                lines,
+                escalate=True,
+                tickets=ids,
             )
         return len(ids)
 
@@ -151,6 +157,7 @@ class Watch:
                 f"{len(ids)} 条处置指令未获平台确认, orders without answer",
                 lines,
                 escalate=True,
+                tickets=[row.ticket_id for row in silent],
             )
         return len(silent)
 
@@ -245,7 +252,9 @@ class Watch:
                     title = f"{_CLOCK_NAMES.get(clock, clock)} {_STEP_NAMES.get(step, '')} ({len(own)})"
                     subjects = [w.subject for w in own]
                     lines = [w.line for w in own]
-                    self._tell(connection, f"{clock}:{step}", subjects, title, lines, escalate=step in SERIOUS)
+                    named = [s.removeprefix("ticket:") for s in subjects if s.startswith("ticket:")]
+                    serious = step in SERIOUS
+                    self._tell(connection, f"{clock}:{step}", subjects, title, lines, escalate=serious, tickets=named)
                 given += len(new)
         return given
 
@@ -276,6 +285,7 @@ class Watch:
         lines: Sequence[str],
         *,
         escalate: bool = False,
+        tickets: Sequence[str] = (),
     ) -> None:
         if subjects:
             key = f"{what}\x00{timestamp(self.now)}\x00{subjects[0]}"
@@ -288,6 +298,7 @@ class Watch:
                 title=title,
                 lines=lines,
                 escalate=escalate,
+                tickets=tickets,
             )
 
 

@@ -235,6 +235,7 @@ def _moved(opened: OpenStore, to: ProviderKind) -> KeyProvider:
 
 def _why_not(opened: OpenStore, key_id: str) -> str | None:
     """What policies and holds say against destroying a key: the records of its unit, or nothing where it has none."""
+    from retention.crypto.bodies import BESIDE
     from retention.policies.judge import Verdict, judge
     from retention.policies.periods import shanghai_date
 
@@ -243,6 +244,8 @@ def _why_not(opened: OpenStore, key_id: str) -> str | None:
     for state in states:
         if state.verdict is not Verdict.DUE:
             return "; ".join(f"{reason.code}: {reason.detail}" for reason in state.reasons)
+        if state.record_class in BESIDE:
+            return f"{state.rows} of {state.record_class} lie under it in the database"
     return None
 
 

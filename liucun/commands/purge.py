@@ -189,8 +189,10 @@ def _reshred(opened: OpenStore, options: dict[str, Any]) -> None:
 
 
 def _go_on(opened: OpenStore, options: dict[str, Any]) -> None:
+    from liucun.keepers import load_keepers
     from retention.purge.upkeep import keep_up, witnessed_at
 
+    load_keepers()
     done = keep_up(
         opened,
         signers=opened.store.log.signers,

@@ -267,7 +267,7 @@ def _print(found: Forecast, units: bool) -> None:
     click.echo(f"  {'class':16} {'':6} {'records':>14} {'bytes':>16} {'segments':>9}")
     for name, item in found.classes.items():
         for verdict, amount in item.amounts.items():
-            if amount.segments:
+            if amount.records or amount.segments:
                 click.echo(
                     f"  {name:16} {verdict.value:6} {amount.records:>14,} {amount.bytes:>16,} {amount.segments:>9,}"
                 )
@@ -275,6 +275,12 @@ def _print(found: Forecast, units: bool) -> None:
             click.echo(f"  {'':16} {count} units: {REASONS.get(code, code)}")
         for code, records in item.longer.items():
             click.echo(f"  {'':16} kept longer than needed: {records:,} records, {LONGER.get(code, code)}")
+    for one in found.trails:
+        rule = "the data that they concern 与所涉数据同期" if one.trail.floor is None else f"{one.trail.floor}"
+        click.echo(
+            f"  events 事件 {one.trail.name:12} {one.events:>10,}, needed {one.needed:,} ({rule}, since "
+            f"{one.needed_from}); {one.events - one.needed:,} more stay in the log"
+        )
     if units:
         for state in found.units:
             why = "; ".join(f"{reason.code}: {reason.detail}" for reason in state.reasons)

@@ -27,7 +27,13 @@ CLASSES: Final = {
     "live_index": "直播索引",
     "evidence": "证据",
     "unparsed": "未能解析",
+    "ticket_text": "工单文本",
+    "report": "上报内容",
+    "message": "外发消息",
+    "duty": "义务与评估",
+    "disclosure": "数据提供记录",
 }
+TRAILS: Final = {"access": "查询、访问与解密", "provision": "对外提供", "assessment": "评估与义务"}
 _VERDICTS: Final = ((Verdict.KEPT, "期限内 kept"), (Verdict.DUE, "到期 due"), (Verdict.HELD, "冻结 held"))
 _LONGER: Final = {
     "hold": "冻结 under hold",
@@ -155,6 +161,30 @@ def show_forecast(report: AuditReport, found: Forecast) -> None:
             tuple(longer),
             widths=(3, 5, 2),
             numbers=frozenset({2}),
+        )
+    )
+
+
+def show_trails(report: AuditReport, found: Forecast) -> None:
+    """What is events of the log: how many, and how many their rule still needs."""
+    report.tables.append(
+        Table(
+            "trails",
+            "作为日志事件保存的记录 Records that are events of the log",
+            ("类别 Class", "至少 At least", "依据 Basis", "事件 Events", "须存 Needed", "起于 Since"),
+            tuple(
+                (
+                    f"{TRAILS.get(one.trail.name, one.trail.name)}\n{one.trail.name}",
+                    "与所涉数据同期 as its data" if one.trail.floor is None else str(one.trail.floor),
+                    one.trail.basis,
+                    f"{one.events:,}",
+                    f"{one.needed:,}",
+                    one.needed_from.isoformat(),
+                )
+                for one in found.trails
+            ),
+            widths=(2, 2, 4, 1.4, 1.4, 1.6),
+            numbers=frozenset({3, 4}),
         )
     )
 

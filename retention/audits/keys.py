@@ -14,12 +14,12 @@ from retention.catalogue.tables import segments
 from retention.keys.administration import shredded_unused
 from retention.keys.periods import ALWAYS, PeriodKeyRecord
 from retention.manifest import SegmentManifest
+from retention.policies.beside import beside_units
 from retention.policies.book import in_force
 from retention.policies.judge import UnitState, Verdict, judge
 from retention.policies.model import Policy
 from retention.policies.periods import last_day_of, may_go_on, shanghai_date, stored_date
 from retention.policies.settings import RetentionSettings
-from retention.policies.texts import text_units
 from retention.purge.plan import CERTIFIED
 from retention.purge.run import DELETED, SHREDDED
 from retention.purge.tables import purge_units, purges
@@ -40,7 +40,7 @@ def audit_keys(
     shredded = shredded_unused(subject.catalogue)
     with subject.catalogue.read() as connection:
         needed = _needed(connection, progress)
-        needed.update({unit.key_id: unit.rows for unit in text_units(connection)})
+        needed.update({unit.key_id: unit.rows for unit in beside_units(connection)})
         judged = {state.key_id: state for state in judge(connection, today, settings=settings)}
         policies = in_force(connection, today)
         u = purge_units.c

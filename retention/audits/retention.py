@@ -11,10 +11,10 @@ from datetime import UTC, date, datetime
 import sqlalchemy as sa
 
 from errors import LiucunError
-from retention.audits.figures import show_forecast
+from retention.audits.beside import audit_beside
+from retention.audits.figures import show_forecast, show_trails
 from retention.audits.report import AuditReport, Severity, Span
 from retention.audits.subject import Progress, Subject, no_progress
-from retention.audits.texts import audit_texts
 from retention.catalogue.tables import log_leaves, retired_segments, segments, timestamp
 from retention.keys.signing import load_verifiers
 from retention.manifest import SegmentManifest
@@ -26,10 +26,10 @@ from retention.policies.model import shipped_matrix
 from retention.policies.periods import first_day_of, last_day_of, may_go_on, shanghai_date, stored_date
 from retention.policies.settings import RetentionSettings
 from retention.policies.simulate import simulate
+from retention.purge.beside import destroyed_beside
 from retention.purge.certificate import verify_certificate
 from retention.purge.plan import APPROVED, CERTIFIED, FINAL, RUNNING, list_purges
 from retention.purge.tables import purge_segments, purge_units, purges
-from retention.purge.texts import destroyed_texts
 from retention.second_person import nobody_second
 
 PREFIX = "segments/"
@@ -53,8 +53,9 @@ def audit_retention(
         found = simulate(connection, today, settings=settings)
         _kept(report, found.units, today)
         show_forecast(report, found)
+        show_trails(report, found)
         _destroyed(connection, report, progress)
-        audit_texts(connection, report, living)
+        audit_beside(connection, report, living)
         _vanished(connection, report)
         _waiting(connection, report, moment, settings)
         known = connection.execute(sa.select(segments.c.object_name, segments.c.segment_id)).all()
@@ -232,7 +233,7 @@ def _certificates(subject: Subject, report: AuditReport) -> None:
                     purge_segments.c.purge_id == purge.purge_id
                 )
             ).scalar_one()
-            rows = int(rows) + destroyed_texts(connection, purge.purge_id)
+            rows = int(rows) + destroyed_beside(connection, purge.purge_id)
         if content["records"] != rows:
             report.add("certificate_differs", where, f"It names {content['records']} records; {rows} were destroyed.")
     report.checked["certificates"] = made

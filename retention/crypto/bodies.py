@@ -14,6 +14,16 @@ from retention.keys.periods import ALWAYS, PeriodKeys
 
 TEXTS: Final = "ticket_text"
 """Class of the keys for what is kept with tickets: one a month, so that it can be destroyed with its key."""
+REPORTS: Final = "report"
+"""The same for what reports to authorities say."""
+MESSAGES: Final = "message"
+"""The same for messages of the outbox."""
+DUTIES: Final = "duty"
+"""The same for titles and evidence of duties."""
+DISCLOSURES: Final = "disclosure"
+"""The same for the cases and documents of disclosures to authorities."""
+BESIDE: Final = frozenset({TEXTS, REPORTS, MESSAGES, DUTIES, DISCLOSURES})
+"""What is sealed in the database, beside the archive's segments, and destroyed with a month's key."""
 _VERSION: Final = 1
 
 
@@ -50,13 +60,14 @@ class BodyCipher:
             self._suite, key.key, plaintext, purpose="body", context=_bound(head, context, self._purpose)
         )
 
-    def text_key(self, month: str) -> str:
-        """Id of the key for what is kept with the tickets of a month, made on first use.
+    def text_key(self, month: str, record_class: str = TEXTS) -> str:
+        """Id of the key for what is kept with the tickets (or reports, messages …) of a month, made on first use.
 
         Args:
             month: ``YYYY-MM``.
+            record_class: one of ``BESIDE``.
         """
-        return self._keys.current(TEXTS, month).key_id
+        return self._keys.current(record_class, month).key_id
 
     def open(self, blob: bytes, context: bytes) -> bytes:
         """The value.

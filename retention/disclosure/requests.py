@@ -10,15 +10,18 @@ from typing import Any, Final, Protocol
 
 import sqlalchemy as sa
 
-from retention.catalogue import events
+from retention.catalogue import events, sets
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.tables import events as event_table
 from retention.catalogue.tables import timestamp
-from retention.crypto.bodies import BodyCipher
+from retention.crypto.bodies import DISCLOSURES, BodyCipher
 from retention.crypto.suites import suite
 from retention.disclosure.errors import DisclosureScopeError, DisclosureStateError, DisclosureUnknownError
 from retention.disclosure.scope import Scope
+from retention.disclosure.tables import accounts as account_table
 from retention.disclosure.tables import approvals, disclosures, exports
+from retention.persons.restriction import account_blind
+from retention.policies.periods import shanghai_date
 from retention.second_person import check_second_person
 
 REQUESTED: Final = "requested"
@@ -70,6 +73,8 @@ class Disclosure:
     document_sm3: str
     approvers: tuple[str, ...]
     exports: int
+    texts_gone: str | None = None
+    """The purge that destroyed case, scope and document; who asked, when, digests and exports stay."""
 
     def standing(self, now: datetime) -> str:
         """Its state as people see it: what has expired is over, whatever it was before."""
@@ -91,6 +96,7 @@ class Disclosure:
             "document": {"sha256": self.document_sha256, "sm3": self.document_sm3},
             "approvers": list(self.approvers),
             "exports": self.exports,
+            "texts_gone": self.texts_gone,
         }
 
 
@@ -111,6 +117,7 @@ def request(
     if not now < expires_at <= now + LONGEST:
         raise DisclosureScopeError("A disclosure lives up to 90 days.", cure="Choose a day within them.")
     disclosure_id = f"D{secrets.token_hex(8)}"
+    text_key = parts.bodies.text_key(f"{shanghai_date(now):%Y-%m}", DISCLOSURES)
     words = {"case": _case_json(case), "scope": scope.as_json()}
     digests = {
         "document_sha256": suite("AES-256-GCM-SHA256").hash(document).hex(),
@@ -123,11 +130,13 @@ def request(
         "requested_at": timestamp(now),
         "expires_at": timestamp(expires_at),
         **digests,
-        "document": parts.bodies.seal(document, _context(disclosure_id, "document")),
-        "sealed": parts.bodies.seal(json.dumps(words).encode(), _context(disclosure_id, "words")),
+        "document": parts.bodies.seal(document, context_of(disclosure_id, "document"), under=text_key),
+        "sealed": parts.bodies.seal(json.dumps(words).encode(), context_of(disclosure_id, "words"), under=text_key),
+        "text_key": text_key,
     }
     with parts.catalogue.write() as connection:
         connection.execute(disclosures.insert().values(**row))
+        name_accounts(connection, parts.bodies, disclosure_id, scope.accounts)
         body = {"classes": scope.classes, "accounts": len(scope.accounts), "fields": len(scope.fields), **digests}
         _event(connection, "disclosure.requested", actor, disclosure_id, body, now)
     return disclosure_id
@@ -166,7 +175,7 @@ def refuse(parts: Parts, disclosure_id: str, *, reason: str, actor: str, now: da
     """
     if not reason.strip():
         raise DisclosureScopeError("A reason is missing.", cure="Say in a few words why.")
-    sealed = parts.bodies.seal(reason.encode("utf-8", "replace"), _context(disclosure_id, "refusal")).hex()
+    sealed = parts.bodies.seal(reason.encode("utf-8", "replace"), context_of(disclosure_id, "refusal")).hex()
     d = disclosures.c
     with parts.catalogue.write() as connection:
         connection.execute(sa.select(d.state).where(d.disclosure_id == disclosure_id).with_for_update()).all()
@@ -189,7 +198,7 @@ def refusal(parts: Parts, disclosure_id: str) -> str | None:
         return None
     said = json.loads(body)
     sealed = bytes.fromhex(said.get("reason_sealed") or said["reason"])
-    return parts.bodies.open(sealed, _context(disclosure_id, "refusal")).decode("utf-8", "replace")
+    return parts.bodies.open(sealed, context_of(disclosure_id, "refusal")).decode("utf-8", "replace")
 
 
 def read(parts: Parts, disclosure_id: str) -> Disclosure:
@@ -232,7 +241,12 @@ def document(parts: Parts, disclosure_id: str, *, actor: str, now: datetime) -> 
         ).scalar_one_or_none()
     if sealed is None:
         raise _unknown(disclosure_id)
-    opened = parts.bodies.open(bytes(sealed), _context(disclosure_id, "document"))
+    if not sealed:
+        raise DisclosureStateError(
+            f"The case document of {disclosure_id} was destroyed: its period was over.",
+            cure="`liucun disclose list --json` names the purge; its certificate proves it.",
+        )
+    opened = parts.bodies.open(bytes(sealed), context_of(disclosure_id, "document"))
     with parts.catalogue.write() as connection:
         _event(connection, "disclosure.document_read", actor, disclosure_id, {"bytes": len(opened)}, now)
     return opened
@@ -298,15 +312,15 @@ def _unknown(disclosure_id: str) -> DisclosureUnknownError:
 
 
 def _disclosure(parts: Parts, connection: sa.Connection, row: sa.Row[Any]) -> Disclosure:
-    words = json.loads(parts.bodies.open(bytes(row.sealed), _context(row.disclosure_id, "words")))
+    case, scope = _words(parts, row)
     a, x = approvals.c, exports.c
     who = sa.select(a.approver).where(a.disclosure_id == row.disclosure_id).order_by(a.at)
     handed = sa.select(sa.func.count()).where(x.disclosure_id == row.disclosure_id)
     return Disclosure(
         disclosure_id=row.disclosure_id,
         state=row.state,
-        case=Case(**words["case"]),
-        scope=Scope.from_json(words["scope"]),
+        case=case,
+        scope=scope,
         requested_by=row.requested_by,
         requested_at=row.requested_at,
         expires_at=row.expires_at,
@@ -314,7 +328,24 @@ def _disclosure(parts: Parts, connection: sa.Connection, row: sa.Row[Any]) -> Di
         document_sm3=row.document_sm3,
         approvers=tuple(connection.execute(who).scalars()),
         exports=connection.execute(handed).scalar_one(),
+        texts_gone=row.texts_gone,
     )
+
+
+def _words(parts: Parts, row: sa.Row[Any]) -> tuple[Case, Scope]:
+    if row.texts_gone is not None:
+        gone = f"已销毁 destroyed: {row.texts_gone}"
+        at = datetime.fromisoformat(row.requested_at)
+        return Case(gone, gone, gone, gone), Scope((), (), (), at, at)
+    words = json.loads(parts.bodies.open(bytes(row.sealed), context_of(row.disclosure_id, "words")))
+    return Case(**words["case"]), Scope.from_json(words["scope"])
+
+
+def name_accounts(connection: sa.Connection, bodies: BodyCipher, disclosure_id: str, accounts: tuple[str, ...]) -> None:
+    """Say whom a disclosure is about, under the keyed hash that holds know."""
+    blinds = dict.fromkeys(account_blind(bodies, account) for account in accounts)
+    rows = [{"disclosure_id": disclosure_id, "account_blind": blind} for blind in blinds]
+    sets.insert_rows(connection, account_table, rows)
 
 
 def _case_json(case: Case) -> dict[str, str]:
@@ -327,5 +358,6 @@ def _event(
     events.append(connection, kind=kind, actor=actor, subject=f"disclosure:{disclosure_id}", body=body, at=now)
 
 
-def _context(disclosure_id: str, what: str) -> bytes:
+def context_of(disclosure_id: str, what: str) -> bytes:
+    """What a part of a disclosure is bound to."""
     return f"disclosure:{disclosure_id}:{what}".encode()

@@ -20,8 +20,19 @@ disclosures = sa.Table(
     sa.Column("document_sm3", sa.String(64), nullable=False),
     sa.Column("document", sa.LargeBinary, nullable=False),
     sa.Column("sealed", sa.LargeBinary, nullable=False),
+    sa.Column("text_key", sa.String(64)),
+    sa.Column("texts_gone", sa.String(32)),
 )
-"""``state``: requested, approved (by two), refused. ``document`` is the sealed case document."""
+"""``state``: requested, approved (by two), refused. ``document`` is the sealed case document, ``sealed`` case and
+scope, both under the key ``text_key``; ``texts_gone`` is the purge that destroyed them."""
+
+accounts = sa.Table(
+    "disclosure_accounts",
+    metadata,
+    sa.Column("disclosure_id", sa.String(32), sa.ForeignKey("disclosures.disclosure_id"), primary_key=True),
+    sa.Column("account_blind", sa.String(64), primary_key=True),
+)
+"""Whom a disclosure is about, under a keyed hash: a hold on one of them keeps its records."""
 
 approvals = sa.Table(
     "disclosure_approvals",
@@ -56,5 +67,5 @@ keys = sa.Table(
 )
 """Digests of keys by which an authority reads an approved disclosure; they end with it, or when taken back alone."""
 
-for _table in (disclosures, approvals, exports, keys):
+for _table in (disclosures, accounts, approvals, exports, keys):
     images.register("disclosure", _table, "disclosure_id")

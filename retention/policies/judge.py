@@ -16,15 +16,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from retention.catalogue.tables import segment_places, segments
-from retention.crypto.bodies import TEXTS
 from retention.holds.effect import held_segments
+from retention.policies.beside import beside_units
+from retention.policies.beside_unit import BesideUnit
 from retention.policies.book import in_force
 from retention.policies.follow import unread
 from retention.policies.model import CountedFrom, Policy
 from retention.policies.periods import LAST_DAY, last_day_of, may_go_on, stored_date
 from retention.policies.settings import RetentionSettings
 from retention.policies.tables import segment_subjects, subjects, unit_segments, units
-from retention.policies.texts import TextUnit, text_units
 from retention.policies.ticket_ends import has_tickets, standing_tickets
 
 
@@ -124,17 +124,17 @@ def judge(
         _judge(number, unit, policies[unit.record_class], ends, held, ticketed, behind, at, settings)
         for number, unit in gathered.items()
     ]
-    states += [_judge_texts(unit, policies[TEXTS], at) for unit in text_units(connection, only)]
+    states += [_judge_beside(unit, policies[unit.record_class], at) for unit in beside_units(connection, only)]
     return sorted(states, key=lambda state: (state.record_class, state.periods, state.unit_id))
 
 
-def _judge_texts(unit: TextUnit, policy: Policy, at: date) -> UnitState:
-    """What is kept with the tickets of a month: as the segments of a class that counts from a later record."""
+def _judge_beside(unit: BesideUnit, policy: Policy, at: date) -> UnitState:
+    """What a month's key seals in the database: as the segments of a class that counts from a later record."""
     reasons: list[Reason] = []
     counts_from = None if unit.open or not unit.ended else max(unit.ended)
     expires = None if counts_from is None else may_go_on(counts_from, policy.floor)
     if unit.open:
-        reasons.append(Reason("ticket", f"{unit.open} open tickets"))
+        reasons.append(Reason("ticket", f"{unit.open} open, or about open tickets"))
     if expires is not None and expires > at:
         reasons.append(Reason("floor", f"{policy.floor} from {counts_from}: to {expires}"))
     law = bool(reasons)
@@ -144,7 +144,7 @@ def _judge_texts(unit: TextUnit, policy: Policy, at: date) -> UnitState:
     return UnitState(
         unit_id=unit.number,
         key_id=unit.key_id,
-        record_class=TEXTS,
+        record_class=unit.record_class,
         periods=tuple(sorted(unit.months)),
         segments=(),
         rows=unit.rows,

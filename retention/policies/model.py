@@ -11,15 +11,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from retention.crypto.bodies import TEXTS
+from retention.crypto.bodies import BESIDE
 from retention.policies.errors import FloorError, PolicyFileError, PolicyUnknownError
 from retention.policies.periods import CalendarPeriod
 from retention.schema import RecordClass
 
 SHIPPED: Final = "shipped"
 """Approver of the matrix that comes with the program."""
-BESIDE: Final = frozenset({TEXTS})
-"""What has a policy and is no class of records: texts kept with tickets (``texts``)."""
 _FILE: Final = Path(__file__).with_name("matrix.toml")
 
 

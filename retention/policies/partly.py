@@ -17,14 +17,14 @@ from typing import Final
 import sqlalchemy as sa
 
 from retention.catalogue.tables import segments
-from retention.crypto.bodies import TEXTS
+from retention.crypto.bodies import BESIDE
 from retention.holds.effect import held_segments
+from retention.policies.beside import beside_units
 from retention.policies.judge import UnitState, counting_day, judge, still_open, ticket_segments
 from retention.policies.model import Policy
 from retention.policies.periods import CalendarPeriod, may_go_on
 from retention.policies.settings import RetentionSettings
 from retention.policies.tables import segment_subjects, subjects, unit_segments
-from retention.policies.texts import text_units
 
 PATIENCE: Final = 2
 """Months that run-out records wait for their neighbours before the unit is divided."""
@@ -61,13 +61,13 @@ def partly_due(
     kept = held_segments(connection).keys() | ticket_segments(connection).keys()
     days = _days(connection, [state.unit_id for state in states], kept)
     rows = _rows(connection, [state.unit_id for state in states])
-    texts = {unit.number: unit.free for unit in text_units(connection, only)}
+    beside = {unit.number: unit.free for unit in beside_units(connection, only)}
     found = []
     for state in states:
         whole = frozenset(state.segments) & kept
         policy = state.policy
-        if state.record_class == TEXTS:
-            mine = texts.get(state.unit_id, {})
+        if state.record_class in BESIDE:
+            mine = beside.get(state.unit_id, {})
         elif policy.counted_from.later_record:
             mine = dict(days.get(state.unit_id, {}))
         else:

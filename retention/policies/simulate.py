@@ -10,14 +10,16 @@ from datetime import date
 import sqlalchemy as sa
 
 from retention.catalogue.tables import segments
-from retention.crypto.bodies import TEXTS
+from retention.crypto.bodies import BESIDE
+from retention.policies.beside import beside_units
+from retention.policies.beside_unit import BesideUnit
 from retention.policies.book import in_force
 from retention.policies.judge import UnitState, Verdict, counting_day, judge, still_open
 from retention.policies.model import Policy
 from retention.policies.periods import may_go_on
 from retention.policies.settings import RetentionSettings
 from retention.policies.tables import segment_subjects, subjects, unit_segments
-from retention.policies.texts import text_units
+from retention.policies.trails import TrailForecast, trails_on
 
 
 @dataclass(slots=True)
@@ -65,12 +67,15 @@ class Forecast:
     at: date
     classes: dict[str, ClassForecast]
     units: Sequence[UnitState]
+    trails: Sequence[TrailForecast] = ()
+    """What is events of the log, and stays there."""
 
     def as_json(self) -> dict[str, object]:
         """The forecast for programs."""
         return {
             "at": self.at.isoformat(),
             "classes": {name: found.as_json() for name, found in self.classes.items()},
+            "events": {found.trail.name: found.as_json() for found in self.trails},
             "units": [state.as_json() for state in self.units],
         }
 
@@ -83,12 +88,13 @@ def simulate(connection: sa.Connection, at: date, *, settings: RetentionSettings
         found = classes[state.record_class]
         found.amounts[state.verdict].add(state)
         found.reasons.update({reason.code for reason in state.reasons})
+    beside = beside_units(connection)
     for name, found in classes.items():
-        if name == TEXTS:
-            found.longer = _texts_longer(connection, found.policy, at, states)
+        if name in BESIDE:
+            found.longer = _beside_longer(beside, name, found.policy, at, states)
         elif found.policy.counted_from.later_record:
             found.longer = _longer_than_needed(connection, name, found.policy, at, states)
-    return Forecast(at, classes, states)
+    return Forecast(at, classes, states, trails_on(connection, at, states))
 
 
 def _longer_than_needed(
@@ -116,11 +122,13 @@ def _longer_than_needed(
     return dict(found)
 
 
-def _texts_longer(connection: sa.Connection, policy: Policy, at: date, states: Iterable[UnitState]) -> dict[str, int]:
-    """The same of tickets whose texts have run out while others of their month stay."""
-    staying = {s.unit_id: s for s in states if s.record_class == TEXTS and s.verdict is not Verdict.DUE}
+def _beside_longer(
+    units: Iterable[BesideUnit], name: str, policy: Policy, at: date, states: Iterable[UnitState]
+) -> dict[str, int]:
+    """The same of what lies in the database and has run out while others of its month stay."""
+    staying = {s.unit_id: s for s in states if s.record_class == name and s.verdict is not Verdict.DUE}
     found: dict[str, int] = defaultdict(int)
-    for unit in text_units(connection):
+    for unit in units:
         out = sum(count for day, count in unit.ended.items() if may_go_on(day, policy.floor) <= at)
         if out and unit.number in staying:
             found[_why(staying[unit.number])] += out

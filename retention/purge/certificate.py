@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from errors import LiucunError
 from retention.catalogue import events
 from retention.catalogue.tables import timestamp
-from retention.crypto.bodies import TEXTS
+from retention.crypto.bodies import BESIDE
 from retention.crypto.suites import Suite
 from retention.policies.settings import RetentionSettings
 from retention.purge.errors import CertificateError, PurgeStateError
@@ -182,7 +182,7 @@ def _text(connection: sa.Connection, row: sa.Row[Any], actor: str, now: datetime
             .where(s.purge_id == row.purge_id, s.unit_id == unit.unit_id)
             .order_by(s.segment_id)
         ).all()
-        if unit.record_class == TEXTS:  # there are no segments: the unit was counted when it was claimed
+        if unit.record_class in BESIDE:  # there are no segments: the unit was counted when it was claimed
             records, size = unit.rows - unit.kept_rows, unit.bytes_stored
         else:
             records, size = sum(item.rows for item in rows), sum(item.bytes_stored for item in rows)

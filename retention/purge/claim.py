@@ -18,7 +18,7 @@ from retention.catalogue.commit import add_segments
 from retention.catalogue.events import DESTROYED
 from retention.catalogue.key_use import retire
 from retention.catalogue.tables import retired_segments, segment_places, segments, timestamp
-from retention.crypto.bodies import TEXTS
+from retention.crypto.bodies import BESIDE
 from retention.errors import KeyDestroyedError
 from retention.manifest import SegmentManifest
 from retention.policies.follow import follow
@@ -27,10 +27,10 @@ from retention.policies.partly import PartState
 from retention.policies.periods import shanghai_date, stored_date
 from retention.policies.settings import RetentionSettings
 from retention.policies.tables import units
+from retention.purge.beside import claim_beside
 from retention.purge.carry import Carried, carry, grounds_of
 from retention.purge.plan import DROPPED, PLANNED, Parts
 from retention.purge.tables import destroyed_places, purge_segments, purge_units, purges
-from retention.purge.texts import claim_texts
 from retention.rebuilding.restore import COMPACTED
 
 CLAIMED: Final = "claimed"
@@ -56,8 +56,8 @@ def claim(
         planned = _planned(connection, purge_id, unit_id)
     # Outside of any transaction: it may ask a device, and segments are written.
     fingerprint = _fingerprint(parts, planned.key_id)
-    if planned.record_class == TEXTS:
-        return _claim_texts(parts, purge_id, planned, fingerprint, actor, now, step)
+    if planned.record_class in BESIDE:
+        return _claim_beside(parts, purge_id, planned, fingerprint, actor, now, step)
     with parts.catalogue.read() as connection:
         day = stored_date(
             connection.execute(sa.select(purges.c.planned_at).where(purges.c.purge_id == purge_id)).scalar_one()
@@ -93,7 +93,7 @@ def claim(
     return CLAIMED
 
 
-def _claim_texts(
+def _claim_beside(
     parts: Parts,
     purge_id: str,
     planned: Any,
@@ -103,7 +103,7 @@ def _claim_texts(
     step: Callable[[str], None],
 ) -> str:
     step(f"enter {planned.unit_id}")
-    why = claim_texts(parts, purge_id, planned.unit_id, actor=actor, now=now, fingerprint=fingerprint)
+    why = claim_beside(parts, purge_id, planned.unit_id, actor=actor, now=now, fingerprint=fingerprint)
     with parts.catalogue.write() as connection:
         found = _planned(connection, purge_id, planned.unit_id)
         if found.state == PLANNED and why is not None:

@@ -21,12 +21,12 @@ from retention.errors import KeyDestroyedError, ObjectLockedError, ObjectMissing
 from retention.keys.periods import PeriodKeys
 from retention.policies.settings import RetentionSettings
 from retention.policies.tables import segment_subjects, subjects, unit_segments, units
+from retention.purge.beside import sealed_beside
 from retention.purge.claim import CLAIMED, claim, class_of, key_of, set_unit
 from retention.purge.clock import check_clock
 from retention.purge.errors import PurgeStateError, PurgeUnfinishedError
 from retention.purge.plan import APPROVED, CERTIFIED, DROPPED, FINAL, PLANNED, RUNNING, Parts, row_of
 from retention.purge.tables import purge_segments, purge_units, purges
-from retention.purge.texts import sealed_texts
 
 DELETED: Final = "deleted"
 SHREDDED: Final = "shredded"
@@ -170,10 +170,10 @@ def _shred(parts: Parts, purge_id: str, unit_id: int, actor: str, now: datetime,
         # In one transaction: what is not under the key now never will be.
         retire(connection, key_id, purge_id)
         found = live_segments(connection, key_id, class_of(connection, purge_id, unit_id))
-        found += sealed_texts(connection, key_id)
+        found += sealed_beside(connection, key_id)
     if found:
         raise PurgeStateError(
-            f"The key {key_id} seals {found:,} segments or tickets that are no part of the purge {purge_id}: it stays.",
+            f"The key {key_id} seals {found:,} segments or others that are no part of the purge {purge_id}: it stays.",
             cure="They were taken in after the unit was claimed. Ask who put an older catalogue in its place.",
         )
     shred_key(parts.period_keys, key_id)

@@ -10,8 +10,8 @@ from errors import IntegrityError
 class PlainBodies:
     """Bound to their context, readable by whoever debugs."""
 
-    def text_key(self, month: str) -> str:
-        return f"ticket_text-{month}"
+    def text_key(self, month: str, record_class: str = "ticket_text") -> str:
+        return f"{record_class}-{month}"
 
     def seal(self, plaintext: bytes, context: bytes, *, under: str | None = None) -> bytes:
         return hashlib.sha256(context).digest() + plaintext[::-1]

@@ -57,7 +57,7 @@ NO_EVENTS = {
 }
 """Fields and actions of records, and fields of program logs, that read like events."""
 FILES = re.compile(r"\.(html|json|toml|txt|csv|py|npz|pem|log|db)$")
-COLUMNS = re.compile(r"\.[a-z]+_id$")
+COLUMNS = re.compile(r"\.([a-z]+_)?id$")
 PLATFORM = re.compile(r"(order|refund|user)\.")
 """What the sample's platform logs as its own actions."""
 

@@ -16,7 +16,9 @@ import sqlalchemy as sa
 
 from retention.catalogue.engine import serialise
 from retention.catalogue.tables import timestamp
+from retention.crypto.bodies import REPORTS
 from tickets.actors import Right
+from tickets.bodies import month_of
 from tickets.errors import ReportError, TicketChangedError
 from tickets.queue import Ticket, get_ticket, tickets_by_id
 from tickets.reports.content import Known, report_data
@@ -216,6 +218,7 @@ class ReportBook(ReportingSteps):
             content = json.dumps({**data, "report_number": number}, ensure_ascii=False, sort_keys=True)
             plain = content.encode("utf-8", "surrogatepass")
             sha256, sm3 = digests(plain)
+            text_key = self.bodies.text_key(month_of(timestamp(now)), REPORTS)
             due = earliest(*((t.police_due_at if recipient == POLICE else t.due_at) for t in tickets))
             connection.execute(
                 table.insert().values(
@@ -228,7 +231,8 @@ class ReportBook(ReportingSteps):
                     created_by=self.who.name,
                     sha256=sha256,
                     sm3=sm3,
-                    body=self.bodies.seal(plain, report_context(number)),
+                    body=self.bodies.seal(plain, report_context(number), under=text_key),
+                    text_key=text_key,
                     version=1,
                 )
             )

@@ -39,10 +39,12 @@ class Report:
     sha256: str
     sm3: str
     version: int
+    texts_gone: str | None = None
+    """The purge that destroyed what it says."""
     tickets: tuple[str, ...] = ()
 
 
-_COLUMNS: Final = tuple(column for column in table.c if column.name != "body")
+_COLUMNS: Final = tuple(column for column in table.c if column.name not in ("body", "text_key"))
 
 
 def list_reports(connection: sa.Connection, *, states: Sequence[str] | None = None, limit: int = 100) -> list[Report]:
@@ -72,8 +74,14 @@ def open_report(connection: sa.Connection, bodies: Bodies, report_id: str) -> di
 
     Raises:
         IntegrityError: what is stored is not what was drafted.
+        ReportError: a purge destroyed it.
     """
     report = get_report(connection, report_id)
+    if report.texts_gone is not None:
+        raise ReportError(
+            f"What the report {report_id} said was destroyed by the purge {report.texts_gone}: its period was over.",
+            cure=f"`liucun purge --certificate {report.texts_gone}` proves it. Times, digests and receipt stay.",
+        )
     sealed = connection.execute(sa.select(table.c.body).where(table.c.report_id == report_id)).scalar_one()
     content = bodies.open(sealed, report_context(report_id))
     if digests(content) != (report.sha256, report.sm3):

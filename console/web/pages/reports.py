@@ -84,7 +84,8 @@ def one(visit: Reader, report_id: str) -> Response:
 def _one(visit: Visit, report_id: str, *, status: int = 200, error: LiucunError | None = None) -> Response:
     with visit.parts.catalogue.read() as connection:
         report = get_report(connection, report_id)
-        data = open_report(connection, visit.parts.bodies, report_id) if visit.may(Right.CONTENT_READ) else None
+        may = visit.may(Right.CONTENT_READ) and report.texts_gone is None
+        data = open_report(connection, visit.parts.bodies, report_id) if may else None
         covered = tickets_by_id(connection, report.tickets)
     return page(
         visit,

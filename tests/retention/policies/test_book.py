@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.migrate import migrate
 from retention.catalogue.tables import events
+from retention.crypto.bodies import BESIDE
 from retention.policies import book
 from retention.policies.errors import (
     FloorError,
@@ -52,7 +53,7 @@ def kinds(catalogue: Catalogue) -> list[str]:
 
 def test_every_class_has_a_policy_that_keeps_the_law() -> None:
     matrix = shipped_matrix()
-    assert set(matrix.policies) == {c.value for c in RecordClass} | {"ticket_text"}
+    assert set(matrix.policies) == {c.value for c in RecordClass} | BESIDE
     assert str(matrix.policies["transaction"].floor) == "P3Y"
     assert matrix.policies["transaction"].rank.outweighs_deletion
     assert not matrix.policies["content"].rank.outweighs_deletion
