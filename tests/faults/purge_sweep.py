@@ -7,6 +7,9 @@ what is so. Then the same commands go on to the end, and everything must be as i
 stay, the purges, the certificate, every audit without a fault, the log unbroken and witnessed. ``--every K`` takes
 every Kth point only.
 
+What is sealed in the database goes with the segments: of four tickets of one month two have run out, one is open, one
+came under hold after the plan; a report and a message that never went out have run out whole.
+
 The clock is the machine's: records are as old as they say because they were committed so long ago.
 """
 
@@ -30,6 +33,9 @@ WARM: Final = (
     "retention.holds.place",
     "retention.purge.upkeep",
     "retention.transparency.verify",
+    "tickets.queue",
+    "tickets.retaining",
+    "tickets.retaining_filed",
 )
 PLANNED_BEFORE: Final = 9
 """Days ago that the first purge was planned and approved; its wait is over."""
@@ -37,6 +43,10 @@ STAY: Final = {"user_log": 5, "transaction": 5, "content": 1}
 """Records that nothing may take: held ones, young ones, orders that are open or ended late."""
 GO: Final = {"user_log": 4, "transaction": 30, "content": 2}
 """Records of the first purge, and of the one that is planned (content)."""
+BESIDE: Final = {"ticket_text": 2, "report": 1, "message": 1}
+"""What goes of what is sealed in the database: the texts of tickets A and B, the report and the message about them."""
+TEXTS: Final = {"A": False, "B": False, "C": True, "H": True}
+"""Whose texts stay: C is open, H under hold."""
 
 
 def prepare(folder: Path) -> None:
@@ -72,6 +82,9 @@ def prepare(folder: Path) -> None:
             "transaction",
         )
         world.ingest([order("LATE", "completed", late), order("LATE", "delivered", late)], "transaction")
+        for offset, name in enumerate(TEXTS):
+            _ticket(store, name, offset, _day(today, 44), None if name == "C" else _day(today, 40))
+        _filed(store, _day(today, 44))
         world.follow()
         before = today - timedelta(days=PLANNED_BEFORE)
         beat(world, before - timedelta(days=70), before, every=3)
@@ -88,20 +101,23 @@ def prepare(folder: Path) -> None:
             actor="ann",
             now=now,
             settings=world.settings,
-            classes=("user_log", "transaction"),
+            classes=("user_log", "transaction", *BESIDE),
         )
         approve(store, made.purge_id, digest=made.plan_digest, actor="ben", now=now, settings=world.settings)
         place.hold_account(store, Matter("case 3", "an account"), "u5", actor="ann", now=now + timedelta(hours=1))
+        place.hold_ticket(store, Matter("case 4", "a ticket"), _number(store, "H"), actor="ann", now=now)
         beat(world, before + timedelta(days=1), today - timedelta(days=1), every=3)
 
 
 def live(folder: Path) -> None:
     """What is disturbed: ``liucun purge``, then a plan, its approval, and the end of the first certificate."""
+    from liucun.keepers import load_keepers
     from retention.policies.settings import RetentionSettings
     from retention.purge.certificate import finish
     from retention.purge.plan import PLANNED, approve, list_purges, plan
     from retention.purge.upkeep import keep_up, witnessed_at
 
+    load_keepers()
     settings = RetentionSettings()
     with open_store(folder) as store:
         now = datetime.now(UTC)
@@ -158,14 +174,17 @@ def contents(folder: Path) -> str:
         _facts_agree(store)
         first, second = _purges(store)
         assert (first.state, second.state) == ("final", "approved"), (first.state, second.state)
-        assert sorted(unit.state for unit in first.units) == ["dropped", *["shredded"] * 3], first.units
+        assert sorted(unit.state for unit in first.units) == ["dropped", *["shredded"] * 6], first.units
         rows = _rows(store, certain={**STAY, "content": STAY["content"] + GO["content"]}, exactly=True)
+        texts = _texts(store)
+        assert texts == {name: f"text {name}" if stays else "" for name, stays in TEXTS.items()}, texts
+        assert _filed_gone(store) == {"report": True, "message": True}
         import sqlalchemy as sa
 
         with store.catalogue.read() as connection:
             kinds = sorted(connection.execute(sa.select(events.c.kind).where(events.c.kind.like("purge.%"))).scalars())
     shown = [(unit.record_class, unit.rows, unit.kept_rows, unit.state) for unit in first.units]
-    return hashlib.sha256(repr((rows, sorted(shown), kinds)).encode()).hexdigest()
+    return hashlib.sha256(repr((rows, sorted(shown), kinds, sorted(texts.items()))).encode()).hexdigest()
 
 
 def _facts_agree(store: Any) -> None:
@@ -193,13 +212,117 @@ def _facts_agree(store: Any) -> None:
                 continue
             raise AssertionError(f"{segment.key_id} is there")
         check_facts(store, purge.purge_id)
+        _texts_agree(store, purge, gone)
         if purge.certificate is None:
             assert purge.state in ("planned", "approved", "running"), purge.state
             continue
         content = verify_certificate(store.archive.suite, purge, load_verifiers(store.period_keys))
         assert {unit["key"] for unit in content["destroyed"]} == gone
-        assert content["records"] == sum(segment.rows for segment in taken)
-        assert content["records"] == GO["user_log"] + GO["transaction"], content["records"]
+        assert content["records"] == sum(segment.rows for segment in taken) + sum(BESIDE.values())
+        assert content["records"] == GO["user_log"] + GO["transaction"] + sum(BESIDE.values()), content["records"]
+
+
+def _texts_agree(store: Any, purge: Any, gone: set[str]) -> None:
+    """Texts are there until their unit is claimed, then only those that stay; what is there can be read."""
+    states = {unit.record_class: unit.state for unit in purge.units}
+    if not set(BESIDE) <= set(states):
+        return
+    begun = states["ticket_text"] != "planned"
+    for name, text in _texts(store).items():
+        assert text == (f"text {name}" if TEXTS[name] or not begun else ""), (name, text, states)
+    for record_class, emptied in _filed_gone(store).items():
+        assert emptied == (states[record_class] != "planned"), (record_class, emptied, states)
+    import sqlalchemy as sa
+
+    from tickets.tables import tickets
+
+    with store.catalogue.read() as connection:
+        used = set(connection.execute(sa.select(tickets.c.text_key).where(tickets.c.text_key.is_not(None))).scalars())
+    assert not used & gone, used & gone
+
+
+def _texts(store: Any) -> dict[str, str]:
+    """What each ticket's text is, by its content; empty of one that was emptied."""
+    import sqlalchemy as sa
+
+    from tickets.queue import ticket_details
+    from tickets.tables import tickets
+
+    with store.catalogue.read() as connection:
+        names = dict(connection.execute(sa.select(tickets.c.ticket_id, tickets.c.content_id)).all())
+        found = ticket_details(connection, store.bodies, list(names))
+    return {names[one.ticket.ticket_id]: "".join(text["text"] for text in one.texts) for one in found}
+
+
+def _filed_gone(store: Any) -> dict[str, bool]:
+    """Whether the report and the message are emptied; what is there can be opened."""
+    import sqlalchemy as sa
+
+    from tickets.messages import message_context
+    from tickets.reports.register import report_context
+    from tickets.tables_sending import outbox, reports
+
+    with store.catalogue.read() as connection:
+        report = connection.execute(sa.select(reports)).one()
+        message = connection.execute(sa.select(outbox)).one()
+    if report.body:
+        store.bodies.open(report.body, report_context(report.report_id))
+    if message.body:
+        store.bodies.open(message.body, message_context(message.key))
+    return {"report": report.texts_gone is not None, "message": message.texts_gone is not None}
+
+
+def _ticket(store: Any, name: str, offset: int, day: date, closed: date | None) -> None:
+    """A ticket that was opened on a day, and closed on another; its events have those days' times."""
+    import sqlalchemy as sa
+
+    from retention.catalogue import events
+    from retention.catalogue.tables import events as table
+    from retention.catalogue.tables import timestamp
+    from tests.retention.policies.world import at
+    from tickets.opening import ContentFinding, Hit, open_or_extend, prepare
+    from tickets.tables import tickets
+
+    hit = Hit("gambling/1", "gambling", None, 3, 0, 4, "text", 0.9, "test/1")
+    text = f"text {name}"
+    content = ContentFinding("chat", "chat#1", offset, name, "content", f"u{name}", "text", text, at(day), (hit,))
+    ready = prepare(store.bodies, [content], now=at(day))
+    with store.catalogue.write() as connection:
+        last = connection.execute(sa.select(sa.func.max(table.c.id))).scalar_one() or 0
+        open_or_extend(connection, ready)
+        if closed is not None:
+            mine = tickets.c.content_id == name
+            number = connection.execute(sa.select(tickets.c.ticket_id).where(mine)).scalar_one()
+            values = {"state": "closed", "closed_at": timestamp(at(closed))}
+            connection.execute(tickets.update().where(mine).values(**values))
+            events.append(connection, kind="ticket.closed", actor="ann", subject=f"ticket:{number}", body={})
+        connection.execute(table.update().where(table.c.id > last).values(at=timestamp(at(day))))
+
+
+def _filed(store: Any, day: date) -> None:
+    """A report about tickets A and B that was acknowledged, and a message about A that never went out."""
+    from retention.catalogue import events
+    from retention.policies.settings import RetentionSettings
+    from tests.retention.policies.world import World, at
+    from tests.retention.purge.filing import message, reported
+
+    world = World(store, RetentionSettings())
+    reported(world, "R2020-000001", "AB", day.isoformat())
+    message(world, "k1", "A", day.isoformat())
+    with store.catalogue.write() as connection:
+        # For the image of its rows.
+        events.append(
+            connection, kind="report.drafted", actor="ann", subject="report:R2020-000001", body={}, at=at(day)
+        )
+
+
+def _number(store: Any, name: str) -> str:
+    import sqlalchemy as sa
+
+    from tickets.tables import tickets
+
+    with store.catalogue.read() as connection:
+        return str(connection.execute(sa.select(tickets.c.ticket_id).where(tickets.c.content_id == name)).scalar_one())
 
 
 def _rows(store: Any, *, certain: dict[str, int], exactly: bool = False) -> list[tuple[str, ...]]:
