@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from tickets.bodies import Bodies
 from tickets.clocks import DISPOSAL
-from tickets.messages import FINDINGS, FINDINGS_KAFKA, put, tickets_in
+from tickets.messages import FINDINGS, FINDINGS_KAFKA, put
 from tickets.settings import TicketSettings
 
 MOST_CONTENTS: Final = 100
@@ -63,11 +63,5 @@ def tell(
         body = {"type": "findings", "batch": batch, "findings": part}
         for channel in channels:
             put(
-                connection,
-                bodies,
-                channel=channel,
-                subject=f"findings:{batch}",
-                key=f"{batch}\x00{channel}",
-                body=body,
-                tickets=tickets_in(body),
+                connection, bodies, channel=channel, subject=f"findings:{batch}", key=f"{batch}\x00{channel}", body=body
             )
