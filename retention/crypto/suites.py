@@ -15,6 +15,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
 
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hmac as hmac_
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
 from errors import SettingsError
 from retention.crypto import libgcrypt, openssl, selftest
 from retention.crypto.ciphers import BlockMaker, Buffer, CipherMaker, HasherMaker, HashMany, HashOnce, TagError
@@ -25,8 +29,7 @@ DEFAULT: Final = "SM4-GCM-SM3"
 _SHORT: Final = 4096
 """Up to so many bytes are hashed in one call: setting up a state would cost more than joining them."""
 _BLOCK: Final = 64
-_DIGEST: Final = 32
-"""Bytes of a block and of a digest, of SM3 and SHA-256 alike."""
+"""Bytes that SM3 and SHA-256 alike take in at once."""
 _IPAD: Final = bytes(value ^ 0x36 for value in range(256))
 _OPAD: Final = bytes(value ^ 0x5C for value in range(256))
 NAMES: Final = (DEFAULT, "AES-256-GCM-SHA256")
@@ -47,6 +50,7 @@ class Suite:
     many: HashMany = field(repr=False, compare=False)
     blocks: BlockMaker = field(repr=False, compare=False)
     """The bare block cipher under a key, for keyed hashes of many values at once."""
+    _algorithm: Callable[[], hashes.HashAlgorithm] = field(repr=False, compare=False)
     certification: str = "uncertified"
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -85,39 +89,33 @@ class Suite:
 
     def hmac(self, key: bytes, message: Buffer) -> bytes:
         """HMAC (RFC 2104) with the suite's hash, 32 bytes."""
-        return self.hmac_under(key)(message)
+        state = hmac_.HMAC(key, self._algorithm())
+        state.update(message)
+        return state.finalize()
 
     def hmac_under(self, key: bytes) -> Callable[[Buffer], bytes]:
         """``hmac`` under one key, for many messages: the key is taken in once."""
-        inner, outer = self._pads(key)
+        keyed = hmac_.HMAC(key, self._algorithm())
 
         def one(message: Buffer) -> bytes:
-            return self.once(outer + self.hash(inner, message))
+            state = keyed.copy()
+            state.update(message)
+            return state.finalize()
 
         return one
 
     def hmac_each(self, key: bytes, messages: Sequence[bytes]) -> list[bytes]:
-        """``hmac`` under one key of each of many messages."""
-        inner, outer = self._pads(key)
+        """``hmac`` under one key of each of many short messages: two hashes each, without a call to begin and end it.
+
+        ipad and opad over a block of the hash, as RFC 2104 has them; a key longer than a block is hashed first.
+        """
+        whole = (key if len(key) <= _BLOCK else self.once(key)).ljust(_BLOCK, b"\x00")
+        inner, outer = whole.translate(_IPAD), whole.translate(_OPAD)
         return self.many([outer + digest for digest in self.many([inner + message for message in messages])])
 
     def hkdf_expand(self, key: bytes, info: bytes, length: int) -> bytes:
         """HKDF-Expand (RFC 5869, 2.3) with the suite's hash; ``key`` must be uniformly random."""
-        if not 0 < length <= 255 * _DIGEST:
-            raise ValueError("HKDF gives 1 to 8160 bytes")
-        keyed = self.hmac_under(key)
-        block = found = b""
-        for counter in range(1, -(-length // _DIGEST) + 1):
-            block = keyed(block + info + bytes((counter,)))
-            found += block
-        return found[:length]
-
-    def _pads(self, key: bytes) -> tuple[bytes, bytes]:
-        """What stands before the message and before its digest (RFC 2104: ipad and opad over a block of the hash)."""
-        if len(key) > _BLOCK:
-            key = self.once(key)
-        whole = key.ljust(_BLOCK, b"\x00")
-        return whole.translate(_IPAD), whole.translate(_OPAD)
+        return HKDFExpand(self._algorithm(), length, info).derive(key)
 
 
 def suite(name: str = DEFAULT) -> Suite:
@@ -166,7 +164,9 @@ def _sm_by_openssl(implementation: str) -> Suite:
 
 
 def _sm_suite(implementation: str, cipher: CipherMaker, hasher: HasherMaker, once: HashOnce, many: HashMany) -> Suite:
-    return Suite(DEFAULT, "AEAD_SM4_GCM", 16, "SM3", implementation, cipher, hasher, once, many, openssl.sm4_blocks)
+    return Suite(
+        DEFAULT, "AEAD_SM4_GCM", 16, "SM3", implementation, cipher, hasher, once, many, openssl.sm4_blocks, hashes.SM3
+    )
 
 
 @cache
@@ -183,4 +183,5 @@ def _aes() -> Suite:
         openssl.sha256_once,
         openssl.sha256_many,
         openssl.aes_blocks,
+        hashes.SHA256,
     )

@@ -101,9 +101,6 @@ def test_keyed_hashes_and_derivations_are_those_of_another_implementation(name: 
         assert chosen.hkdf_expand(bytes(range(32)), info, length) == HKDFExpand(other, length, info).derive(
             bytes(range(32))
         )
-    for length in (0, 8161):
-        with pytest.raises(ValueError, match="1 to 8160"):
-            chosen.hkdf_expand(bytes(32), b"", length)
 
 
 @pytest.mark.parametrize("name", NAMES)
