@@ -13,9 +13,11 @@ import sqlalchemy as sa
 from console.i18n import mark as _
 from console.parts import Parts
 from retention.catalogue.tables import batches, partitions, ranges, segments, timestamp
+from retention.keys.administration import last_escrow
 from retention.keys.provider import UNCERTIFIED
 from tickets.calendar.working_days import WorkingCalendar
 from tickets.clocks import SHANGHAI
+from tickets.running import police_runs
 from tickets.states import OPEN, Part, State
 from tickets.tables import tickets
 
@@ -117,7 +119,11 @@ def free_disk(parts: Parts) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The queue in figures. ``left``: tickets to report by working days left (negative: overdue)."""
+    """The queue in figures. ``left``: tickets to report by working days left (negative: overdue).
+
+    ``police``: of which the police must still hear, ``police_late`` their hours being over; ``corrections``: of reports
+    about what was reversed.
+    """
 
     by_state: dict[str, int]
     to_dispose: int
@@ -129,6 +135,9 @@ class Work:
     provisional: int
     appeals: int
     approvals: int
+    police: int
+    police_late: int
+    corrections: int
 
 
 def work(connection: sa.Connection, calendar: WorkingCalendar, actor: str, *, now: datetime | None = None) -> Work:
@@ -161,6 +170,9 @@ def work(connection: sa.Connection, calendar: WorkingCalendar, actor: str, *, no
         provisional=one(c.part == int(Part.REPORT), c.due_provisional.is_(True)),
         appeals=one(c.appealed_at.is_not(None)),
         approvals=one(c.pending.is_not(None)),
+        police=one(*police_runs(c)),
+        police_late=one(*police_runs(c), c.police_due_at < timestamp(moment)),
+        corrections=one(c.state == State.REVERSED.value, c.correction_needed.is_(True)),
     )
 
 
@@ -229,6 +241,8 @@ def warnings(parts: Parts, counted: Work | None, *, now: datetime | None = None)
     horizon = calendar.verified_through
     if counted is not None and (late := sum(n for left, n in counted.left.items() if left < 0)):
         found.append(Warned("bad", _("%(n)s 张工单已超过上报期限。"), {"n": late}))
+    if counted is not None and counted.police_late:
+        found.append(Warned("bad", _("%(n)s 张工单报公安机关的时限已过。"), {"n": counted.police_late}))
     if counted is not None and counted.past_target:
         found.append(Warned("bad", _("%(n)s 张工单超过处置目标时限。"), {"n": counted.past_target}))
     if horizon < today + timedelta(days=20) or (
@@ -241,9 +255,24 @@ def warnings(parts: Parts, counted: Work | None, *, now: datetime | None = None)
         found.append(Warned("bad", _("许可证已于 %(day)s 到期。"), {"day": expiry.isoformat()}))
     elif expiry is not None and expiry - timedelta(days=180) < today:
         found.append(Warned("warn", _("许可证将于 %(day)s 到期，须提前 90 日申请续期。"), {"day": expiry.isoformat()}))
+    if expiry is None:
+        text = _("许可证到期日没有填写：续期义务无法起算，请在 liucun.toml 的 [company] 中补全。")
+        found.append(Warned("warn", text, {}))
+    company = parts.company
+    if not all((company.name, company.licence_number, company.domains, company.reporter, company.phone)):
+        text = _(
+            "单位名称、许可证编号、域名、报告人、电话未填全：报告将缺这些内容，请在 liucun.toml 的 [company] 中补全。"
+        )
+        found.append(Warned("warn", text, {}))
     free = free_disk(parts)
     if free < LOW_DISK:
         found.append(Warned("bad", _("磁盘只剩 %(gib)s GiB。"), {"gib": f"{free / (1 << 30):.1f}"}))
+    held = (last_escrow(parts.catalogue) or {}).get("key_ids")
+    if not isinstance(held, list) or parts.provider.key_id not in held:
+        text = _("顶层密钥没有托管副本：一旦丢失，归档再也无法读取；请执行 liucun keys export-escrow。")
+        found.append(Warned("warn", text, {}))
+    if not parts.provider.can_unwrap:
+        found.append(Warned("note", _("此处只有公钥：只能写入，不能读取。"), {}))
     if parts.provider.certification == UNCERTIFIED:
         found.append(Warned("note", _("密钥保护为软件实现，未取得商用密码产品认证。"), {}))
     return found

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from console.reading import overview
 from console.web.many import REASONS
 from retention.catalogue import events
 from tests.console.running import state, trail
 from tickets.evidence import list_evidence
+from tickets.settings import CompanySettings
 from tickets.steps.refusals import Why
 from tickets.tables import tickets
 
@@ -403,3 +406,39 @@ def test_a_link_by_hand_is_made_and_taken_away(console) -> None:
     program = console.api("reviewer")
     for step in ("link", "unlink"):
         assert program.post(f"/tickets/{first}/steps/{step}", json={"other": [second]}).status_code == 200, step
+
+
+def test_the_overview_says_what_a_compliance_head_must_know(console) -> None:
+    person = console.person("head")
+    number = console.open_ticket("澳门赌场上线送彩金", category="gambling", content_id="overview-1")
+    person.post(f"/tickets/{number}/confirm", decision="illegal", reason="赌博")
+    with console.parts.catalogue.read() as connection:
+        counted = overview.work(connection, console.parts.calendar(), "user:head")
+        later = datetime.now(UTC) + timedelta(hours=25)
+        late = overview.work(connection, console.parts.calendar(), "user:head", now=later)
+    assert counted.police >= 1
+    assert counted.police_late == 0
+    assert late.police_late == late.police == counted.police
+    said = {one.text for one in overview.warnings(console.parts, late, now=later)}
+    assert "%(n)s 张工单报公安机关的时限已过。" in said
+    assert any("没有托管副本" in text for text in said)
+    bare = replace(console.parts, company=CompanySettings())
+    lacking = {one.text for one in overview.warnings(bare, None)}
+    assert any("许可证到期日没有填写" in text for text in lacking)
+    assert any("报告将缺这些内容" in text for text in lacking)
+    whole = CompanySettings(
+        name="留存科技",
+        licence_number="粤B2-1",
+        domains=("a.cn",),
+        reporter="王",
+        phone="1",
+        licence_expires_on=later.date(),
+    )
+    told = {one.text for one in overview.warnings(replace(console.parts, company=whole), None)}
+    assert not any("[company]" in text for text in told)
+    page = person.get("/").text
+    for waits in ("police", "approval", "appeal"):
+        assert f'href="/queue?waits={waits}"' in page
+    reports = person.get("/reports").text
+    assert "报告单位" in reports
+    assert "许可证编号" in reports
