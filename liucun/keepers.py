@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Final
+
+_KEEPERS: Final = (
+    "retention.disclosure.retaining",
+    "tickets.retaining",
+    "tickets.retaining_duties",
+    "tickets.retaining_filed",
+)
+
 
 def load_keepers() -> None:
     """Before a purge goes on. Loaded late, for most commands destroy nothing."""
-    import tickets.retaining
-    import tickets.retaining_duties
-    import tickets.retaining_filed  # noqa: F401
+    for name in _KEEPERS:
+        import_module(name)
