@@ -97,7 +97,7 @@ class Keeper:
         Raises:
             IntegrityError, KeyAccessError: what must stay cannot be opened.
         """
-        key_id = bodies.text_key(month)
+        key_id = bodies.text_key(month) if stay else ""  # one that seals nothing would be left over
         made = Sealed(key_id, purge_id, _versions(connection, [*stay, *go]), {}, emptied=tuple(go))
         for number, sealed in _rows(connection, sa.select(tickets.c.ticket_id, tickets.c.body), tickets, stay):
             context = ticket_context(number)

@@ -64,7 +64,7 @@ class SealedDuties:
             connection.execute(files.update().where(files.c.id == number).values(body=body))
         for kind, there in (("evidence.sealed_anew", True), ("evidence.destroyed", False)):
             said: list[tuple[str, dict[str, object]]] = [
-                (f"file:{number}", {"purge": self.rows.purge_id, "key": self.key_id})
+                (f"file:{number}", {"purge": self.rows.purge_id, "key": self.key_id or None})
                 for number, body in self.files.items()
                 if bool(body) is there
             ]

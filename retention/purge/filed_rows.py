@@ -135,7 +135,8 @@ class RowKeeper:
             IntegrityError, KeyAccessError: what must stay cannot be opened.
         """
         filed = self.filed
-        key_id = bodies.text_key(month, filed.record_class)
+        # No key is made where nothing stays: one that seals nothing would have to be destroyed by hand.
+        key_id = bodies.text_key(month, filed.record_class) if stay else ""
         rows = filed.rows(connection, [*stay, *go])
         staying = set(stay)
         made = {

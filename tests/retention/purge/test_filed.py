@@ -148,6 +148,10 @@ def test_all_of_them_are_shredded_with_a_certificate(queue: World) -> None:
     certificate = json.loads(str(done.certificate))
     assert certificate["records"] == 5
     assert faults(queue, "2025-03-01") == set()
+    # No key was made for what stays, for nothing does.
+    assert not [
+        key for key in queue.store.period_keys.list() if key.period == "2025-03" and key.record_class in CLASSES
+    ]
     assert not [unit for unit in queue.judge("2025-03-01") if unit.record_class in CLASSES]
 
 
