@@ -11,11 +11,12 @@ import sqlalchemy as sa
 
 from retention.audits import days, pictures
 from retention.audits.report import AuditReport, Table
+from retention.audits.words import COUNTED, LASTING
 from retention.catalogue.tables import batches, partitions
 from retention.keys.periods import PeriodKeyRecord
 from retention.manifest import SegmentManifest
 from retention.policies.judge import Verdict
-from retention.policies.periods import SHANGHAI
+from retention.policies.periods import SHANGHAI, CalendarPeriod
 from retention.policies.simulate import ClassForecast, Forecast
 from retention.printing.blocks import Picture
 
@@ -44,16 +45,24 @@ _LONGER: Final = {
     "unread": "尚未读取 not read yet",
 }
 QUERY_DAYS: Final = 90
+SYSTEM: Final = "system:"
 
 
 def class_name(record_class: str) -> str:
     """A class for people."""
-    return CLASSES.get(record_class, record_class)
+    return CLASSES.get(record_class) or LASTING.get(record_class, record_class)
+
+
+def period_words(period: CalendarPeriod) -> str:
+    """A period for people, e.g. ``3 年 years``."""
+    parts = ((period.years, "年 year"), (period.months, "个月 month"), (period.days, "天 day"))
+    return " ".join(f"{count} {unit}{'s' if count > 1 else ''}" for count, unit in parts if count)
 
 
 def _both(record_class: str) -> str:
     """A class for people and as queries name it."""
-    return f"{CLASSES[record_class]} {record_class}" if record_class in CLASSES else record_class
+    name = class_name(record_class)
+    return record_class if name == record_class else f"{name} {record_class}"
 
 
 def show_calendars(connection: sa.Connection, report: AuditReport, *, now: datetime) -> None:
@@ -144,7 +153,7 @@ def show_forecast(report: AuditReport, found: Forecast) -> None:
             "各类记录的期限与现状 Periods and how they stand",
             ("类别 Class", "至少 At least", "起算 From", "依据 Basis", "期限内 Kept", "到期 Due", "冻结 Held"),
             tuple(_class_line(name, one) for name, one in found.classes.items()),
-            widths=(2, 1.1, 2.2, 4, 1.6, 1.3, 1.3),
+            widths=(2.1, 1.2, 2.2, 3.8, 1.5, 1.2, 1.2),
             numbers=frozenset({4, 5, 6}),
         )
     )
@@ -175,7 +184,7 @@ def show_trails(report: AuditReport, found: Forecast) -> None:
             tuple(
                 (
                     f"{TRAILS.get(one.trail.name, one.trail.name)}\n{one.trail.name}",
-                    "与所涉数据同期 as its data" if one.trail.floor is None else str(one.trail.floor),
+                    "与所涉数据同期 as its data" if one.trail.floor is None else period_words(one.trail.floor),
                     one.trail.basis,
                     f"{one.events:,}",
                     f"{one.needed:,}",
@@ -193,8 +202,8 @@ def _class_line(name: str, one: ClassForecast) -> tuple[str, ...]:
     policy = one.policy
     return (
         f"{class_name(name)}\n{name}",
-        str(policy.floor),
-        policy.counted_from.value,
+        period_words(policy.floor),
+        COUNTED[policy.counted_from.value],
         policy.basis,
         *(f"{one.amounts[verdict].records:,}" for verdict, _ in _VERDICTS),
     )
@@ -210,7 +219,8 @@ def show_keys(report: AuditReport, records: Sequence[PeriodKeyRecord], needed: M
         spans[record.record_class].append(record.period)
         if record.destroyed_at is not None:
             gone[record.record_class] += 1
-        elif needed.get(record.key_id):
+        elif needed.get(record.key_id) or record.record_class.startswith(SYSTEM):
+            # What they seal (events, reasons, entries of the log) is not counted one by one: they live with the store.
             using[record.record_class] += 1
         else:
             living[record.record_class] += 1

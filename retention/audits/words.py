@@ -71,6 +71,11 @@ CHECKED: Final = {
     "destroyed_segments": "已销毁封存段 destroyed segments",
     "destroyed_records": "已销毁记录 destroyed records",
     "certificates": "销毁证明 certificates of destruction",
+    "tickets_without_texts": "文本已销毁的工单 tickets whose texts were destroyed",
+    "report: emptied": "内容已销毁的上报 reports whose content was destroyed",
+    "message: emptied": "内容已销毁的外发消息 messages whose content was destroyed",
+    "duty: emptied": "内容已销毁的义务事项 duties whose content was destroyed",
+    "disclosure: emptied": "内容已销毁的数据提供 disclosures whose content was destroyed",
     "silent_orders": "无消息订单 orders without news",
     "restricted_queries": "受限查询 queries of restricted records",
     "exports": "个人副本 copies for persons",
@@ -99,3 +104,16 @@ CHECKED: Final = {
     "interval": "95% 置信区间 95 % confidence interval",
 }
 """What ``checked`` counts, in words; what is not here says itself."""
+
+COUNTED: Final = {
+    "event_time": "事件时间 event",
+    "ingest_time": "入库 ingest",
+    "transaction_completion": "交易完成 completion of the transaction",
+    "seller_exit": "商家退出 exit of the seller",
+    "stream_end": "直播结束 end of the stream",
+    "ticket_closure": "工单办结 closure of the ticket",
+}
+"""The days that periods count from, in words."""
+
+LASTING: Final = {"system:bodies": "数据库密封字段", "system:log": "透明日志"}
+"""Classes of keys that belong to no class of records."""
