@@ -173,7 +173,8 @@ def _shred(parts: Parts, purge_id: str, unit_id: int, actor: str, now: datetime,
         found += sealed_beside(connection, key_id)
     if found:
         raise PurgeStateError(
-            f"The key {key_id} seals {found:,} segments or others that are no part of the purge {purge_id}: it stays.",
+            f"The key {key_id} seals {found:,} segments, tickets or filed papers that are no part of the purge "
+            f"{purge_id}: it stays.",
             cure="They were taken in after the unit was claimed. Ask who put an older catalogue in its place.",
         )
     shred_key(parts.period_keys, key_id)
