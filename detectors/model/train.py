@@ -40,7 +40,7 @@ EVEN_THRESHOLD: Final = 0.5
 LEAST_THRESHOLD: Final = 0.3
 MOST_THRESHOLD: Final = 0.995
 _GATE_ROOM: Final = 0.15
-_GATE_SKIPS: Final = 50_000
+_GATE_SKIPS: Final = 20_000
 """One finding of so many may stand behind the gate: a single odd row must not open it to a third of the harmless."""
 
 
