@@ -26,6 +26,7 @@ run: $(STAMP)
 	@DEMO=$(DEMO) bash deploy/demo.sh
 
 test: $(STAMP)
+	@bash deploy/fonts.sh || echo "Without a Chinese font the tests of reports, audits and disclosures fail."
 	$(PYTEST) -n 2 -m "not slow and not services"
 
 test-slow: $(STAMP)
@@ -38,7 +39,7 @@ test-faults: $(STAMP)
 # The console in a real browser (Debian's Chromium); pictures of every page in build/pictures.
 test-browser: $(STAMP)
 	@command -v chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq chromium fonts-noto-cjk)
-	@fc-list :lang=zh | grep -q . || apt-get install -y -qq fonts-noto-cjk
+	@bash deploy/fonts.sh
 	$(BIN)/python -m pytest -n 0 tests/browser
 
 lint: $(STAMP)
