@@ -120,16 +120,20 @@ class DutyBook(Steps):
         # Under the duty's own key, so that both go together.
         sealed = seal_file(self.bodies, f"duty:{duty_id}", name, content, under=before.text_key)
         with self.catalogue.write(row_locks=True) as connection:
-            if self._with_texts(connection, duty_id).text_key != before.text_key:
+            now = self._with_texts(connection, duty_id, lock=True)
+            if now.text_key != before.text_key:
                 raise TicketChangedError(f"The duty {duty_id} was sealed anew meanwhile.", cure="Add the file again.")
+            # Whoever seals it anew meanwhile does not see the file: the row tells them that there is one more.
+            connection.execute(table.update().where(table.c.duty_id == duty_id).values(version=now.version + 1))
             number = add_evidence(connection, sealed, self.who.name)
             said = {"file": number, "sha256": sealed.sha256, "sm3": sealed.sm3, "bytes": sealed.size}
             self._event(connection, "duty.evidence_added", f"duty:{duty_id}", said)
             return next(file for file in list_evidence(connection, [f"duty:{duty_id}"]) if file.id == number)
 
     @staticmethod
-    def _with_texts(connection: sa.Connection, duty_id: str) -> sa.Row[Any]:
-        row = connection.execute(sa.select(table).where(table.c.duty_id == duty_id)).one_or_none()
+    def _with_texts(connection: sa.Connection, duty_id: str, *, lock: bool = False) -> sa.Row[Any]:
+        chosen = sa.select(table).where(table.c.duty_id == duty_id)
+        row = connection.execute(chosen.with_for_update() if lock else chosen).one_or_none()
         if row is None:
             raise TicketUnknownError(f"There is no duty {duty_id!r}.", cure="`liucun duties list --all` shows them.")
         if row.texts_gone is not None:

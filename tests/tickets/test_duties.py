@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, date, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
 
-from errors import IntegrityError, NotPermittedError, UsageError
+from errors import BusyError, IntegrityError, LiucunError, NotPermittedError, UsageError
 from retention.catalogue.engine import Catalogue
 from tests.tickets.conftest import PlainBodies
 from tests.tickets.people import AUDITOR, MING, WANG
@@ -16,8 +18,10 @@ from tickets.actors import Actor
 from tickets.calendar.reading import shipped_calendar
 from tickets.duties import DutyBook, get_duty, list_duties, overdue
 from tickets.errors import TicketUnknownError, TransitionError
-from tickets.evidence import MAX_FILE, open_evidence
+from tickets.evidence import MAX_FILE, add_evidence, open_evidence
+from tickets.retaining_duties import DutyKeeper
 from tickets.settings import CompanySettings, TicketSettings
+from tickets.tables_sending import duties
 from tickets.watch import Watch
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -129,3 +133,39 @@ def test_duties_are_warned_of(book: DutyBook) -> None:
             *((f"duty:{report.duty_id}", step) for step in ("30d", "7d", "1d")),
         ]
     )
+
+
+def test_a_file_that_comes_while_its_duty_is_sealed_anew_is_never_left_under_the_old_key(
+    book: DutyBook, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    duty = book.add("assessment", "评估", start("2026-11-20"))
+    with catalogue.read() as connection:
+        made = DutyKeeper().prepare(connection, book.bodies, None, stay=[duty.duty_id], go=(), month="2029-12")
+    failed: list[LiucunError] = []
+
+    def seal_anew() -> None:
+        try:
+            with catalogue.write() as connection:
+                made.write(connection)
+        except LiucunError as error:
+            failed.append(error)
+
+    other = threading.Thread(target=seal_anew)
+
+    def between(*given: Any) -> int:
+        other.start()
+        other.join(1)
+        return add_evidence(*given)
+
+    monkeypatch.setattr("tickets.duties.add_evidence", between)
+    book.evidence(duty.duty_id, "报告.pdf", b"%PDF")
+    other.join(60)
+    assert len(failed) == 1
+    assert isinstance(failed[0], BusyError)
+    assert "2029-12" not in str(text_key(catalogue, duty.duty_id)), "it goes on lying under the key of its file"
+
+
+def text_key(catalogue: Catalogue, duty_id: str) -> str | None:
+    with catalogue.read() as connection:
+        found = connection.execute(sa.select(duties.c.text_key).where(duties.c.duty_id == duty_id)).scalar_one()
+    return None if found is None else str(found)
