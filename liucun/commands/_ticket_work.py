@@ -106,12 +106,11 @@ def bulk_command(
         raise click.UsageError("Name tickets, or filter with --state and --category.")
     asked = BulkAction(action)
     moment = _time(effective_at)
+    ids = list(ticket) if ticket else None
     with open_desk(store) as desk:
         judge = partial(
             desk.preview,
             asked,
-            list(ticket) if ticket else None,
-            filters=filters,
             decision=Decision(decision) if decision else None,
             assignee=assignee,
             measure=Measure(measure) if measure else None,
@@ -119,12 +118,14 @@ def bulk_command(
             limit=limit,
         )
         asks = not asked.undoable and not as_json and sys.stdin.isatty()
-        found = judge() if preview or asks else None
+        found = judge(ids, filters=filters) if preview or asks else None
         if found is not None and not preview:
             _print_preview(found)
             click.confirm("This cannot be taken back. Go on? 此操作不可撤回，继续吗？", abort=True)
+            # What was shown, not what the filter finds by now.
+            ids, filters = list(found.done), None
         if not preview:
-            found = desk.bulk(*judge.args, **judge.keywords, reason=reason)
+            found = desk.bulk(asked, ids, filters=filters, reason=reason, **judge.keywords)
     assert found is not None
     if preview and not as_json:
         _print_preview(found)

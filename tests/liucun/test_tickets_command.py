@@ -7,6 +7,7 @@ import json
 import zipfile
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
@@ -152,6 +153,26 @@ def test_many_are_disposed_of_at_once(store: Path) -> None:
     assert (again["done"], again["token"], len(again["refused"])) == ([], None, 3)
     assert {t["measure"] for t in ask("tickets", "list", "--due-by", "2099-12-31")} == {"delete"}
     assert refused("tickets", "list", "--due-by", "morgen").exit_code == 2
+
+
+def test_a_disposal_by_filter_is_of_what_was_shown(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = [opened(f"第{n}条举报: 赌博网站 {n * 7919}") for n in range(2)]
+
+    def confirm(number: str) -> None:
+        ask("tickets", "bulk", "confirm", number, "--decision", "illegal", "--reason", "违法")
+
+    confirm(numbers[0])
+    terminal = SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("liucun.commands._ticket_work.sys", terminal)
+    # Somebody confirms another one while the question waits for its answer.
+    monkeypatch.setattr("click.confirm", lambda *_, **__: confirm(numbers[1]))
+    done = run("tickets", "bulk", "dispose", "--state", "confirmed", "--measure", "delete")
+    assert "1 would be done" in done.output
+    assert "1 done 已处理, 0 refused" in done.output
+    assert {t["ticket_id"]: t["state"] for t in ask("tickets", "list")} == {
+        numbers[0]: "disposed",
+        numbers[1]: "confirmed",
+    }
 
 
 def test_assign_release_link_appeal(store: Path) -> None:
