@@ -302,3 +302,15 @@ def test_a_thousand_in_time(catalogue: Catalogue, bodies: PlainBodies, platform:
     seconds, cpu = time.perf_counter() - begun, time.process_time() - used
     assert count(platform, orders) == count(platform, outbox) == 1_000
     assert min(seconds, cpu * 1.5) < 6, (seconds, cpu)
+
+
+def test_a_time_beyond_the_calendar_is_refused(desk: Desk, ids: list[str]) -> None:
+    first = datetime.fromisoformat("0001-01-01T00:00+08:00")
+    confirm(desk, ids[:2])
+    with pytest.raises(UsageError, match="beyond the calendar"):
+        dispose(desk, ids[:1], effective_at=first)
+    with pytest.raises(UsageError, match="beyond the calendar"):
+        desk.dispose(ids[0], Measure.DELETE, effective_at=first)
+    desk.dispose(ids[0], Measure.DELETE)
+    with pytest.raises(UsageError, match="beyond the calendar"):
+        desk.set_effective(ids[0], first, "改正")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 import sqlalchemy as sa
@@ -208,6 +208,20 @@ class Steps:
     @staticmethod
     def _new_id(letter: str) -> str:
         return f"{letter}{secrets.token_hex(8).upper()}"
+
+
+def given_time(moment: datetime) -> datetime:
+    """A moment that somebody states, as UTC.
+
+    Raises:
+        UsageError: it has no zone, or lies beyond the calendar.
+    """
+    if moment.tzinfo is None:
+        raise UsageError("The time has no zone.", cure="Give it with its zone.")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise UsageError(f"The time {moment.isoformat()} lies beyond the calendar.", cure="Check its year.") from error
 
 
 def earliest(*moments: str | None) -> str | None:

@@ -19,7 +19,7 @@ from tickets.messages import KAFKA, PLATFORM, order_message, put_all
 from tickets.queue import Ticket, get_ticket
 from tickets.sealing import Content, commit_evidence, contents_of
 from tickets.states import Decision, Measure, Part, State, part_of
-from tickets.steps.base import as_time, earliest
+from tickets.steps.base import as_time, earliest, given_time
 from tickets.steps.dating import due_columns
 from tickets.steps.triage import TriageSteps, digests_of
 from tickets.tables_sending import orders
@@ -49,9 +49,9 @@ class DisposalSteps(TriageSteps):
             UsageError: a time lies in the future, before detection, or effect before order.
         """
         self.who.require(Right.TICKETS_WORK)
-        ordered = (ordered_at or effective_at or datetime.now(UTC)).astimezone(UTC)
+        ordered = given_time(ordered_at or effective_at or datetime.now(UTC))
         platform = self.settings.platform.takes_orders
-        effective = effective_at.astimezone(UTC) if effective_at else None if platform else ordered
+        effective = given_time(effective_at) if effective_at else None if platform else ordered
         with self.catalogue.read() as connection:
             self._may_dispose(get_ticket(connection, ticket_id))
         with collector_rests():
@@ -103,7 +103,7 @@ class DisposalSteps(TriageSteps):
         """
         self.who.require(Right.TICKETS_WORK)
         now = datetime.now(UTC)
-        moment = (effective_at or now).astimezone(UTC)
+        moment = given_time(effective_at or now)
         with self.catalogue.write(row_locks=True) as connection:
             row = self._open_order(connection, order_id)
             ticket = self._ticket(connection, row.ticket_id)
@@ -141,6 +141,7 @@ class DisposalSteps(TriageSteps):
         """Correct when the measure took effect. Earlier at once; later waits for a second person (``approve``)."""
         self.who.require(Right.TICKETS_WORK)
         self._require(reason)
+        moment = given_time(moment)
         with self.catalogue.write(row_locks=True) as connection:
             ticket = self._ticket(connection, ticket_id)
             if ticket.state not in (State.DISPOSED, State.REPORTED) or ticket.ordered_at is None:
@@ -150,7 +151,7 @@ class DisposalSteps(TriageSteps):
                 )
             if ticket.pending is not None:
                 raise TransitionError(f"The ticket {ticket_id} waits for a second person already.", cure="Let it end.")
-            self._check_times(ticket, min(moment.astimezone(UTC), as_time(ticket.ordered_at)), moment)
+            self._check_times(ticket, min(moment, as_time(ticket.ordered_at)), moment)
             self._note(connection, ticket_id, reason)
             if timestamp(moment) <= (ticket.effective_at or ticket.ordered_at):
                 return self._set_effective(connection, ticket, moment, "stated", {})

@@ -18,6 +18,7 @@ from tickets.bodies import note_context, seal_beside
 from tickets.queue import Ticket
 from tickets.retaining import text_keys, took_in
 from tickets.states import TRANSITIONS, Decision, State, part_of
+from tickets.steps.base import given_time
 from tickets.steps.refusals import LeftOutError, Refusal, Why
 from tickets.steps.reporting import ReportingSteps
 from tickets.tables import notes as note_table
@@ -198,15 +199,14 @@ def effective_of(given: datetime | None, now: datetime) -> datetime | None:
     """When a measure took effect, as somebody states it.
 
     Raises:
-        UsageError: it has no zone, or lies in the future.
+        UsageError: it has no zone, or lies in the future or beyond the calendar.
     """
     if given is None:
         return None
-    if given.tzinfo is None:
-        raise UsageError("The time at which the measure took effect has no zone.", cure="Give it with its zone.")
-    if given > now:
+    moment = given_time(given)
+    if moment > now:
         raise UsageError("A disposal cannot lie in the future.", cure="Give the time at which it happened.")
-    return given
+    return moment
 
 
 def _shown(values: Mapping[str, Any]) -> dict[str, object]:
