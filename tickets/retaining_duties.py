@@ -17,9 +17,8 @@ from retention.catalogue import events
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.sets import among
 from retention.crypto.bodies import DUTIES
-from retention.purge.beside import Kept, register
+from retention.purge.beside import Bodies, Kept, Turn, register
 from retention.purge.filed_rows import FiledRows, RowKeeper, SealedRows, seal_lacking_rows
-from tickets.bodies import Bodies
 from tickets.duties import duty_context
 from tickets.evidence import file_context
 from tickets.tables_sending import duties
@@ -58,7 +57,8 @@ class SealedDuties:
             BusyError: a duty changed since it was read, or got another file.
         """
         self.rows.write(connection)
-        if {row.id for row in _files(connection, self.subjects)} != set(self.files):
+        here = sa.select(files.c.id).where(among(connection, files.c.subject, self.subjects))
+        if set(connection.execute(here).scalars()) != set(self.files):
             raise BusyError("A duty got another file while it was sealed anew.", cure="Run it again.")
         for number, body in self.files.items():
             connection.execute(files.update().where(files.c.id == number).values(body=body))
@@ -74,24 +74,11 @@ class SealedDuties:
 class DutyKeeper:
     """Seals and empties duties on behalf of ``retention.purge``."""
 
-    def prepare(
-        self,
-        connection: sa.Connection,
-        bodies: Bodies,
-        purge_id: str | None,
-        *,
-        stay: Sequence[str],
-        go: Sequence[str],
-        month: str,
-    ) -> SealedDuties:
-        """Read and seal anew what stays under the key of ``month``.
-
-        Raises:
-            IntegrityError, KeyAccessError: what must stay cannot be opened.
-        """
-        rows = RowKeeper(DUTY).prepare(connection, bodies, purge_id, stay=stay, go=go, month=month)
-        staying = {f"{_PREFIX}{name}" for name in stay}
-        subjects = (*sorted(staying), *(f"{_PREFIX}{name}" for name in go))
+    def prepare(self, connection: sa.Connection, bodies: Bodies, turn: Turn) -> SealedDuties:
+        """Read and seal anew what stays (``beside.Keeper``)."""
+        rows = RowKeeper(DUTY).prepare(connection, bodies, turn)
+        staying = {f"{_PREFIX}{name}" for name in turn.stay}
+        subjects = (*sorted(staying), *(f"{_PREFIX}{name}" for name in turn.go))
         made = SealedDuties(rows, subjects)
         for row in _files(connection, subjects):
             if row.subject in staying:
@@ -106,7 +93,17 @@ def _files(connection: sa.Connection, subjects: Sequence[str]) -> Sequence[Any]:
     return connection.execute(sa.select(files).where(among(connection, files.c.subject, subjects))).all()
 
 
-register(DUTIES, Kept(DutyKeeper(), "duty", _KEPT, "duty.texts_destroyed", duties.name))
+register(
+    DUTIES,
+    Kept(
+        DutyKeeper(),
+        "duty",
+        _KEPT,
+        "duty.texts_destroyed",
+        duties.name,
+        sealed=(duties.c.title, files.c.body),
+    ),
+)
 
 
 def seal_duties_lacking(catalogue: Catalogue, bodies: Bodies) -> tuple[int, list[str]]:

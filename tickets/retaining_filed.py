@@ -44,8 +44,12 @@ MESSAGE: Final = FiledRows(
 )
 _REPORT_KEPT: Final = "report.texts_kept"
 _MESSAGE_KEPT: Final = "outbox.texts_kept"
-register(REPORTS, Kept(RowKeeper(REPORT), "report", _REPORT_KEPT, "report.texts_destroyed", reports.name))
-register(MESSAGES, Kept(RowKeeper(MESSAGE), "outbox", _MESSAGE_KEPT, "outbox.texts_destroyed", outbox.name))
+register(
+    REPORTS, Kept(RowKeeper(REPORT), "report", _REPORT_KEPT, "report.texts_destroyed", reports.name, (reports.c.body,))
+)
+register(
+    MESSAGES, Kept(RowKeeper(MESSAGE), "outbox", _MESSAGE_KEPT, "outbox.texts_destroyed", outbox.name, (outbox.c.body,))
+)
 
 
 def seal_filed_lacking(catalogue: Catalogue, bodies: Bodies) -> tuple[int, list[str]]:

@@ -235,18 +235,21 @@ def _moved(opened: OpenStore, to: ProviderKind) -> KeyProvider:
 
 def _why_not(opened: OpenStore, key_id: str) -> str | None:
     """What policies and holds say against destroying a key: the records of its unit, or nothing where it has none."""
-    from retention.crypto.bodies import BESIDE
+    from liucun.keepers import load_keepers
+    from retention.keys.periods import place_of
     from retention.policies.judge import Verdict, judge
     from retention.policies.periods import shanghai_date
+    from retention.purge.beside import sealed_beside
 
+    load_keepers()
+    record_class, _ = place_of(key_id)
     with opened.catalogue.read() as connection:
         states = [s for s in judge(connection, shanghai_date(datetime.now(UTC))) if s.key_id == key_id]
+        beside = sealed_beside(connection, key_id, record_class)
     for state in states:
         if state.verdict is not Verdict.DUE:
             return "; ".join(f"{reason.code}: {reason.detail}" for reason in state.reasons)
-        if state.record_class in BESIDE:
-            return f"{state.rows} of {state.record_class} lie under it in the database"
-    return None
+    return f"{beside:,} rows of {record_class} lie under it in the database" if beside else None
 
 
 def _exportable(kind: str) -> bool:

@@ -25,6 +25,8 @@ DISCLOSURES: Final = "disclosure"
 BESIDE: Final = frozenset({TEXTS, REPORTS, MESSAGES, DUTIES, DISCLOSURES})
 """What is sealed in the database, beside the archive's segments, and destroyed with a month's key."""
 _VERSION: Final = 1
+_LONGEST_ID: Final = 255
+"""Its length is one byte of the head."""
 
 
 class BodyCipher:
@@ -94,6 +96,13 @@ class BodyCipher:
             own = self._suite.hkdf_expand(key, b"liucun/blind/v1\x00" + purpose.encode("utf-8"), 32)
             blinded = self._blinding[key, purpose] = self._suite.hmac_under(own)
         return blinded(value.encode("utf-8")).hex()
+
+
+def heads_under(key_id: str) -> tuple[bytes, ...]:
+    """How every value begins that a key of this id seals, whatever its suite; none of an id that no key has."""
+    if not key_id.isascii() or len(key_id) > _LONGEST_ID:
+        return ()
+    return tuple(_head(name, key_id) for name in sorted(NAMES))
 
 
 def _head(suite_name: str, key_id: str) -> bytes:

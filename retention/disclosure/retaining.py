@@ -29,7 +29,17 @@ DISCLOSURE: Final = FiledRows(
     linked=(accounts,),
 )
 _KEPT: Final = "disclosure.texts_kept"
-register(DISCLOSURES, Kept(RowKeeper(DISCLOSURE), "disclosure", _KEPT, "disclosure.texts_destroyed", disclosures.name))
+register(
+    DISCLOSURES,
+    Kept(
+        RowKeeper(DISCLOSURE),
+        "disclosure",
+        _KEPT,
+        "disclosure.texts_destroyed",
+        disclosures.name,
+        sealed=(disclosures.c.document, disclosures.c.sealed),
+    ),
+)
 
 
 def seal_disclosures_lacking(catalogue: Catalogue, bodies: BodyCipher) -> tuple[int, list[str]]:

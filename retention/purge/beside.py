@@ -11,19 +11,49 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import sqlalchemy as sa
 
 from errors import BusyError, StorageError
 from retention.catalogue import events
 from retention.catalogue.key_use import retire
-from retention.crypto.bodies import BESIDE, TEXTS, BodyCipher
+from retention.crypto.bodies import BESIDE, TEXTS, heads_under
 from retention.policies.beside import beside_staying
 from retention.policies.book import in_force
 from retention.policies.periods import shanghai_date, stored_date
 from retention.purge.plan import DROPPED, PLANNED, Parts
 from retention.purge.tables import purge_units, purges
+
+
+class Bodies(Protocol):
+    """Seals small values for the database (``retention.crypto.bodies``)."""
+
+    def seal(self, plaintext: bytes, context: bytes, *, under: str | None = None) -> bytes:
+        """Seal a value under a key of that id."""
+        ...
+
+    def open(self, blob: bytes, context: bytes) -> bytes:
+        """Open it again."""
+        ...
+
+    def text_key(self, month: str, record_class: str = ...) -> str:
+        """Id of the key of a month and class."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What is sealed anew under the key of ``month`` (``YYYY-MM``), and what goes: by the numbers of items, as text.
+
+    ``purge_id`` is the purge that destroys ``key_id``, the key that they lie under; both are None where nothing goes.
+    """
+
+    month: str
+    stay: Sequence[str]
+    go: Sequence[str] = ()
+    purge_id: str | None = None
+    key_id: str | None = None
 
 
 class Prepared(Protocol):
@@ -46,17 +76,12 @@ class Prepared(Protocol):
 class Keeper(Protocol):
     """Whoever keeps texts of a class in tables of its own."""
 
-    def prepare(
-        self,
-        connection: sa.Connection,
-        bodies: BodyCipher,
-        purge_id: str,
-        *,
-        stay: Sequence[str],
-        go: Sequence[str],
-        month: str,
-    ) -> Prepared:
-        """Seal anew what stays, and what stands in the place of what goes, under the key of ``month``."""
+    def prepare(self, connection: sa.Connection, bodies: Bodies, turn: Turn) -> Prepared:
+        """Read and seal anew what stays, and what stands in the place of what goes.
+
+        Raises:
+            IntegrityError, KeyAccessError: what must stay cannot be opened.
+        """
         ...
 
 
@@ -64,7 +89,8 @@ class Keeper(Protocol):
 class Kept:
     """A class of what is kept: who empties and seals it, in which table, and the kinds of the events that say so.
 
-    ``subject`` begins the events' subjects; ``table`` has the columns ``text_key`` and ``texts_gone``.
+    ``subject`` begins the events' subjects; ``table`` has the columns ``text_key`` and ``texts_gone``; ``sealed`` are
+    all tables and columns with values under the class's keys.
     """
 
     keeper: Keeper
@@ -72,9 +98,10 @@ class Kept:
     kept_event: str
     gone_event: str
     table: str
+    sealed: tuple[sa.Column[Any], ...]
 
 
-_keepers: dict[str, Kept] = {}
+_keepers: Final[dict[str, Kept]] = {}
 
 
 def register(record_class: str, kept: Kept) -> None:
@@ -100,16 +127,10 @@ def claim_beside(
         most = planned.rows - planned.kept_rows
         if not go or len(go) > most:
             return f"{len(go)} would go, {most} were planned"
-        kept = _keepers.get(planned.record_class)
-        if kept is None:
-            raise StorageError(
-                f"Nothing is loaded that empties the tables of {planned.record_class}.",
-                cure="This is a fault of the program: report it. Nothing was destroyed of the class.",
-            )
+        kept = _kept(planned.record_class)
         # The month of the day, not of the unit: what stays outlives this one.
-        ready = kept.keeper.prepare(
-            connection, parts.bodies, purge_id, stay=stay, go=go, month=f"{shanghai_date(now):%Y-%m}"
-        )
+        turn = Turn(f"{shanghai_date(now):%Y-%m}", stay, go, purge_id, planned.key_id)
+        ready = kept.keeper.prepare(connection, parts.bodies, turn)
     if ready.key_id == planned.key_id:
         return "it is the key of this month"
     with parts.catalogue.write() as connection:
@@ -136,15 +157,53 @@ def claim_beside(
     return None
 
 
-def sealed_beside(connection: sa.Connection, key_id: str) -> int:
-    """How much lies under a key in the tables of those who keep something."""
+def sealed_beside(connection: sa.Connection, key_id: str, record_class: str) -> int:
+    """How many rows lie under a key in the tables of those who keep something: those that name it, and all values
+    that are sealed under it, whatever their rows say.
+
+    Args:
+        connection: a transaction.
+        key_id: the key.
+        record_class: the class that it was made for.
+
+    Raises:
+        StorageError: the part of the program that keeps this class was not loaded.
+    """
     there = set(sa.inspect(connection).get_table_names())
     found = 0
     for kept in _keepers.values():
         if kept.table in there:
             c = sa.table(kept.table, sa.column("text_key")).c
             found += int(connection.execute(sa.select(sa.func.count()).where(c.text_key == key_id)).scalar_one())
+    sealed: dict[sa.FromClause, list[sa.Column[Any]]] = {}
+    for column in _kept(record_class).sealed if record_class in BESIDE else ():
+        if column.table.description in there:
+            sealed.setdefault(column.table, []).append(column)
+    for table, columns in sealed.items():
+        chosen = sa.or_(*(under(column, key_id) for column in columns))
+        if table.description == _kept(record_class).table:
+            named = table.c.text_key
+            chosen = sa.and_(chosen, sa.or_(named.is_(None), named != key_id))
+        found += int(connection.execute(sa.select(sa.func.count()).select_from(table).where(chosen)).scalar_one())
     return found
+
+
+def under(column: sa.Column[Any], key_id: str) -> sa.ColumnElement[bool]:
+    """The condition that a value is sealed under a key, as it says itself."""
+    heads = heads_under(key_id)
+    return sa.or_(
+        sa.false(), *(sa.func.substr(column, 1, len(head)) == sa.literal(head, sa.LargeBinary) for head in heads)
+    )
+
+
+def _kept(record_class: str) -> Kept:
+    kept = _keepers.get(record_class)
+    if kept is None:
+        raise StorageError(
+            f"Nothing is loaded that empties the tables of {record_class}.",
+            cure="This is a fault of the program: report it. Nothing was destroyed of the class.",
+        )
+    return kept
 
 
 def destroyed_beside(connection: sa.Connection, purge_id: str) -> int:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -12,24 +12,9 @@ from errors import BusyError, IntegrityError
 from retention.catalogue import events
 from retention.catalogue.engine import Catalogue
 from retention.policies.periods import stored_date
+from retention.purge.beside import Bodies, Keeper, Turn
 
 _LOOK_UP: Final = 500
-
-
-class Bodies(Protocol):
-    """Seals small values for the database (``retention.crypto.bodies``)."""
-
-    def seal(self, plaintext: bytes, context: bytes, *, under: str | None = None) -> bytes:
-        """Seal a value under a key of that id."""
-        ...
-
-    def open(self, blob: bytes, context: bytes) -> bytes:
-        """Open it again."""
-        ...
-
-    def text_key(self, month: str, record_class: str = ...) -> str:
-        """Id of the key of a month and class."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +37,31 @@ class FiledRows:
     linked: tuple[sa.Table, ...] = ()
 
     def rows(self, connection: sa.Connection, ids: Sequence[str]) -> list[Any]:
-        """The rows of these numbers."""
+        """The rows of these numbers, bodies and all."""
+        return self._chosen(connection, ids, self.table.columns)
+
+    def versions(self, connection: sa.Connection, ids: Sequence[str]) -> dict[str, tuple[object, ...]]:
+        """What the rows of these numbers are now, as ``version`` says; of the bodies only their lengths are read."""
+        c = self.table.c
+        lengths = [sa.func.length(c[name]).label(f"length_{name}") for name in self.bodies]
+        seen = [c[name] for name in self.seen]
+        rows = self._chosen(connection, ids, [c[self.number], c.text_key, *lengths, *seen])
+        return {str(number): tuple(values) for number, *values in rows}
+
+    def _chosen(self, connection: sa.Connection, ids: Sequence[str], columns: Iterable[Any]) -> list[Any]:
         c = self.table.c[self.number]
-        values = [int(one) for one in ids] if isinstance(c.type, sa.Integer) else list(ids)
+        values = self.numbers(ids)
+        wanted = list(columns)
         found: list[Any] = []
         for begin in range(0, len(values), _LOOK_UP):
-            part = sa.select(self.table).where(c.in_(values[begin : begin + _LOOK_UP])).order_by(c)
+            part = sa.select(*wanted).where(c.in_(values[begin : begin + _LOOK_UP])).order_by(c)
             found += connection.execute(part).all()
         return found
+
+    def numbers(self, ids: Sequence[str]) -> list[Any]:
+        """Numbers as the table has them."""
+        whole = isinstance(self.table.c[self.number].type, sa.Integer)
+        return [int(one) for one in ids] if whole else list(ids)
 
     def name(self, row: Any) -> str:
         """The number of a row, as text."""
@@ -89,10 +91,10 @@ class SealedRows:
             BusyError: one changed since it was read.
         """
         filed = self.filed
-        now = filed.rows(connection, sorted(self.versions))
-        if {filed.name(row): filed.version(row) for row in now} != self.versions:
+        if filed.versions(connection, sorted(self.versions)) != self.versions:
             raise BusyError(f"Some {filed.table.name} changed while they were sealed anew.", cure="Run it again.")
-        numbers = {filed.name(row): getattr(row, filed.number) for row in now}
+        names = sorted(self.versions)
+        numbers = dict(zip(names, filed.numbers(names), strict=True))
         here = filed.table.c[filed.number] == sa.bindparam("b_id")
         if self.bodies:
             values: dict[str, Any] = {name: sa.bindparam(f"b_{name}") for name in filed.bodies}
@@ -119,26 +121,13 @@ class RowKeeper:
 
     filed: FiledRows
 
-    def prepare(
-        self,
-        connection: sa.Connection,
-        bodies: Bodies,
-        purge_id: str | None,
-        *,
-        stay: Sequence[str],
-        go: Sequence[str],
-        month: str,
-    ) -> SealedRows:
-        """Read and seal anew what stays under the key of ``month``.
-
-        Raises:
-            IntegrityError, KeyAccessError: what must stay cannot be opened.
-        """
+    def prepare(self, connection: sa.Connection, bodies: Bodies, turn: Turn) -> SealedRows:
+        """Read and seal anew what stays (``beside.Keeper``)."""
         filed = self.filed
         # No key is made where nothing stays: one that seals nothing would have to be destroyed by hand.
-        key_id = bodies.text_key(month, filed.record_class) if stay else ""
-        rows = filed.rows(connection, [*stay, *go])
-        staying = set(stay)
+        key_id = bodies.text_key(turn.month, filed.record_class) if turn.stay else ""
+        rows = filed.rows(connection, [*turn.stay, *turn.go])
+        staying = set(turn.stay)
         made = {
             filed.name(row): {
                 name: _anew(bodies, getattr(row, name), filed.context(row, name), key_id) for name in filed.bodies
@@ -146,9 +135,8 @@ class RowKeeper:
             for row in rows
             if filed.name(row) in staying
         }
-        return SealedRows(
-            filed, key_id, purge_id, {filed.name(row): filed.version(row) for row in rows}, made, tuple(go)
-        )
+        versions = {filed.name(row): filed.version(row) for row in rows}
+        return SealedRows(filed, key_id, turn.purge_id, versions, made, tuple(turn.go))
 
 
 def _anew(bodies: Bodies, body: bytes, context: bytes, key_id: str) -> bytes:
@@ -156,58 +144,61 @@ def _anew(bodies: Bodies, body: bytes, context: bytes, key_id: str) -> bytes:
     return bodies.seal(bodies.open(body, context), context, under=key_id) if body else b""
 
 
-class _Keeps(Protocol):
-    def prepare(
-        self,
-        connection: sa.Connection,
-        bodies: Any,
-        purge_id: str | None,
-        *,
-        stay: Sequence[str],
-        go: Sequence[str],
-        month: str,
-    ) -> Any: ...
-
-
 def seal_lacking_rows(
     catalogue: Catalogue,
     bodies: Bodies,
     filed: FiledRows,
-    keeper: _Keeps,
+    keeper: Keeper,
     *,
     subject: str,
     kind: str,
     most: int = 500,
     also: Callable[[sa.Connection, Any], None] | None = None,
 ) -> tuple[int, list[str]]:
-    """Put what was written before there were such keys under that of its month; ``also`` is done in the same
-    transaction with each row as it was.
+    """Put what was written before there were such keys under that of its month, the oldest first, ``most`` of it;
+    ``also`` is done in the same transaction with each row as it was.
 
     Returns:
-        How many, and the subjects of which something is damaged: they stay as they are, and the next round tries again.
+        How many, and the subjects of which something is damaged, each once: they stay as they are, keep nobody
+        behind them waiting, and the next round tries again.
     """
-    c = filed.table.c
-    full = sa.or_(*(sa.func.length(c[name]) > 0 for name in filed.bodies))
-    lacking = sa.select(filed.table).where(c.text_key.is_(None), c.texts_gone.is_(None), full)
-    with catalogue.read() as connection:
-        rows = connection.execute(lacking.order_by(c[filed.made]).limit(most)).all()
-    done, damaged = 0, []
-    for row in rows:
-        name = filed.name(row)
-        month = f"{stored_date(getattr(row, filed.made)):%Y-%m}"
-        try:
-            with catalogue.read() as connection:
-                made = keeper.prepare(connection, bodies, None, stay=[name], go=(), month=month)
-            with catalogue.write() as connection:
-                made.write(connection)
-                if also is not None:
-                    also(connection, row)
-                said = {"key": made.key_id}
-                events.append(connection, kind=kind, actor="system:texts", subject=f"{subject}:{name}", body=said)
-        except IntegrityError:
-            damaged.append(f"{subject}:{name}")
-        except BusyError:
-            continue  # it is being sent, or somebody works on it: the next round takes it again
-        else:
-            done += 1
+    done, damaged = 0, list[str]()
+    last: Any = None
+    while done < most:
+        with catalogue.read() as connection:
+            found = _lacking(connection, filed, last)
+        if not found:
+            break
+        for number, made_at in found:
+            last = (made_at, number)
+            month = f"{stored_date(made_at):%Y-%m}"
+            try:
+                with catalogue.read() as connection:
+                    rows = filed.rows(connection, [str(number)])
+                    made = keeper.prepare(connection, bodies, Turn(month, [str(number)]))
+                with catalogue.write() as connection:
+                    made.write(connection)
+                    if also is not None:
+                        also(connection, *rows)
+                    said = {"key": made.key_id}
+                    events.append(connection, kind=kind, actor="system:texts", subject=f"{subject}:{number}", body=said)
+            except IntegrityError:
+                damaged.append(f"{subject}:{number}")
+            except BusyError:
+                continue  # it is being sent, or somebody works on it: the next round takes it again
+            else:
+                done += 1
+            if done >= most:
+                break
     return done, damaged
+
+
+def _lacking(connection: sa.Connection, filed: FiledRows, last: tuple[str, Any] | None) -> Sequence[Any]:
+    """Number and time of rows without a key after the ``last`` one looked at: page by page, without their bodies."""
+    c = filed.table.c
+    number, at = c[filed.number], c[filed.made]
+    full = sa.or_(*(sa.func.length(c[name]) > 0 for name in filed.bodies))
+    chosen = sa.select(number, at).where(c.text_key.is_(None), c.texts_gone.is_(None), full)
+    if last is not None:
+        chosen = chosen.where(sa.tuple_(at, number) > sa.tuple_(*map(sa.literal, last)))
+    return connection.execute(chosen.order_by(at, number).limit(_LOOK_UP)).all()

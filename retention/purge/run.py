@@ -169,11 +169,12 @@ def _shred(parts: Parts, purge_id: str, unit_id: int, actor: str, now: datetime,
         key_id = key_of(connection, purge_id, unit_id)
         # In one transaction: what is not under the key now never will be.
         retire(connection, key_id, purge_id)
-        found = live_segments(connection, key_id, class_of(connection, purge_id, unit_id))
-        found += sealed_beside(connection, key_id)
+        record_class = class_of(connection, purge_id, unit_id)
+        found = live_segments(connection, key_id, record_class)
+        found += sealed_beside(connection, key_id, record_class)
     if found:
         raise PurgeStateError(
-            f"The key {key_id} seals {found:,} segments, tickets or filed papers that are no part of the purge "
+            f"The key {key_id} seals {found:,} segments, tickets, files or filed papers that are no part of the purge "
             f"{purge_id}: it stays.",
             cure="They were taken in after the unit was claimed. Ask who put an older catalogue in its place.",
         )

@@ -22,6 +22,7 @@ from retention.catalogue.tables import events
 from retention.keys.keyring import KeyRing
 from retention.keys.periods import PeriodKeys
 from tests.retention.keys import softhsm
+from tickets.tables_sending import duties
 
 PASSPHRASE = "a passphrase for tests"
 CUSTODIAN = "the custodian's passphrase"
@@ -317,3 +318,34 @@ def test_a_move_that_was_cut_off_before_the_settings_is_finished_by_the_same_com
     assert "Set [keys] provider" in cut.stderr
     done("keys", "rewrap", "--to", "sm2", *words, LIUCUN_NEW_PASSPHRASE="of the private keys")
     assert rows(store, LIUCUN_PASSPHRASE="of the private keys") == 20
+
+
+def test_the_key_of_a_month_that_is_due_goes_by_a_purge_only(store: Path) -> None:
+    words = ["--store", str(store)]
+    duty = done("duties", "add", "--kind", "assessment", "--title", "直播评估", "--start", "2020-01-05", *words)[
+        "duty_id"
+    ]
+    catalogue = Catalogue.open(f"sqlite:///{store / 'catalogue.db'}")
+    year = "2020-01-05T00:00:00.000000Z"
+    long_ago = {"state": "done", "created_at": year, "started_at": year, "completed_at": year}
+    with catalogue.write() as connection:
+        connection.execute(duties.update().values(**long_ago))
+        (key,) = connection.execute(sa.select(duties.c.text_key).distinct()).scalars()
+    shred = ["keys", "shred", key, "--reason", "a test", *words]
+    refused = liucun(*shred)
+    assert refused.returncode == 9
+    assert "rows of duty lie under it in the database" in refused.stderr
+    assert "liucun purge" in refused.stderr
+    # Also where the duty itself says that it lies under another key, or that it is gone.
+    for changed in ({"text_key": None}, {"text_key": None, "texts_gone": "P0"}):
+        with catalogue.write() as connection:
+            connection.execute(duties.update().values(**changed))
+        refused = liucun(*shred)
+        assert refused.returncode == 9
+        assert "rows of duty lie under it in the database" in refused.stderr
+    with catalogue.write() as connection:
+        connection.execute(duties.update().values(text_key=key, texts_gone=None))
+    catalogue.close()
+    assert kinds(store).count("keys.shred.begun") == 0
+    shown = done("duties", "list", "--all", *words)
+    assert [one["title"] for one in shown if one["duty_id"] == duty] == ["直播评估"]

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from errors import BusyError, IntegrityError, LiucunError, NotPermittedError, UsageError
 from retention.catalogue.engine import Catalogue
+from retention.purge.beside import Turn
 from tests.tickets.conftest import PlainBodies
 from tests.tickets.people import AUDITOR, MING, WANG
 from tickets.actors import Actor
@@ -140,7 +141,7 @@ def test_a_file_that_comes_while_its_duty_is_sealed_anew_is_never_left_under_the
 ) -> None:
     duty = book.add("assessment", "评估", start("2026-11-20"))
     with catalogue.read() as connection:
-        made = DutyKeeper().prepare(connection, book.bodies, None, stay=[duty.duty_id], go=(), month="2029-12")
+        made = DutyKeeper().prepare(connection, book.bodies, Turn("2029-12", [duty.duty_id]))
     failed: list[LiucunError] = []
 
     def seal_anew() -> None:

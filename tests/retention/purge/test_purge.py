@@ -241,7 +241,7 @@ def test_a_key_that_seals_what_can_be_read_is_not_shredded(world: World) -> None
             found.extend(world.ingest(logs("2024-02-02"), on="2025-03-08"))
 
     found: list[SegmentManifest] = []
-    with pytest.raises(PurgeStateError, match="seals 1 segments, tickets or filed papers that are no part"):
+    with pytest.raises(PurgeStateError, match="seals 1 segments, tickets, files or filed papers that are no part"):
         run(world, made.purge_id, "2025-03-08", lost)
     assert found[0].key_id == made.units[0].key_id
     assert open_segment(world.store.archive, found[0]).parquet().read().num_rows == 1

@@ -26,7 +26,9 @@ from retention.holds import place
 from retention.holds.place import Matter
 from retention.policies.judge import UnitState, Verdict
 from retention.policies.model import shipped_matrix
-from retention.purge.errors import NothingDueError
+from retention.purge.beside import Turn, sealed_beside
+from retention.purge.errors import NothingDueError, PurgeStateError
+from retention.purge.filed_rows import seal_lacking_rows
 from tests.retention.policies.world import World, at, close, make_world
 from tests.retention.purge.destroying import approved, planned, run
 from tests.retention.purge.filing import with_queue
@@ -35,7 +37,7 @@ from tickets.calendar.reading import shipped_calendar
 from tickets.duties import DutyBook, duty_context, get_duty, list_duties
 from tickets.errors import TransitionError
 from tickets.evidence import open_evidence
-from tickets.retaining_duties import seal_duties_lacking
+from tickets.retaining_duties import DUTY, DutyKeeper, seal_duties_lacking
 from tickets.tables_sending import duties
 from tickets.tables_work import files
 
@@ -195,3 +197,52 @@ def test_what_is_from_before_there_were_such_keys_gets_them(world: World) -> Non
     assert {state(world, "2025-01-10", name).rows for name in CLASSES} == {1}
     with world.catalogue.read() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(accounts)).scalar_one() == 1
+
+
+def test_a_file_that_no_duty_names_under_a_key_keeps_the_key(world: World) -> None:
+    """Whatever put it there: a value says itself what sealed it, and nothing is shredded that it needs."""
+    duty(world, "直播评估", "2021-12-20", "2022-01-10")
+    other = duty(world, "支付评估", "2022-03-01", None)
+    key = world.store.bodies.text_key("2021-12", DUTIES)
+    body = world.store.bodies.seal(b"%PDF", b"evidence", under=key)
+    world.execute(files.update().where(files.c.subject == f"duty:{other}").values(body=body))
+    with world.catalogue.read() as connection:
+        assert sealed_beside(connection, key, DUTIES) == 3
+        assert sealed_beside(connection, "", DUTIES) == sealed_beside(connection, "钥" * 300, DUTIES) == 0
+    made = approved(world, "2025-03-02", classes=CLASSES)
+    with pytest.raises(PurgeStateError, match="seals 1 segments, tickets, files or filed papers"):
+        run(world, made.purge_id, "2025-03-09")
+    assert world.store.bodies.open(body, b"evidence") == b"%PDF"
+    assert "early" not in faults(world, "2025-03-09")
+
+
+def test_sealing_anew_reads_bodies_once(world: World) -> None:
+    number = duty(world, "直播评估", "2021-12-20", None)
+    seen: list[str] = []
+    sa.event.listen(world.catalogue.engine, "before_cursor_execute", lambda *given: seen.append(given[2]))
+    with world.catalogue.read() as connection:
+        made = DutyKeeper().prepare(connection, world.store.bodies, Turn("2025-03", [number]))
+    assert any("ticket_files.body" in statement for statement in seen)
+    seen.clear()
+    with world.catalogue.write() as connection:
+        made.write(connection)
+    # The events' images of the rows, as they are now, are another matter.
+    read = [one for one in seen if one.startswith("SELECT") and " AS _key" not in one and "FROM event" not in one]
+    assert read
+    assert not [
+        one for one in read if "ticket_files.body" in one or "duties.title" in one.replace("(duties.title)", "")
+    ]
+
+
+@pytest.mark.parametrize("page", [1, 2, 500])
+def test_damaged_ones_keep_nobody_waiting(world: World, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
+    monkeypatch.setattr("retention.purge.filed_rows._LOOK_UP", page)
+    names = [duty(world, f"评估 {n}", f"2021-12-{n + 1:02}", None) for n in range(6)]
+    world.execute(duties.update().values(text_key=None))
+    world.execute(duties.update().where(duties.c.duty_id.in_(names[:4])).values(title=b"damaged"))
+    bodies = world.store.bodies
+    wrong = [f"duty:{name}" for name in names[:4]]
+    filed = (world.catalogue, bodies, DUTY, DutyKeeper())
+    assert seal_lacking_rows(*filed, subject="duty", kind="duty.texts_kept", most=1) == (1, wrong)
+    assert seal_duties_lacking(world.catalogue, bodies) == (1, wrong)
+    assert seal_duties_lacking(world.catalogue, bodies) == (0, wrong)

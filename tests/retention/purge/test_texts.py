@@ -28,12 +28,12 @@ from retention.purge.plan import read_purge
 from retention.purge.tables import purges
 from tests.retention.policies.world import World, at, close, make_world
 from tests.retention.purge.destroying import approved, beat, planned, run
-from tickets.bodies import month_of, ticket_context
+from tickets.bodies import month_of, note_context, ticket_context
 from tickets.opening import ContentFinding, Hit, open_or_extend, prepare
 from tickets.queue import ticket_details
 from tickets.retaining import seal_lacking
 from tickets.sketching import sketch_lacking
-from tickets.tables import tickets
+from tickets.tables import notes, tickets
 from tickets.tables_work import sketches
 
 CASE = Matter("case 12", "lawsuit of a buyer")
@@ -261,3 +261,36 @@ def test_texts_from_before_there_were_such_keys_get_them(queue: World) -> None:
     assert seal_lacking(queue.catalogue, queue.store.bodies) == (0, [])
     assert state(queue, "2025-03-01").rows == 4
     assert set(said(queue).values()) == {"x"}
+
+
+def test_what_another_process_sealed_stays_with_its_ticket(queue: World) -> None:
+    """A note of an open ticket of March under January's key: its writer could not open March's."""
+    opened(queue, "E", 9, "2022-03-05")
+    name, bodies = number(queue, "E"), queue.store.bodies
+    january = bodies.text_key("2022-01")
+    moment = timestamp(at("2022-03-06"))
+    sealed = bodies.seal("看过".encode(), note_context(name, moment), under=january)
+    queue.execute(notes.insert().values(ticket_id=name, at=moment, actor="user:wang", body=sealed))
+    made = approved(queue, "2026-02-12", classes=("ticket_text",))
+    assert [unit.key_id for unit in made.units] == [january]
+    run(queue, made.purge_id, "2026-02-19")
+    with queue.catalogue.read() as connection:
+        body = connection.execute(sa.select(notes.c.body).where(notes.c.ticket_id == name)).scalar_one()
+    assert bodies.open(body, note_context(name, moment)) == "看过".encode()
+    with pytest.raises(KeyDestroyedError):
+        bodies.open(sealed, note_context(name, moment))
+    assert said(queue)["E"] == "赌球 E"
+    assert "early" not in faults(queue, "2026-02-19")
+
+
+def test_damaged_tickets_keep_nobody_waiting(queue: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tickets.retaining._LOOK_UP", 1)
+    for offset, name in enumerate("EF"):
+        opened(queue, name, 20 + offset, "2022-03-05")
+    queue.execute(tickets.update().values(text_key=None))
+    queue.execute(tickets.update().where(tickets.c.content_id.in_(list("ABCD"))).values(body=b"damaged"))
+    wrong = sorted(number(queue, name) for name in "ABCD")
+    found = seal_lacking(queue.catalogue, queue.store.bodies)
+    assert (found[0], sorted(found[1])) == (2, wrong)
+    found = seal_lacking(queue.catalogue, queue.store.bodies)
+    assert (found[0], sorted(found[1])) == (0, wrong)
