@@ -230,12 +230,23 @@ def silent(days: int | None, as_json: bool, store: Path) -> None:
 @click.option("--ended-on", required=True, metavar="DATE", help="The day on which it ended.")
 @click.option("--reason", required=True, metavar="TEXT", help="Why; recorded, sealed.")
 @click.option("--hash", "is_blind", is_flag=True, help="NAME is the hash that `retention silent` lists.")
+@click.option("--listing", is_flag=True, help="NAME is an article whose listing ended, of the class `transaction`.")
 @store_option
-def decide(record_class: str, name: str, ended_on: str, reason: str, is_blind: bool, store: Path) -> None:
-    """Propose that an order, seller or stream has ended 认定完结; another person confirms."""
+def decide(
+    record_class: str, name: str, ended_on: str, reason: str, is_blind: bool, listing: bool, store: Path
+) -> None:
+    """Propose that an order, listing, seller or stream has ended 认定完结; another person confirms."""
+    from errors import UsageError
     from retention.policies.decisions import propose_end
+    from retention.policies.listings import listing_name
 
     day = _day(ended_on, "--ended-on")
+    if listing and (is_blind or record_class != "transaction"):
+        raise UsageError(
+            "Listings are told by their article and are of the class `transaction`.",
+            cure="Write: liucun retention decide transaction ARTICLE --listing …",
+        )
+    name = listing_name(name) if listing else name
     with _opened(store, Right.RETENTION_PROPOSE) as opened:
         made = propose_end(
             opened,
@@ -280,6 +291,12 @@ def _print(found: Forecast, units: bool) -> None:
         click.echo(
             f"  events 事件 {one.trail.name:12} {one.events:>10,}, needed {one.needed:,} ({rule}, since "
             f"{one.needed_from}); {one.events - one.needed:,} more stay in the log"
+        )
+    if any(found.listings.as_json().values()):
+        stand = found.listings
+        click.echo(
+            f"  listings 商品信息: {stand.on_sale:,} on sale 在售, {stand.never_sold:,} down, never sold 下架未成交, "
+            f"{stand.sold:,} down, sold 下架有成交, {stand.waiting:,} down, waiting for orders 待订单完结"
         )
     if units:
         for state in found.units:

@@ -54,6 +54,8 @@ def audit_retention(
         _kept(report, found.units, today)
         show_forecast(report, found)
         show_trails(report, found)
+        listings = found.listings.as_json()
+        report.checked |= {f"listings: {name}": count for name, count in listings.items() if any(listings.values())}
         _destroyed(connection, report, progress)
         audit_beside(connection, report, living)
         _vanished(connection, report)

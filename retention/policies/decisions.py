@@ -18,8 +18,9 @@ from retention.catalogue import events
 from retention.catalogue.tables import segments, timestamp
 from retention.policies.errors import PolicyStateError, PolicyUnknownError
 from retention.policies.follow import Parts, apply_decisions, blinder
-from retention.policies.judge import still_open
+from retention.policies.listings import is_listing
 from retention.policies.periods import shanghai_date
+from retention.policies.subject_ends import still_open
 from retention.policies.tables import decisions, segment_subjects, subjects, unit_segments
 from retention.second_person import check_second_person
 
@@ -52,7 +53,8 @@ def silent(connection: sa.Connection, today: date, days: int, limit: int = 1000)
             .join(unit_segments, m.number == n.number)
             .join(segments, sa.and_(g.segment_id == m.segment_id, g.record_class == c.record_class))
         )
-        .where(still_open(), c.news_on < before)
+        # A listing that is up is on sale, not silent; one that is down waits for orders, which are named themselves.
+        .where(still_open(), c.news_on < before, sa.not_(is_listing()))
         .group_by(c.record_class, c.blind, c.news_on)
         .order_by(c.news_on, c.blind)
         .limit(limit)

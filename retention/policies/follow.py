@@ -8,7 +8,7 @@ segment is read once, a few columns of it, and what it tells of an order is merg
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date, timedelta
 from typing import Any, Final, Protocol
 
@@ -19,9 +19,18 @@ from retention.catalogue.engine import Catalogue
 from retention.catalogue.tables import retired_segments, segments, timestamp
 from retention.crypto.bodies import BodyCipher
 from retention.manifest import SegmentManifest
-from retention.policies.extract import UNNAMED, SubjectNews, columns_of, subject_news
+from retention.policies.extract import SubjectNews, columns_of, subject_news, unnamed_subject
+from retention.policies.listings import ArticleNews, article_news, settle
 from retention.policies.periods import start_of, stored_date
-from retention.policies.tables import decisions, segment_lineage, segment_subjects, subjects, unit_segments, units
+from retention.policies.tables import (
+    articles,
+    decisions,
+    segment_lineage,
+    segment_subjects,
+    subjects,
+    unit_segments,
+    units,
+)
 from retention.policies.ticket_ends import has_tickets, standing_tickets
 from retention.policies.words import EndRule, rules
 from retention.schema import RecordClass
@@ -65,6 +74,7 @@ class _Told:
     manifest: SegmentManifest
     committed_at: str
     news: list[SubjectNews]
+    articles: list[ArticleNews] = field(default_factory=list)
 
 
 def blinder(parts: Parts) -> Callable[[str, str], bytes]:
@@ -78,18 +88,19 @@ def blinder(parts: Parts) -> Callable[[str, str], bytes]:
     return blind
 
 
-def unnamed_subject(record_class: str, period: str) -> str:
-    """The name under which a month's records without an order (seller, stream) are judged."""
-    return f"{UNNAMED}:{record_class}:{period}"
-
-
-def follow(parts: Parts, *, ending_words: Iterable[str] = (), stop: Callable[[], bool] = lambda: False) -> Followed:
+def follow(
+    parts: Parts,
+    *,
+    ending_words: Iterable[str] = (),
+    delisting_words: Iterable[str] = (),
+    stop: Callable[[], bool] = lambda: False,
+) -> Followed:
     """Take in every committed segment that is not known yet. Run twice, it changes nothing.
 
     Raises:
         IntegrityError, KeyAccessError, StorageError: a segment cannot be read; those before it are taken in.
     """
-    known_rules = rules(ending_words)
+    known_rules = rules(ending_words, delisting_words)
     blind = blinder(parts)
     taken = rows = 0
     while not stop():
@@ -102,6 +113,7 @@ def follow(parts: Parts, *, ending_words: Iterable[str] = (), stop: Callable[[],
                 rows += _enter(connection, item)
         taken += len(told)
     _close_with_tickets(parts.catalogue, blind)
+    settle(parts.catalogue, blind)
     apply_decisions(parts.catalogue)
     return Followed(taken, rows)
 
@@ -144,7 +156,8 @@ def _told(
         lambda name: blind(manifest.record_class, name),
         unnamed=unnamed_subject(manifest.record_class, manifest.period),
     )
-    return _Told(manifest, committed_at, news)
+    found = article_news(table, rule, lambda name: blind(manifest.record_class, name))
+    return _Told(manifest, committed_at, news, found)
 
 
 def _enter(connection: sa.Connection, told: _Told) -> int:
@@ -172,6 +185,11 @@ def _enter(connection: sa.Connection, told: _Told) -> int:
         _leave(connection, m.replaces)
     for begin in range(0, len(told.news), _CHUNK):
         _merge(connection, m.record_class, number, told.news[begin : begin + _CHUNK])
+    for begin in range(0, len(told.articles), _CHUNK):
+        latest = {name: _later(articles, name) for name in ("ended_at", "ended_on", "open_at", "sold_until")}
+        first = {name: _earlier(articles, name) for name in ("listed_on", "sold_from")}
+        rows = [asdict(item) for item in told.articles[begin : begin + _CHUNK]]
+        _upsert(connection, articles, rows, ["blind"], latest | first)
     return sum(news.rows for news in told.news)
 
 
@@ -197,8 +215,8 @@ def _merge(connection: sa.Connection, record_class: str, number: int, news: Sequ
     connection.execute(
         segment_subjects.insert(), [{"number": number, "blind": item.blind, "rows": item.rows} for item in news]
     )
-    latest = {name: _later(name) for name in ("news_on", "ended_at", "ended_on", "open_at")}
-    latest["first_on"] = _earlier("first_on")
+    latest = {name: _later(subjects, name) for name in ("news_on", "ended_at", "ended_on", "open_at")}
+    latest["first_on"] = _earlier(subjects, "first_on")
     _upsert(
         connection,
         subjects,
@@ -297,13 +315,13 @@ def _upsert(
     connection.execute(insert, list(rows))
 
 
-def _later(name: str) -> Callable[[Any], Any]:
+def _later(table: sa.Table, name: str) -> Callable[[Any], Any]:
     """The later of the stored value and the new one; times and days sort as text, and null is earliest."""
-    return lambda insert: _chosen(subjects.c[name], insert.excluded[name], latest=True)
+    return lambda insert: _chosen(table.c[name], insert.excluded[name], latest=True)
 
 
-def _earlier(name: str) -> Callable[[Any], Any]:
-    return lambda insert: _chosen(subjects.c[name], insert.excluded[name], latest=False)
+def _earlier(table: sa.Table, name: str) -> Callable[[Any], Any]:
+    return lambda insert: _chosen(table.c[name], insert.excluded[name], latest=False)
 
 
 def _chosen(stored: Any, new: Any, *, latest: bool) -> Any:

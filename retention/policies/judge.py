@@ -24,6 +24,7 @@ from retention.policies.follow import unread
 from retention.policies.model import CountedFrom, Policy
 from retention.policies.periods import LAST_DAY, last_day_of, may_go_on, stored_date
 from retention.policies.settings import RetentionSettings
+from retention.policies.subject_ends import counting_day, still_open
 from retention.policies.tables import segment_subjects, subjects, unit_segments, units
 from retention.policies.ticket_ends import has_tickets, standing_tickets
 
@@ -237,18 +238,6 @@ def _gather(connection: sa.Connection, only: int | None) -> dict[int, _Gathered]
         unit.bytes_stored += row.bytes_stored
         unit.committed = max(unit.committed, row.committed_at)
     return found
-
-
-def still_open() -> sa.ColumnElement[bool]:
-    """Whether a subject's row says that it has not ended (or runs again since)."""
-    c = subjects.c
-    return sa.or_(c.ended_at.is_(None), sa.and_(c.open_at.is_not(None), c.open_at > c.ended_at))
-
-
-def counting_day() -> sa.ColumnElement[str]:
-    """The day an ended subject counts from: its end, or any later record of it (an after-sales event)."""
-    c = subjects.c
-    return sa.case((c.news_on > c.ended_on, c.news_on), else_=c.ended_on)
 
 
 def _ends(connection: sa.Connection, only: int | None) -> dict[int, _Ends]:

@@ -20,10 +20,11 @@ from retention.catalogue.tables import segments
 from retention.crypto.bodies import BESIDE
 from retention.holds.effect import held_segments
 from retention.policies.beside import beside_units
-from retention.policies.judge import UnitState, counting_day, judge, still_open, ticket_segments
+from retention.policies.judge import UnitState, judge, ticket_segments
 from retention.policies.model import Policy
 from retention.policies.periods import CalendarPeriod, may_go_on
 from retention.policies.settings import RetentionSettings
+from retention.policies.subject_ends import counting_day, still_open
 from retention.policies.tables import segment_subjects, subjects, unit_segments
 
 PATIENCE: Final = 2

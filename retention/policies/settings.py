@@ -24,3 +24,5 @@ class RetentionSettings(BaseModel):
     request_days: int = Field(default=15, ge=1, le=30)
     ending_words: tuple[str, ...] = ()
     """Further values of ``order_status`` that end an order, as this platform spells them."""
+    delisting_words: tuple[str, ...] = ()
+    """Further values of ``event_action`` that take a listing down, as this platform spells them."""

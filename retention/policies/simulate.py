@@ -14,10 +14,12 @@ from retention.crypto.bodies import BESIDE
 from retention.policies.beside import beside_units
 from retention.policies.beside_unit import BesideUnit
 from retention.policies.book import in_force
-from retention.policies.judge import UnitState, Verdict, counting_day, judge, still_open
+from retention.policies.judge import UnitState, Verdict, judge
+from retention.policies.listings import ListingCount, count_listings
 from retention.policies.model import Policy
 from retention.policies.periods import may_go_on
 from retention.policies.settings import RetentionSettings
+from retention.policies.subject_ends import counting_day, still_open
 from retention.policies.tables import segment_subjects, subjects, unit_segments
 from retention.policies.trails import TrailForecast, trails_on
 
@@ -69,12 +71,15 @@ class Forecast:
     units: Sequence[UnitState]
     trails: Sequence[TrailForecast] = ()
     """What is events of the log, and stays there."""
+    listings: ListingCount = field(default_factory=ListingCount)
+    """Of the class of transactions: records of articles that belong to no order, as they stand today."""
 
     def as_json(self) -> dict[str, object]:
         """The forecast for programs."""
         return {
             "at": self.at.isoformat(),
             "classes": {name: found.as_json() for name, found in self.classes.items()},
+            "listings": self.listings.as_json(),
             "events": {found.trail.name: found.as_json() for found in self.trails},
             "units": [state.as_json() for state in self.units],
         }
@@ -94,7 +99,7 @@ def simulate(connection: sa.Connection, at: date, *, settings: RetentionSettings
             found.longer = _beside_longer(beside, name, found.policy, at, states)
         elif found.policy.counted_from.later_record:
             found.longer = _longer_than_needed(connection, name, found.policy, at, states)
-    return Forecast(at, classes, states, trails_on(connection, at, states))
+    return Forecast(at, classes, states, trails_on(connection, at, states), count_listings(connection))
 
 
 def _longer_than_needed(

@@ -84,6 +84,21 @@ subjects = sa.Table(
 ``decision`` names the event of the two people who closed one that had no news.
 """
 
+articles = sa.Table(
+    "retention_articles",
+    metadata,
+    sa.Column("blind", sa.LargeBinary(16), primary_key=True),
+    sa.Column("listed_on", sa.String(10)),
+    sa.Column("ended_at", sa.String(32)),
+    sa.Column("ended_on", sa.String(10)),
+    sa.Column("open_at", sa.String(32)),
+    sa.Column("sold_from", sa.String(10)),
+    sa.Column("sold_until", sa.String(10)),
+    sqlite_with_rowid=False,
+)
+"""What records tell of an article: when its listing was first seen (None: never), last taken down and put up, and the
+first and last day on which an order named it. ``blind`` is that of the listing's subject, which counts from here."""
+
 segment_subjects = sa.Table(
     "segment_subjects",
     metadata,

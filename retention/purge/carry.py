@@ -22,7 +22,8 @@ from retention.keys.periods import HELD, KEPT, OPEN
 from retention.lineage import anew, check_rows, descent, inherit, stored_manifests, taken_over
 from retention.manifest import SegmentManifest, SegmentPlace
 from retention.placing import Apart, place_of_rows
-from retention.policies.follow import blinder, unnamed_subject
+from retention.policies.extract import subject_names, unnamed_subject
+from retention.policies.follow import blinder
 from retention.policies.partly import PartState, partly_due, survivors
 from retention.policies.periods import shanghai_date
 from retention.policies.settings import RetentionSettings
@@ -123,8 +124,7 @@ def _divided(
         return {}
     blind = blinder(parts)
     unnamed = unnamed_subject(manifest.record_class, manifest.period)
-    named = pc.fill_null(table.column(rule.key).cast(pa.string()), "")
-    named = pc.if_else(pc.equal(named, ""), pa.scalar(unnamed), named).combine_chunks()
+    named = subject_names(table, rule, unnamed).combine_chunks()
     by_due: dict[str | None, list[str]] = defaultdict(list)
     for name in pc.unique(named).to_pylist():
         digest = blind(manifest.record_class, name)

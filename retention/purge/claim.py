@@ -89,7 +89,7 @@ def claim(
         _record(connection, purge_id, unit_id, state, carried, fingerprint, actor, now)
     if carried is not None:
         # The index knows the new segments before the next unit is judged.
-        follow(parts, ending_words=settings.ending_words)
+        follow(parts, ending_words=settings.ending_words, delisting_words=settings.delisting_words)
     return CLAIMED
 
 

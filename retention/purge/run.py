@@ -19,6 +19,7 @@ from retention.catalogue.key_use import live_segments, retire
 from retention.catalogue.tables import retired_segments, timestamp
 from retention.errors import KeyDestroyedError, ObjectLockedError, ObjectMissingError
 from retention.keys.periods import PeriodKeys
+from retention.policies.listings import forget_articles
 from retention.policies.settings import RetentionSettings
 from retention.policies.tables import segment_subjects, subjects, unit_segments, units
 from retention.purge.beside import sealed_beside
@@ -216,3 +217,4 @@ def _forget_subjects(connection: sa.Connection, unit_id: int) -> None:
     connection.execute(unit_segments.delete().where(m.unit_id == unit_id))
     named = sa.select(n.number).where(n.blind == c.blind).exists()
     connection.execute(subjects.delete().where(sa.not_(named)))
+    forget_articles(connection)

@@ -54,7 +54,8 @@ class Upkeep:
 
 def bring_up_to_date(parts: Parts, settings: RetentionSettings) -> Upkeep:
     """Take in new segments and look for held accounts; nothing is destroyed."""
-    done = Upkeep(followed=follow(parts, ending_words=settings.ending_words).segments)
+    told = follow(parts, ending_words=settings.ending_words, delisting_words=settings.delisting_words)
+    done = Upkeep(followed=told.segments)
     done.examined = examine(parts)
     enforce(parts)
     return done

@@ -88,6 +88,15 @@ def test_silent_orders_are_decided_by_two(run: Run) -> None:
     run("retention", "confirm", said.split()[-1], fails=9, as_json=False)
 
 
+def test_listings_are_decided_by_their_article(run: Run) -> None:
+    words = ["--ended-on", "2025-02-01", "--reason", "x"]
+    run("retention", "decide", "transaction", "S1", "--listing", *words, fails=2, as_json=False)
+    run("retention", "decide", "user_log", "S1", "--listing", *words, fails=2, as_json=False)
+    run("retention", "decide", "transaction", "S1", "--listing", "--hash", *words, fails=2, as_json=False)
+    assert "商品信息" not in run("retention", "simulate", "--at", "2030-01-01", as_json=False)
+    assert run("retention", "simulate", "--at", "2030-01-01")["listings"]["on_sale"] == 0
+
+
 def test_holds(run: Run, tmp_path: Path) -> None:
     made = run("hold", "add", "--matter", "case 12", "--reason", "x", "--account", "alice")
     assert (made["segments"], made["rows"], made["kind"]) == (1, 1, "account")

@@ -70,7 +70,8 @@ class World:
         return made
 
     def follow(self) -> None:
-        follow(self.store, ending_words=self.settings.ending_words)
+        settings = self.settings
+        follow(self.store, ending_words=settings.ending_words, delisting_words=settings.delisting_words)
 
     def judge(self, day: str | date) -> list[UnitState]:
         """Every unit on a day, after following."""
