@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from errors import BusyError, IntegrityError
 from retention.catalogue import events
 from retention.catalogue.engine import Catalogue
+from retention.catalogue.sets import among
 from retention.crypto.bodies import TEXTS
 from retention.purge import beside as destruction
 from retention.purge.beside import Bodies, Turn
@@ -143,7 +144,7 @@ def took_in(connection: sa.Connection, ids: Iterable[str], key_id: str) -> None:
     """Of tickets that had no key of their own: something joined them under this one, and goes with it."""
     names = sorted(set(ids))
     for begin in range(0, len(names), _LOOK_UP):
-        here = tickets.c.ticket_id.in_(names[begin : begin + _LOOK_UP])
+        here = among(connection, tickets.c.ticket_id, names[begin : begin + _LOOK_UP])
         connection.execute(
             tickets.update().where(here, tickets.c.text_key.is_(None)).values(text_key=key_id, texts_gone=None)
         )
@@ -221,5 +222,7 @@ def _strays(connection: sa.Connection, columns: Sequence[Any], table: sa.Table, 
 def _rows(connection: sa.Connection, chosen: sa.Select[Any], table: sa.Table, ids: Sequence[str]) -> list[Any]:
     found: list[Any] = []
     for begin in range(0, len(ids), _LOOK_UP):
-        found += connection.execute(chosen.where(table.c.ticket_id.in_(ids[begin : begin + _LOOK_UP]))).all()
+        found += connection.execute(
+            chosen.where(among(connection, table.c.ticket_id, ids[begin : begin + _LOOK_UP]))
+        ).all()
     return found

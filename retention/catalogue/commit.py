@@ -20,6 +20,7 @@ from retention.catalogue.engine import Catalogue
 from retention.catalogue.key_use import RETIRED_PREFIX
 from retention.catalogue.naming import take_names
 from retention.catalogue.retrying import retried
+from retention.catalogue.sets import insert_rows
 from retention.catalogue.tables import (
     batches,
     meta,
@@ -193,8 +194,9 @@ def add_segments(connection: sa.Connection, manifests: tuple[SegmentManifest, ..
             for m in manifests
         ],
     )
-    connection.execute(
-        segment_places.insert(),
+    insert_rows(
+        connection,
+        segment_places,
         [
             {
                 "segment_id": m.segment_id,

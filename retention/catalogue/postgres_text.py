@@ -15,9 +15,14 @@ from psycopg.types.string import StrDumper
 _SHOWN = "\u2400"
 
 
+def without_nul(value: Any) -> Any:
+    """The value as it is stored: a text without NUL, anything else as it is."""
+    return value.replace("\x00", _SHOWN) if isinstance(value, str) and "\x00" in value else value
+
+
 class _NulDumper(StrDumper):
     def dump(self, obj: str) -> Buffer | None:
-        return super().dump(obj.replace("\x00", _SHOWN) if "\x00" in obj else obj)
+        return super().dump(without_nul(obj))
 
 
 def keep_nul(connection: psycopg.Connection[Any], _record: object) -> None:

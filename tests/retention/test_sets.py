@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import pytest
@@ -22,7 +23,7 @@ THINGS = sa.Table(
     sa.Column("share", sa.Float),
     sa.Column("open", sa.Boolean),
 )
-ODD = ("", "a,b", '{"x"}', "\\", "'", "NULL", "彩金😀", "line\nbreak", "%s", ":x")
+ODD = ("", "a,b", '{"x"}', "\\", "'", "NULL", "彩金😀", "line\nbreak", "%s", ":x", "\\u0000", "\\x41", '\t\x1f"')
 
 
 def rows(count: int) -> list[dict[str, object]]:
@@ -100,3 +101,22 @@ def test_a_text_that_is_too_long_is_refused_and_not_cut(catalogue: Catalogue) ->
         insert_numbered(connection, THINGS, long, "id")
     with catalogue.read() as connection:
         assert kept(connection) == []
+
+
+def test_signs_and_numbers_that_the_other_way_in_takes(catalogue: Catalogue) -> None:
+    """A text with NUL is kept as a single insert keeps it; infinity is a number; a lone surrogate is refused."""
+    hostile = [
+        {**row, "name": f"{row['name']}\x00\\u0000", "share": share}
+        for row, share in zip(rows(2), (math.inf, -math.inf), strict=True)
+    ]
+    with catalogue.write() as connection:
+        insert_numbered(connection, THINGS, hostile, "id")
+        connection.execute(THINGS.insert().values({**hostile[0], "name": "alone\x00\\u0000"}))
+    with catalogue.read() as connection:
+        names = [str(row["name"]) for row in kept(connection)]
+        assert [row["share"] for row in kept(connection)] == [math.inf, -math.inf, math.inf]
+    nul = names[-1].removeprefix("alone")
+    assert names[:2] == [str(row["name"]).replace("\x00\\u0000", nul) for row in hostile]
+    for bad in ({"name": "\ud800"}, {"id": 2**63}):
+        with pytest.raises((LiucunError, UnicodeEncodeError, OverflowError)), catalogue.write() as connection:
+            insert_rows(connection, THINGS, [{**row, **bad} for row in rows(1)])
