@@ -40,8 +40,9 @@ def audit_keys(
     shredded = shredded_unused(subject.catalogue)
     with subject.catalogue.read() as connection:
         needed = _needed(connection, progress)
-        needed.update({unit.key_id: unit.rows for unit in beside_units(connection)})
-        judged = {state.key_id: state for state in judge(connection, today, settings=settings)}
+        beside = beside_units(connection)
+        needed.update({unit.key_id: unit.rows for unit in beside})
+        judged = {state.key_id: state for state in judge(connection, today, settings=settings, beside=beside)}
         policies = in_force(connection, today)
         u = purge_units.c
         certified = {

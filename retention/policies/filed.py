@@ -20,8 +20,8 @@ import sqlalchemy as sa
 
 from retention.holds.effect import ACCOUNT, ACTIVE, SPAN
 from retention.holds.tables import holds
-from retention.policies.beside_unit import BesideUnit
-from retention.policies.filed_items import FILED, Item, filed_items
+from retention.policies.beside_unit import BesideUnit, number_of
+from retention.policies.filed_items import FILED, Item, filed_items, filed_keys
 from retention.policies.held_tickets import held_tickets
 from retention.policies.model import Policy
 from retention.policies.periods import may_go_on, stored_date
@@ -34,13 +34,11 @@ def filed_units(connection: sa.Connection, only: int | None = None) -> list[Besi
         return []
     found: dict[str, BesideUnit] = {}
     keepers: _Keepers | None = None
-    for record_class in FILED:
-        for item in filed_items(connection, record_class):
+    for record_class, key_id in _places(connection, only):
+        for item in filed_items(connection, record_class, key_id, each=False):
             if item.key_id is None or item.gone is not None:
                 continue
             unit = found.setdefault(item.key_id, BesideUnit(record_class, item.key_id))
-            if only is not None and unit.number != only:
-                continue
             unit.months.add(f"{stored_date(item.made):%Y-%m}")
             unit.bytes_stored += item.bytes_stored
             unit.add(item.ended, item.count)
@@ -48,7 +46,19 @@ def filed_units(connection: sa.Connection, only: int | None = None) -> list[Besi
                 keepers = keepers or _Keepers(connection)
                 if names := keepers.of(item):
                     unit.held[item.item_id] = (names, item.ended)
-    return [unit for unit in found.values() if only is None or unit.number == only]
+    return list(found.values())
+
+
+def _places(connection: sa.Connection, only: int | None) -> list[tuple[str, str | None]]:
+    """What is to be read: of every class all of it, or of the only unit its key."""
+    if only is None:
+        return [(record_class, None) for record_class in FILED]
+    return [
+        (record_class, key_id)
+        for record_class in FILED
+        for key_id in filed_keys(connection, record_class)
+        if number_of(key_id) == only
+    ]
 
 
 def filed_staying(

@@ -49,18 +49,32 @@ class Item:
         return None if self.open else stored_date(self.last)
 
 
-def filed_items(connection: sa.Connection, record_class: str, key_id: str | None = None) -> list[Item]:
-    """What there is of a class, what was destroyed included; of one key each by itself."""
+def filed_items(
+    connection: sa.Connection, record_class: str, key_id: str | None = None, *, each: bool = True
+) -> list[Item]:
+    """What there is of a class, what was destroyed included; or what lies under one key: each by itself, or, unless
+    ``each``, what was delivered by the hour."""
     source = _SOURCES[record_class]
     if not _has(connection, source.table):
         return []
-    return source.read(connection, key_id)
+    found = source.read(connection, key_id, each and key_id is not None)
+    return [item for item in found if key_id is None or item.key_id == key_id]
+
+
+def filed_keys(connection: sa.Connection, record_class: str) -> list[str]:
+    """The keys under which something of a class lies."""
+    table = _SOURCES[record_class].table
+    if not _has(connection, table):
+        return []
+    t = sa.table(table, sa.column("text_key"), sa.column("texts_gone")).c
+    there = sa.select(t.text_key).distinct().where(t.text_key.is_not(None), t.texts_gone.is_(None))
+    return list(connection.execute(there.order_by(t.text_key)).scalars())
 
 
 @dataclass(frozen=True, slots=True)
 class _Source:
     table: str
-    read: Callable[[sa.Connection, str | None], list[Item]]
+    read: Callable[[sa.Connection, str | None, bool], list[Item]]
 
 
 def _has(connection: sa.Connection, table: str) -> bool:
@@ -68,17 +82,22 @@ def _has(connection: sa.Connection, table: str) -> bool:
     return inspector.has_table(table) and "text_key" in {column["name"] for column in inspector.get_columns(table)}
 
 
-def _reports(connection: sa.Connection, key_id: str | None) -> list[Item]:
+def _reports(connection: sa.Connection, key_id: str | None, _each: bool) -> list[Item]:
     names = ("report_id", "corrects", "state", "created_at", "submitted_at", "settled_at", "text_key", "texts_gone")
-    r = sa.table("reports", *map(sa.column, (*names, "body"))).c
-    # All of them, whatever the key: how long one stays depends on those that correct it.
-    rows = connection.execute(
-        sa.select(*(r[name] for name in names), sa.func.length(r.body).label("bytes")).order_by(
-            r.created_at.desc(), r.report_id.desc()
-        )
-    ).all()
+    table = sa.table("reports", *map(sa.column, (*names, "body")))
+    r = table.c
+    chosen = sa.select(*(r[name] for name in names), sa.func.length(r.body).label("bytes"))
     link = sa.table("report_tickets", sa.column("report_id"), sa.column("ticket_id"))
-    tickets = _named(connection, link, "report_id", sa.true())
+    which: sa.ColumnElement[bool] = sa.true()
+    if key_id is not None:
+        # And those that correct them, whatever their key: how long one stays depends on them.
+        own, later_one = table.alias("own"), table.alias("later_one")
+        chain = sa.select(own.c.report_id).where(own.c.text_key == key_id).cte("corrected", recursive=True)
+        chain = chain.union(sa.select(later_one.c.report_id).join(chain, later_one.c.corrects == chain.c.report_id))
+        chosen = chosen.where(r.report_id.in_(sa.select(chain.c.report_id)))
+        which = link.c.report_id.in_(sa.select(chain.c.report_id))
+    rows = connection.execute(chosen.order_by(r.created_at.desc(), r.report_id.desc())).all()
+    tickets = _named(connection, link, "report_id", which)
     later: dict[str, tuple[str, bool]] = {}
     found = []
     for row in rows:
@@ -95,10 +114,10 @@ def _reports(connection: sa.Connection, key_id: str | None) -> list[Item]:
                 tuple(mine.ids),
             )
         )  # fmt: skip
-    return [item for item in found if key_id is None or item.key_id == key_id]
+    return found
 
 
-def _messages(connection: sa.Connection, key_id: str | None) -> list[Item]:
+def _messages(connection: sa.Connection, key_id: str | None, each: bool) -> list[Item]:
     names = ("id", "state", "created_at", "sent_at", "text_key", "texts_gone")
     m = sa.table("outbox", *map(sa.column, (*names, "body")))
     c = m.c
@@ -106,7 +125,7 @@ def _messages(connection: sa.Connection, key_id: str | None) -> list[Item]:
     there = sa.or_(here, c.texts_gone.is_not(None)) if key_id is None else here
     # What was delivered is empty, and there is much of it: by the hour, where nobody asks for each.
     sent = sa.and_(there, c.state == _SENT)
-    if key_id is None:
+    if not each:
         hour = sa.func.substr(c.sent_at, 1, 13)
         counted = sa.select(
             c.text_key,
@@ -123,10 +142,10 @@ def _messages(connection: sa.Connection, key_id: str | None) -> list[Item]:
             for row in connection.execute(counted.group_by(c.text_key, c.texts_gone, hour))
         ]  # fmt: skip
     else:
-        each = sa.select(c.id, c.text_key, c.created_at, c.sent_at, c.texts_gone).where(sent)
+        delivered = sa.select(c.id, c.text_key, c.created_at, c.sent_at, c.texts_gone).where(sent)
         found = [
             Item(str(row.id), row.text_key, row.created_at, row.sent_at, False, 0, row.texts_gone, empty=True)
-            for row in connection.execute(each)
+            for row in connection.execute(delivered)
         ]
     waiting = sa.and_(there, c.state != _SENT)
     link = sa.table("outbox_tickets", sa.column("message"), sa.column("ticket_id"))
@@ -143,7 +162,7 @@ def _messages(connection: sa.Connection, key_id: str | None) -> list[Item]:
     return found
 
 
-def _duties(connection: sa.Connection, key_id: str | None) -> list[Item]:
+def _duties(connection: sa.Connection, key_id: str | None, _each: bool) -> list[Item]:
     names = ("duty_id", "state", "started_at", "created_at", "completed_at", "text_key", "texts_gone")
     d = sa.table("duties", *map(sa.column, (*names, "title"))).c
     chosen = sa.select(*(d[name] for name in names), sa.func.length(d.title).label("bytes"))
@@ -169,7 +188,7 @@ def _duties(connection: sa.Connection, key_id: str | None) -> list[Item]:
     return found
 
 
-def _disclosures(connection: sa.Connection, key_id: str | None) -> list[Item]:
+def _disclosures(connection: sa.Connection, key_id: str | None, _each: bool) -> list[Item]:
     names = ("disclosure_id", "requested_at", "expires_at", "text_key", "texts_gone")
     d = sa.table("disclosures", *map(sa.column, (*names, "document", "sealed"))).c
     size = sa.func.length(d.document) + sa.func.length(d.sealed)

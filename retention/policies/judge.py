@@ -7,7 +7,7 @@ has not been read, an order without an end) keeps the unit: an error of this pag
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
@@ -107,12 +107,17 @@ class _Ends:
 
 
 def judge(
-    connection: sa.Connection, at: date, *, settings: RetentionSettings | None = None, only: int | None = None
+    connection: sa.Connection,
+    at: date,
+    *,
+    settings: RetentionSettings | None = None,
+    only: int | None = None,
+    beside: Sequence[BesideUnit] | None = None,
 ) -> list[UnitState]:
     """Every unit that is in the archive, by class and month, as it stands on day ``at`` (Asia/Shanghai).
 
     Holds, tickets and subjects are those of this moment, also when ``at`` lies in the future.
-    ``only`` judges a single unit.
+    ``only`` judges a single unit; ``beside`` are the units in the database where they were read before.
     """
     settings = settings or RetentionSettings()
     gathered = _gather(connection, only)
@@ -125,7 +130,8 @@ def judge(
         _judge(number, unit, policies[unit.record_class], ends, held, ticketed, behind, at, settings)
         for number, unit in gathered.items()
     ]
-    states += [_judge_beside(unit, policies[unit.record_class], at) for unit in beside_units(connection, only)]
+    others = beside_units(connection, only) if beside is None else beside
+    states += [_judge_beside(unit, policies[unit.record_class], at) for unit in others]
     return sorted(states, key=lambda state: (state.record_class, state.periods, state.unit_id))
 
 

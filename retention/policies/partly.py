@@ -52,9 +52,10 @@ def partly_due(
     connection: sa.Connection, at: date, settings: RetentionSettings, *, only: int | None = None
 ) -> list[PartState]:
     """The units to be divided on a day; ``only`` looks at one, whatever its patience."""
+    others = beside_units(connection, only)
     states = [
         state
-        for state in judge(connection, at, settings=settings, only=only)
+        for state in judge(connection, at, settings=settings, only=only, beside=others)
         if state.reasons and {reason.code for reason in state.reasons} <= _DIVISIBLE
     ]
     if not states:
@@ -62,7 +63,7 @@ def partly_due(
     kept = held_segments(connection).keys() | ticket_segments(connection).keys()
     days = _days(connection, [state.unit_id for state in states], kept)
     rows = _rows(connection, [state.unit_id for state in states])
-    beside = {unit.number: unit.free for unit in beside_units(connection, only)}
+    beside = {unit.number: unit.free for unit in others}
     found = []
     for state in states:
         whole = frozenset(state.segments) & kept

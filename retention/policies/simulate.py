@@ -87,13 +87,13 @@ class Forecast:
 
 def simulate(connection: sa.Connection, at: date, *, settings: RetentionSettings | None = None) -> Forecast:
     """Judge everything for day ``at``. Nothing is changed; the program's own clock does not matter."""
-    states = judge(connection, at, settings=settings)
+    beside = beside_units(connection)
+    states = judge(connection, at, settings=settings, beside=beside)
     classes = {name: ClassForecast(policy) for name, policy in sorted(in_force(connection, at).items())}
     for state in states:
         found = classes[state.record_class]
         found.amounts[state.verdict].add(state)
         found.reasons.update({reason.code for reason in state.reasons})
-    beside = beside_units(connection)
     for name, found in classes.items():
         if name in BESIDE:
             found.longer = _beside_longer(beside, name, found.policy, at, states)

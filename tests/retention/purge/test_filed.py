@@ -18,7 +18,9 @@ from retention.errors import KeyDestroyedError
 from retention.holds import place
 from retention.holds.place import Matter
 from retention.holds.service import release
+from retention.policies.beside import beside_staying, beside_units
 from retention.policies.judge import UnitState, Verdict
+from retention.policies.model import Policy, shipped_matrix
 from retention.policies.periods import CalendarPeriod, may_go_on
 from retention.policies.simulate import simulate
 from retention.purge.errors import NothingDueError
@@ -106,6 +108,30 @@ def test_what_was_corrected_stays_as_long_as_its_correction(queue: World) -> Non
     assert str(state(queue, "2025-02-20").counts_from) == "2023-03-01"
     reported(queue, "R2023-000002", "A", "2023-06-01", corrects="R2023-000001", state="draft")
     assert state(queue, "2025-02-20").counts_from is None
+
+
+def test_one_unit_is_judged_by_what_concerns_it_alone(queue: World) -> None:
+    """A chain of corrections over months, read from its own end or with everything else, says the same."""
+    reported(queue, "R2023-000001", "A", "2023-03-01", corrects="R2022-000001")
+    reported(queue, "R2024-000001", "B", "2024-03-01", corrects="R2023-000001")
+    with queue.catalogue.read() as connection:
+        units = beside_units(connection)
+        for unit in units:
+            assert beside_units(connection, unit.number) == [unit]
+        assert beside_units(connection, -5) == []
+        at_day = date(2026, 1, 1)
+        january = next(unit for unit in units if unit.record_class == "report" and unit.months == {"2022-01"})
+        assert {day.isoformat() for day in january.ended} == {"2022-02-20", "2024-03-01"}
+        stays = beside_staying(connection, "report", january.key_id, policy(), at_day)
+        assert stays == {"R2022-000001": True, "R2022-000002": False}
+        seen: list[str] = []
+        sa.event.listen(queue.catalogue.engine, "before_cursor_execute", lambda *given: seen.append(given[2]))
+        simulate(connection, at_day, settings=queue.settings)
+        assert len([one for one in seen if "FROM reports" in one]) == 1
+
+
+def policy() -> Policy:
+    return shipped_matrix().policies["report"]
 
 
 def test_a_message_counts_from_its_tickets_and_a_delivered_one_from_its_delivery(queue: World) -> None:
