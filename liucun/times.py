@@ -24,6 +24,11 @@ def read_time(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=SHANGHAI)
 
 
+def read_time_given(text: str | None) -> datetime | None:
+    """The same of an option that may be left out."""
+    return None if text is None else read_time(text)
+
+
 def show_time(text: str) -> str:
     """A time of the catalogue for people in Shanghai, to the second."""
     return datetime.fromisoformat(text).astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")

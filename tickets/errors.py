@@ -9,6 +9,10 @@ class TicketUnknownError(UsageError):
     """There is no ticket of that number."""
 
 
+class NothingChosenError(UsageError):
+    """A step on many tickets was given none, or its filter finds none."""
+
+
 class TransitionError(UsageError):
     """The ticket's state does not allow this step."""
 

@@ -10,7 +10,7 @@ from typing import Final
 from console.i18n import mark as _
 from errors import UsageError
 from tickets.clocks import SHANGHAI
-from tickets.errors import TransitionError
+from tickets.errors import NothingChosenError, TransitionError
 from tickets.service import Desk
 from tickets.states import Decision, Measure
 from tickets.steps.bulk import BulkResult
@@ -104,16 +104,20 @@ def numbers(text: str) -> list[str]:
     return found
 
 
-def _link(asked: Asked) -> None:
+def _others(asked: Asked) -> list[str]:
     others = numbers(asked.form["other"])
     if not others:
-        raise UsageError("No other ticket is named.", cure="Write its number.")
-    for other in others:
+        raise NothingChosenError("No other ticket is named.", cure="Nothing was changed; write its number.")
+    return others
+
+
+def _link(asked: Asked) -> None:
+    for other in _others(asked):
         asked.desk.link(asked.ticket, other)
 
 
 def _unlink(asked: Asked) -> None:
-    for other in numbers(asked.form["other"]):
+    for other in _others(asked):
         asked.desk.unlink(asked.ticket, other)
 
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 
 import click
 
 from liucun.cli import json_option, print_json, store_option
-from liucun.commands import _ticket_messages, _ticket_reports, _ticket_work
+from liucun.commands import (
+    _ticket_joining,
+    _ticket_many,
+    _ticket_messages,
+    _ticket_opening,
+    _ticket_reports,
+    _ticket_work,
+)
 from liucun.commands._ticket_desk import open_desk, show_step, write_evidence
-from liucun.times import read_time
+from liucun.times import read_time_given
 from tickets.evidence import list_evidence
 from tickets.queue import Filters, get_ticket, list_tickets, ticket_detail
 from tickets.rights import Right
@@ -174,7 +180,7 @@ def dispose_command(
     as_json: bool,
 ) -> None:
     """Record the disposal 处置. For what is illegal it starts the ten working days 十个工作日."""
-    ordered, effective = _time(ordered_at), _time(effective_at)
+    ordered, effective = read_time_given(ordered_at), read_time_given(effective_at)
     show_step(
         store,
         as_json,
@@ -244,10 +250,7 @@ def note_command(store: Path, ticket: str, text: str) -> None:
     click.echo(f"{ticket}: noted 已备注")
 
 
-for _more in (_ticket_work.COMMANDS, _ticket_reports.COMMANDS, [_ticket_messages.messages_command]):
-    for _command in _more:
+for _more in (_ticket_work, _ticket_many, _ticket_joining, _ticket_opening, _ticket_reports):
+    for _command in _more.COMMANDS:
         command.add_command(_command)
-
-
-def _time(text: str | None) -> datetime | None:
-    return None if text is None else read_time(text)
+command.add_command(_ticket_messages.messages_command)

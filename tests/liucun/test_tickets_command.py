@@ -155,6 +155,20 @@ def test_many_are_disposed_of_at_once(store: Path) -> None:
     assert refused("tickets", "list", "--due-by", "morgen").exit_code == 2
 
 
+def test_a_step_on_nothing_is_said_and_nothing_is_asked_about(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = opened()
+    for words in (("--measure", "delete"), ("--preview",)):
+        error = refused("tickets", "bulk", "dispose", "--state", "confirmed", *words)
+        assert (error.exit_code, error.what) == (2, "The filter finds no ticket.")
+    monkeypatch.setattr("liucun.commands._ticket_many.sys", SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True)))
+    monkeypatch.setattr("click.confirm", lambda *_, **__: pytest.fail("nothing was to be asked about"))
+    done = run("tickets", "bulk", "dispose", number, "--measure", "delete")
+    assert (done.exit_code, "0 would be done 将处理, 1 left out" in done.output) == (0, True)
+    claimed = run("tickets", "bulk", "claim", "T-none")
+    assert "0 done 已处理, 1 refused" in claimed.output
+    assert "undo" not in claimed.output
+
+
 def test_a_disposal_by_filter_is_of_what_was_shown(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = [opened(f"第{n}条举报: 赌博网站 {n * 7919}") for n in range(2)]
 
@@ -163,7 +177,7 @@ def test_a_disposal_by_filter_is_of_what_was_shown(store: Path, monkeypatch: pyt
 
     confirm(numbers[0])
     terminal = SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True))
-    monkeypatch.setattr("liucun.commands._ticket_work.sys", terminal)
+    monkeypatch.setattr("liucun.commands._ticket_many.sys", terminal)
     # Somebody confirms another one while the question waits for its answer.
     monkeypatch.setattr("click.confirm", lambda *_, **__: confirm(numbers[1]))
     done = run("tickets", "bulk", "dispose", "--state", "confirmed", "--measure", "delete")

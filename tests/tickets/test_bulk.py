@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
@@ -14,11 +15,11 @@ from retention.catalogue.tables import events
 from tests.tickets.conftest import PlainBodies
 from tests.tickets.people import AUDITOR, HONG, MING, ROOT, WANG, by
 from tests.tickets.test_opening import CONTENT, HIT, take
-from tickets.errors import TransitionError
+from tickets.errors import NothingChosenError, TransitionError
 from tickets.queue import Filters, list_tickets, ticket_detail, tickets_by_id
 from tickets.service import Desk
 from tickets.settings import TicketSettings
-from tickets.states import Decision, State
+from tickets.states import Decision, Measure, State
 from tickets.steps.bulk import BulkAction
 from tickets.tables import tickets
 
@@ -225,3 +226,21 @@ def test_memory_of_dismissals_can_be_switched_off(desk: Desk, ids: list[str], bo
     quiet.bulk(BulkAction.DISMISS, ids[:1], reason="r")
     with desk.catalogue.read() as connection:
         assert connection.execute(sa.text("SELECT count(*) FROM ticket_dismissals")).scalar_one() == 0
+
+
+@pytest.mark.parametrize("action", list(BulkAction))
+def test_a_step_on_nothing_is_refused_with_a_word(desk: Desk, action: BulkAction) -> None:
+    given = {
+        BulkAction.ASSIGN: {"assignee": "hong"},
+        BulkAction.CONFIRM: {"decision": Decision.ILLEGAL},
+        BulkAction.DISPOSE: {"measure": Measure.DELETE},
+    }.get(action, {})
+    for step in (desk.preview, partial(desk.bulk, reason="理由")):
+        with pytest.raises(NothingChosenError, match="No ticket is chosen"):
+            step(action, [], **given)
+        with pytest.raises(NothingChosenError, match="The filter finds no ticket"):
+            step(action, filters=Filters(category="fraud"), **given)
+    with pytest.raises(NotPermittedError):
+        by(desk, ROOT).preview(action, [], **given)
+    with desk.catalogue.read() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(events)).scalar_one() == 0

@@ -15,7 +15,7 @@ import pypdf
 import pytest
 import typst
 
-from errors import IntegrityError, NotPermittedError, SettingsError
+from errors import IntegrityError, NotPermittedError, SettingsError, UsageError
 from retention.catalogue.engine import Catalogue
 from retention.errors import FontMissingError
 from retention.printing.coverage import covered, missing
@@ -186,12 +186,12 @@ def test_what_changed_since_the_draft_is_not_approved(book: ReportBook) -> None:
     [
         ({"company": CompanySettings()}, "name, licence_number"),
         ({"recipient": "nobody"}, "no template"),
-        ({"ids": []}, "1 to 1000"),
+        ({"ids": []}, "No ticket is chosen"),
     ],
 )
 def test_reports_that_cannot_be_are_refused(book: ReportBook, change, word: str) -> None:
     ids = disposed(book, 1)
-    with pytest.raises(ReportError, match=word):
+    with pytest.raises(UsageError, match=word):
         replace(book, company=change.get("company", COMPANY)).draft(
             change.get("ids", ids), recipient=change.get("recipient", "telecom")
         )

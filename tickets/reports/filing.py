@@ -19,7 +19,7 @@ from retention.catalogue.tables import timestamp
 from retention.crypto.bodies import REPORTS
 from tickets.actors import Right
 from tickets.bodies import month_of
-from tickets.errors import ReportError, TicketChangedError
+from tickets.errors import NothingChosenError, ReportError, TicketChangedError
 from tickets.queue import Ticket, get_ticket, tickets_by_id
 from tickets.reports.content import Known, report_data
 from tickets.reports.export import Format, export
@@ -37,6 +37,8 @@ LIVE: Final = ("draft", "approved", "submitted", "acknowledged")
 POLICE: Final = "police"
 EXPORTING: Final = (Right.REPORTS_PREPARE, Right.CONTENT_READ, Right.PERSONAL_REVEAL)
 """What taking a report's file needs: it holds the texts that are reported, and names persons unmasked."""
+NEEDED: Final = ("name", "licence_number")
+"""What a report cannot be drafted without, of ``[company]``; anything else that lacks stands in it as lacking."""
 _FACTS: Final = ("state", "decision", "measure", "effective_at", "category", "subtype")
 """What must not have changed between the draft and its submission."""
 
@@ -63,6 +65,7 @@ class ReportBook(ReportingSteps):
         archive knows of each ticket besides (see ``content.Known``).
 
         Raises:
+            NothingChosenError: no ticket is given.
             ReportError: a ticket cannot be reported, stands in another live report, or the company has no name.
         """
         self.who.require(Right.REPORTS_PREPARE)
@@ -186,9 +189,11 @@ class ReportBook(ReportingSteps):
             return self._update(connection, report, values, "report.withdrawn", {})
 
     def _complete(self, ids: Sequence[str]) -> None:
-        if not ids or len(ids) > MOST:
-            raise ReportError(f"A report holds 1 to {MOST} tickets.", cure="Make several reports.")
-        missing = [name for name in ("name", "licence_number") if not getattr(self.company, name)]
+        if not ids:
+            raise NothingChosenError("No ticket is chosen for the report.", cure="Name the tickets that it is of.")
+        if len(ids) > MOST:
+            raise ReportError(f"A report holds at most {MOST} tickets.", cure="Make several reports.")
+        missing = [name for name in NEEDED if not getattr(self.company, name).strip()]
         if missing:
             raise ReportError(
                 f"The company's details lack {', '.join(missing)}.", cure="Fill in [company] in liucun.toml."

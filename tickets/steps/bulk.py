@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Final
+from typing import Final, TypedDict, Unpack
 
 import sqlalchemy as sa
 
@@ -15,7 +15,7 @@ from retention.catalogue.sets import insert_rows
 from retention.catalogue.tables import timestamp
 from tickets.actors import Right
 from tickets.categories import below, default_decision
-from tickets.errors import TransitionError
+from tickets.errors import NothingChosenError, TransitionError
 from tickets.queue import Filters, Ticket, list_tickets, tickets_by_id
 from tickets.recall import Reason, forget, reasons_of
 from tickets.states import OPEN, Decision, Measure, State
@@ -26,7 +26,7 @@ from tickets.steps.many_disposed import DisposingSteps
 from tickets.steps.refusals import LeftOutError, Refusal, Why
 from tickets.tables_work import bulk_actions, bulk_items
 
-__all__ = ["MOST", "BulkAction", "BulkResult", "BulkSteps"]
+__all__ = ["MOST", "BulkAction", "BulkResult", "BulkSteps", "StepFields"]
 
 _RESTORED: Final = ("state", "part", "assignee", "assigned_at", "decision", "triaged_by", "triaged_at")
 """What a taken-back step leaves as it was; a police clock that was started goes on."""
@@ -39,6 +39,16 @@ _KINDS: Final = {
 }
 
 
+class StepFields(TypedDict, total=False):
+    """What a step needs beside its tickets: ``decision`` a confirmation, ``assignee`` an assignment, ``measure`` a
+    disposal, and ``effective_at`` one of which a person states when it took effect."""
+
+    decision: Decision | None
+    assignee: str | None
+    measure: Measure | None
+    effective_at: datetime | None
+
+
 class BulkSteps(DisposingSteps):
     """Steps on many tickets."""
 
@@ -48,28 +58,26 @@ class BulkSteps(DisposingSteps):
         ids: Sequence[str] | None = None,
         *,
         filters: Filters | None = None,
-        decision: Decision | None = None,
-        assignee: str | None = None,
-        measure: Measure | None = None,
-        effective_at: datetime | None = None,
-        reason: str = "",
         limit: int = 1_000,
+        reason: str = "",
+        **given: Unpack[StepFields],
     ) -> BulkResult:
         """Take one step on many tickets, given by number or by a filter (the first ``limit`` in the queue's order).
 
         Each ticket is judged by itself: what its state or the rule of the second person does not allow is refused with
-        a word, the rest is done in one transaction. A disposal (``measure``; ``effective_at`` where a person states
-        it) seals the evidence of all of them first, and cannot be taken back.
+        a word, the rest is done in one transaction. A disposal seals the evidence of all of them first, and cannot be
+        taken back.
 
         Raises:
+            NothingChosenError: no ticket is given, or the filter finds none.
             UsageError: nothing or too much is given, or what the step needs is missing.
         """
         ids = self._named(ids, filters, limit)
         if action in (BulkAction.DISMISS, BulkAction.CONFIRM) or len(reason) > MAX_NOTE:
             self._require(reason)
-        if action is BulkAction.DISPOSE and measure is None:
+        if action is BulkAction.DISPOSE and given.get("measure") is None:
             raise UsageError("A disposal needs a measure.", cure=f"Choose one of {', '.join(Measure)}.")
-        wanted = self._wanted(action, decision, assignee, measure, effective_at)
+        wanted = self._wanted(action, given)
         if action is BulkAction.DISPOSE:
             return self._dispose_all(ids, wanted, reason)
         reasons, notes = self._prepared(action, ids, reason)
@@ -95,11 +103,8 @@ class BulkSteps(DisposingSteps):
         ids: Sequence[str] | None = None,
         *,
         filters: Filters | None = None,
-        decision: Decision | None = None,
-        assignee: str | None = None,
-        measure: Measure | None = None,
-        effective_at: datetime | None = None,
         limit: int = 1_000,
+        **given: Unpack[StepFields],
     ) -> BulkResult:
         """What ``bulk`` would do now with the same, and what it would leave out; nothing is changed or sealed.
 
@@ -107,7 +112,7 @@ class BulkSteps(DisposingSteps):
             UsageError: as ``bulk`` does; neither reason nor measure are asked for.
         """
         ids = self._named(ids, filters, limit)
-        wanted = self._wanted(action, decision, assignee, measure, effective_at)
+        wanted = self._wanted(action, given)
         if action is BulkAction.DISPOSE:
             changes, refused = self._disposable(ids, wanted)
         else:
@@ -126,6 +131,9 @@ class BulkSteps(DisposingSteps):
         if ids is None:
             with self.catalogue.read() as connection:
                 ids = [ticket.ticket_id for ticket in list_tickets(connection, filters or Filters(), limit=limit)]
+        if not ids:
+            what = "No ticket is chosen." if filters is None else "The filter finds no ticket."
+            raise NothingChosenError(what, cure="Nothing was changed; choose tickets, or another filter.")
         return list(dict.fromkeys(ids))
 
     def undo(self, token: str) -> BulkResult:
@@ -163,14 +171,9 @@ class BulkSteps(DisposingSteps):
             connection.execute(bulk_actions.update().where(b.token == token).values(undone_at=timestamp()))
         return BulkResult(token, row.until, tuple(ticket.ticket_id for ticket, _ in changes), tuple(refused))
 
-    def _wanted(
-        self,
-        action: BulkAction,
-        decision: Decision | None,
-        assignee: str | None,
-        measure: Measure | None,
-        effective_at: datetime | None,
-    ) -> Wanted:
+    def _wanted(self, action: BulkAction, given: StepFields) -> Wanted:
+        decision, assignee = given.get("decision"), given.get("assignee")
+        measure, effective_at = given.get("measure"), given.get("effective_at")
         if action is BulkAction.CONFIRM and decision is None:
             raise UsageError("A confirmation needs a decision.", cure="Choose illegal, harmful or violation.")
         named = assignee or ""

@@ -103,10 +103,12 @@ class JoiningSteps(BulkSteps):
                 self._event(connection, "ticket.linked", f"ticket:{number}", {"other": other})
 
     def unlink(self, ticket_id: str, other_id: str) -> None:
-        """Take a link away that a person made."""
+        """Take a link away that a person made; where there is none it is as if it had been taken away before."""
         self.who.require(Right.TICKETS_WORK)
         first, second = sorted((ticket_id, other_id))
         with self.catalogue.write(row_locks=True) as connection:
+            self._ticket(connection, first)
+            self._ticket(connection, second)
             pair = sa.and_(links.c.ticket_id == first, links.c.other_id == second)
             if connection.execute(links.delete().where(pair)).rowcount:
                 for number, other in ((first, second), (second, first)):

@@ -19,7 +19,7 @@ from errors import LiucunError
 from tickets.queue import tickets_by_id
 from tickets.sealing import with_merged
 from tickets.states import Measure
-from tickets.steps.bulk import BulkAction
+from tickets.steps.bulk import BulkAction, BulkResult
 
 router = APIRouter(prefix="/queue")
 Worker = Annotated[Visit, Depends(Gate(Right.TICKETS_WORK))]
@@ -40,7 +40,8 @@ def ask(
 ) -> Response:
     """What a disposal of these tickets would do and what it would leave out, with the form that orders it."""
     parts = visit.parts
-    found = parts.desk(visit.account).preview(BulkAction.DISPOSE, ids)
+    desk = parts.desk(visit.account)
+    found = desk.preview(BulkAction.DISPOSE, ids) if ids or not error else BulkResult(None, None, (), ())
     with parts.catalogue.read() as connection:
         shown = tickets_by_id(connection, found.done[:SHOWN])
         merged = sum(len(group) - 1 for group in with_merged(connection, found.done).values())

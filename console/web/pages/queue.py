@@ -22,6 +22,7 @@ from console.web.render import page, say
 from console.web.visit import Gate, Visit
 from errors import LiucunError, UsageError
 from retention.catalogue.tables import timestamp
+from tickets.errors import NothingChosenError
 from tickets.queue import get_ticket, list_tickets
 from tickets.states import Decision, Part
 from tickets.steps.approving import list_approvals
@@ -116,7 +117,7 @@ def bulk(
         if action == DISPOSE_ALL:
             return disposing.ask(visit, _filtered(visit, chosen), back)
         if not ticket:
-            raise UsageError("No ticket is ticked.", cure="Tick some.")
+            raise NothingChosenError("No ticket is ticked.", cure="Nothing was changed; tick some.")
         if action == BulkAction.DISPOSE:
             return disposing.ask(visit, ticket, back)
         result = visit.parts.desk(visit.account).bulk(
