@@ -118,7 +118,7 @@ CONTENT_TYPES: Final = {
     "file": _("文件"),
 }
 
-RECIPIENTS: Final = {"telecom": _("电信主管部门"), "police": _("公安机关")}
+RECIPIENTS: Final = {"telecom": _("电信主管部门"), "police": _("公安机关"), "cyberspace": _("网信部门")}
 
 REPORT_STATES: Final = {
     "draft": _("草稿"),
@@ -288,6 +288,7 @@ ERRORS: Final = {
     "HeldError": _("工单已由他人领取。请先接手（说明理由），或留给领取人。"),
     "TicketChangedError": _("就在刚才，有人改动了这张工单。请看过最新状态后再试。"),
     "TicketUnknownError": _("没有这个编号的工单。"),
+    "NothingChosenError": _("没有选中任何工单，什么都没有改动。请勾选工单，或换一组筛选条件。"),
     "SecondPersonError": _("这一步需要另一个人：任何人都不能审批自己的决定。"),
     "SignInFailedError": _("用户名、口令或动态口令不正确，或者账号暂时被锁定。"),
     "SignInRequiredError": _("请先登录。"),

@@ -119,10 +119,10 @@ class FindingBody(Taken):
 
 
 class DraftBody(Taken):
-    """A report to draft."""
+    """A report to draft. ``recipient``: ``telecom``, ``police``, ``cyberspace``, or another one of the templates."""
 
     tickets: list[Number] = Field(min_length=1, max_length=1000)
-    recipient: Literal["telecom", "police"] = "telecom"
+    recipient: Word = "telecom"
     summary: LongText = ""
     corrects: Number | None = None
 

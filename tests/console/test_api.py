@@ -152,6 +152,7 @@ def test_a_bulk_disposal_is_looked_at_before_and_is_final(console, reviewer) -> 
     assert (sorted(shown["done"]), shown["token"], shown["until"]) == (sorted(numbers[:2]), None, None)
     assert state(console, numbers[0]).state == "confirmed"
     assert reviewer.post("/bulk", json={**asked, "measure": None}).status_code == 400
+    assert reviewer.post("/bulk", json={**asked, "tickets": []}).status_code == 422
     assert reviewer.post("/bulk", json={**asked, "measure": "behead"}).status_code == 422
     assert reviewer.post("/bulk", json={**asked, "effective_at": "2099-01-01T00:00:00Z"}).status_code == 400
     done = reviewer.post("/bulk", json=asked).json()

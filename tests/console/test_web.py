@@ -9,10 +9,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from console.reading import overview
+from console.reading.company import details
 from console.web.many import REASONS
 from retention.catalogue import events
-from tests.console.running import state, trail
+from tests.console.running import running, state, trail
 from tickets.evidence import list_evidence
+from tickets.reports.templates import templates
 from tickets.settings import CompanySettings
 from tickets.steps.refusals import Why
 from tickets.tables import tickets
@@ -126,7 +128,12 @@ def test_a_bulk_step_and_its_undo(console) -> None:
     missing = person.post("/queue/bulk", ticket=numbers, action="dismiss", reason="", back="/queue")
     assert missing.status_code == 400
     assert missing.text.count(" checked") >= 3, "what was ticked stays ticked"
-    assert person.post("/queue/bulk", action="claim").status_code == 400
+    for action in ("claim", "dispose", "release"):
+        nothing = person.post("/queue/bulk", action=action)
+        assert (nothing.status_code, "没有选中任何工单" in nothing.text) == (400, True)
+    for step in ("link", "unlink"):
+        assert person.post(f"/tickets/{numbers[0]}/{step}", other=" ").status_code == 400
+    assert person.post(f"/tickets/{numbers[0]}/unlink", other="TNONE").status_code == 404
     assert person.post("/queue/bulk", ticket=numbers, action="explode").status_code == 400
 
 
@@ -186,7 +193,11 @@ def test_many_are_disposed_of_after_a_look_at_what_it_would_do(console) -> None:
     assert "没有可处置的工单。" in every.text
     assert 'action="/queue/dispose"' not in every.text
     assert console.person("auditor").post("/queue/dispose", **form, measure="delete").status_code == 403
-    assert person.post("/queue/dispose", measure="delete").status_code == 303
+    for nothing in ("", " ,，、 "):
+        chosen = person.post("/queue/dispose", tickets=nothing, measure="delete")
+        assert (chosen.status_code, "没有选中任何工单" in chosen.text) == (400, True)
+    found = person.post("/queue/bulk", action="dispose-all", back="/queue?category=fraud&state=acknowledged")
+    assert (found.status_code, "没有选中任何工单" in found.text) == (400, True)
     assert person.post("/queue/dispose", tickets="T1 " * 1_001, measure="delete").status_code == 400
 
 
@@ -442,3 +453,32 @@ def test_the_overview_says_what_a_compliance_head_must_know(console) -> None:
     reports = person.get("/reports").text
     assert "报告单位" in reports
     assert "许可证编号" in reports
+
+
+def test_what_the_company_s_details_lack_is_said_with_what_cannot_be_done(console) -> None:
+    whole = CompanySettings(name="留存科技<b>", licence_number="粤B2-1", domains=("a.cn", "b.cn"))
+    told = {one.field: one for one in details(whole, templates())}
+    assert set(told) == set(CompanySettings.model_fields) - {"fonts", "report_templates"}
+    assert {name for name, one in told.items() if one.stops} == {"name", "licence_number"}
+    assert told["domains"].value == "a.cn b.cn"
+    assert told["phone"].shown_in == ("telecom", "police", "cyberspace")
+    assert told["licence_expires_on"].shown_in == ()
+    page = console.person("head").get("/reports").text
+    assert "现在不能起草任何报告" not in page
+    assert "可以起草，但这些报告中此项为空：电信主管部门、公安机关、网信部门" in page
+    assert '<option value="cyberspace">网信部门</option>' in page
+
+
+def test_the_page_of_reports_stands_without_details_and_with_damaged_templates(console) -> None:
+    number = console.open_ticket(content_id="no-company")
+    with running(replace(console.parts, company=CompanySettings(name=" "))) as bare:
+        person = bare.person("head")
+        page = person.get("/reports").text
+        assert "现在不能起草任何报告。" in page
+        assert "缺少：单位名称、许可证编号。" in page
+        drafted = person.post("/reports/draft", tickets=number)
+        assert (drafted.status_code, "lack name, licence_number" in drafted.text) == (400, True)
+    with running(replace(console.parts, company=CompanySettings(report_templates="no-such-file.toml"))) as damaged:
+        page = damaged.person("head").get("/reports")
+        assert (page.status_code, "no-such-file.toml: it cannot be read" in page.text) == (500, True)
+        assert 'action="/reports/draft"' not in page.text

@@ -11,15 +11,17 @@ from console import labels
 from console.access.roles import Right
 from console.errors import PageUnknownError
 from console.i18n import mark as _
+from console.reading.company import DUTIES, FIELDS, details
 from console.web.render import page, say
 from console.web.status import status_of
 from console.web.visit import Gate, Visit
-from errors import LiucunError
+from errors import LiucunError, SettingsError
 from retention.catalogue.tables import timestamp
 from tickets.queue import tickets_by_id
 from tickets.reports.export import Format
 from tickets.reports.filing import EXPORTING, ReportBook
 from tickets.reports.register import get_report, list_reports, open_report
+from tickets.reports.templates import templates, templates_of
 
 router = APIRouter(prefix="/reports")
 Reader = Annotated[Visit, Depends(Gate(Right.REPORTS_READ))]
@@ -38,15 +40,23 @@ def show(visit: Reader) -> Response:
 def _list(
     visit: Visit, *, status: int = 200, error: LiucunError | None = None, form: dict[str, Any] | None = None
 ) -> Response:
-    with visit.parts.catalogue.read() as connection:
+    parts = visit.parts
+    with parts.catalogue.read() as connection:
         found = list_reports(connection)
+    try:
+        laid_out = templates(templates_of(parts.root, parts.company.report_templates))
+    except SettingsError as damaged:
+        laid_out, status, error = {}, 500, error or damaged
     return page(
         visit,
         "reports.html",
         status=status,
         reports=found,
         now=timestamp(),
-        company=visit.parts.company,
+        company=details(parts.company, laid_out),
+        fields=FIELDS,
+        duties=DUTIES,
+        recipients={name: labels.RECIPIENTS.get(name, template.recipient) for name, template in laid_out.items()},
         form=form or {},
         failed=say(visit, labels.error_text(error)) if error else None,
         detail=str(error) if error else None,
