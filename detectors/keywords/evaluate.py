@@ -45,11 +45,13 @@ class Evaluation:
         """Return the hits of all rules, given hits of keys (numbers into ``patterns.keys``) as token spans."""
         inside = self.row_of[start] == self.row_of[end - 1] if len(start) else np.zeros(0, np.bool_)
         key, start, end = key[inside], start[inside], end[inside]
-        keep = self._repeated_enough(key, start) & self._not_continued(key, start, end)
+        keep = self._repeated_enough(key, start)
         key, start, end = key[keep], start[keep], end[keep]
         at, source = ranges(self.patterns.borders[key], self.patterns.borders[key + 1])
         columns = self.patterns.columns
         lists = self.patterns.lists[at].astype(np.int64)
+        keep = columns.free[lists] | self._not_continued(key, start, end)[source]
+        lists, source = lists[keep], source[keep]
         placed = Placed(lists, start[source], end[source], columns.count, self.row_of)
         plans = columns.active(placed.held)
         spoken = columns.words[plans]

@@ -41,7 +41,8 @@ class PlanColumns:
 
     ``count`` lists there are; ``near`` (plans × most groups of a rule) is filled up with ``count``. ``pattern``
     says which have one, ``longest`` up to what length a word's boundaries are checked. ``by_words`` are the plans
-    ordered by the list of their words, those of list ``n`` in ``by_words[owned[n]:owned[n+1]]``.
+    ordered by the list of their words, those of list ``n`` in ``by_words[owned[n]:owned[n+1]]``. ``free`` says by list
+    whether letters and digits at its words' ends may go on in the text.
     """
 
     count: int
@@ -54,10 +55,12 @@ class PlanColumns:
     longest: Longs
     by_words: Longs
     owned: Longs
+    free: npt.NDArray[np.bool_]
 
     @classmethod
-    def of(cls, plans: tuple[RulePlan, ...], count: int) -> PlanColumns:
-        """Lay out ``plans`` over ``count`` lists."""
+    def of(cls, plans: tuple[RulePlan, ...], free: list[bool]) -> PlanColumns:
+        """Lay out ``plans`` over as many lists as ``free`` names."""
+        count = len(free)
         deep = max((len(plan.near) for plan in plans), default=0)
         near = np.full((len(plans), deep), count, np.int64)
         for n, plan in enumerate(plans):
@@ -75,6 +78,7 @@ class PlanColumns:
             np.array([_CHECKED[plan.rule.boundary] for plan in plans], np.int64),
             order,
             np.searchsorted(words[order], np.arange(count + 1)),
+            np.array(free, np.bool_),
         )
 
     def active(self, held: npt.NDArray[np.bool_]) -> Longs:
@@ -90,7 +94,8 @@ class Patterns:
 
     ``keys``: normalised words, distinct. Key ``k`` belongs to the lists ``lists[borders[k]:borders[k+1]]``; the
     text must hold at least ``runs`` of each of its characters (None: once). ``left``, ``right``: whether the key
-    begins or ends with a Latin letter (1) or digit (2), which the text must not continue; 0 for neither.
+    begins or ends with a Latin letter (1) or digit (2), which the text must not continue (but for lists that are
+    ``free``); 0 for neither.
     """
 
     keys: tuple[str, ...]
@@ -107,15 +112,16 @@ class Patterns:
 
 def compile_patterns(rules: tuple[Rule, ...], steps: Steps, reading: Reading = Reading.PLAIN) -> Patterns:
     """Normalise every word of ``rules`` as texts are normalised, and number lists and keys."""
-    words: dict[tuple[str, ...], int] = {}
+    # Words that are found wherever they stand have a list of their own, as others may have the same words.
+    words: dict[tuple[tuple[str, ...], bool], int] = {}
 
-    def number(group: tuple[str, ...]) -> int:
-        return words.setdefault(group, len(words)) if group else -1
+    def number(group: tuple[str, ...], free: bool = False) -> int:
+        return words.setdefault((group, free), len(words)) if group else -1
 
     plans = tuple(
         RulePlan(
             rule,
-            number(rule.words),
+            number(rule.words, rule.boundary is Boundary.NONE),
             tuple(number(group) for group in rule.near),
             number(rule.unless),
             number(rule.allow),
@@ -124,12 +130,13 @@ def compile_patterns(rules: tuple[Rule, ...], steps: Steps, reading: Reading = R
     )
     spelled: list[str] = []
     owner: list[int] = []
-    for group, at in words.items():
+    for (group, _), at in words.items():
         for word in group:
             for form in _split_spellings(word) if steps.split and reading is Reading.PLAIN else (word,):
                 spelled.append(form)
                 owner.append(at)
-    return _index(spelled, owner, plans, PlanColumns.of(plans, len(words)), fold_table(steps, reading), steps.repeats)
+    columns = PlanColumns.of(plans, [free for _, free in words])
+    return _index(spelled, owner, plans, columns, fold_table(steps, reading), steps.repeats)
 
 
 def _index(

@@ -20,7 +20,7 @@ class Boundary(StrEnum):
 
     ``AUTO``: Chinese words of up to three characters must not overlap a dictionary word in part; Latin letters and
     digits must not continue. ``WORD``: likewise at any length. ``LATIN``: only Latin letters and digits.
-    ``NONE``: nothing.
+    ``NONE``: nothing, so that ``vx`` is found in ``jiavx1``.
     """
 
     AUTO = "auto"

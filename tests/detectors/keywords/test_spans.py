@@ -310,3 +310,20 @@ def test_time_grows_no_faster_than_a_nasty_text(kind: str) -> None:
 @pytest.mark.usefixtures("warm")
 def test_ten_megabytes_of_a_nasty_text_take_seconds(kind: str) -> None:
     assert seconds_for(NASTY[kind], 10_000_000) < 30
+
+
+def test_a_boundary_of_none_lets_letters_and_digits_go_on() -> None:
+    texts = pa.array(["加vx1", "avxb", "vx", "av·x·b", "9vx"])
+    rows = {}
+    # The same words in two rules: each is judged by its own boundary, in both ways of scanning.
+    packs = PackSet.of(
+        [Rule(b.value, "fraud", "", ("vx", "飞机"), weight=1.0, boundary=b, near=()) for b in Boundary]
+        + [Rule("near", "fraud", "", ("加",), near=(("vx",),), weight=1.0)]
+    )
+    for column in (texts, pa.concat_arrays([texts, pa.array(["x" * (1 << 20)])])):
+        found = KeywordDetector(packs).evidence(column)
+        for name in (*(b.value for b in Boundary), "near"):
+            rows[name] = found.filter(pa.compute.equal(found.column("rule"), name)).column("row").to_pylist()
+        assert rows["none"] == [0, 1, 2, 3, 4]
+        assert rows["latin"] == rows["auto"] == rows["word"] == [0, 2, 4]
+        assert rows["near"] == [0]
