@@ -30,14 +30,14 @@ class Split:
 def hold_out(data: Labelled) -> Split:
     """Cut off the held-out part.
 
-    The group's digest decides, or the text's: a row that is held out once is held out whenever a model is trained
+    The group decides, or the text: a row that is held out once is held out whenever a model is trained
     with ``--install``, so that the model in use has never seen what it is compared on.
 
     Raises:
         TrainingDataError: too little is left to compare on.
     """
-    keys = data.texts.to_pylist() if data.groups is None else data.groups.tolist()
-    out = np.array([hashlib.sha256(str(key).encode()).digest()[0] % HELD_OUT == 0 for key in keys])
+    keys = data.keys().tolist()
+    out = np.array([hashlib.sha256(key.encode()).digest()[0] % HELD_OUT == 0 for key in keys])
     if out.sum() < LEAST_HELD_OUT or len({data.labels[k] for k in np.flatnonzero(out)}) < 2:
         raise TrainingDataError(
             f"Only {int(out.sum())} rows would be held out, too few to compare models on.",

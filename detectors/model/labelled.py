@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,13 @@ class Labelled:
         groups = None if self.groups is None else self.groups[rows]
         return Labelled(self.texts.take(pa.array(rows)), [self.labels[k] for k in rows], groups)
 
+    def keys(self) -> npt.NDArray[np.str_]:
+        """Return each row's group, or the digest of its text where there are none: the same wherever the row stands."""
+        if self.groups is not None:
+            return self.groups
+        # A digest, as an array of strings is as wide as its longest.
+        return np.array([hashlib.sha256(text.encode()).hexdigest() for text in self.texts.to_pylist()], dtype=np.str_)
+
 
 def read_labelled(
     path: Path, text_column: str = "text", label_column: str = "label", group_column: str | None = None
@@ -59,17 +67,17 @@ def read_labelled(
 
 
 def joined(parts: Sequence[Labelled]) -> Labelled:
-    """Put labelled rows of several sources end to end; rows without a group are their own."""
+    """Put labelled rows of several sources end to end; of rows without a group those of one text belong together.
+
+    A group of one source is that of the same name of another: which rows are held out must not depend on what stands
+    beside them, or a model would be compared on what the one in use has learned.
+    """
     if len(parts) == 1:
         return parts[0]
-    groups = [
-        np.array([f"{n}:{g}" for g in (part.groups.tolist() if part.groups is not None else range(len(part.labels)))])
-        for n, part in enumerate(parts)
-    ]
     return Labelled(
         pa.concat_arrays([part.texts for part in parts]),
         [label for part in parts for label in part.labels],
-        np.concatenate(groups),
+        np.concatenate([part.keys() for part in parts]),
         sum(part.dropped for part in parts),
     )
 
