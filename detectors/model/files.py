@@ -13,6 +13,7 @@ import json
 import os
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +31,11 @@ READABLE: Final = (1, FORMAT)
 MAX_BITS: Final = 22
 MAX_PRIOR: Final = 1_000_000
 MAX_BYTES: Final = 256 << 20
+MAX_UNPACKED: Final = 1 << 30
+_DAMAGED: Final = (
+    KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, EOFError, zipfile.BadZipFile,
+    zlib.error,
+)  # fmt: skip
 _CURE: Final = "Train it again with `liucun model train`, or name another folder."
 
 
@@ -90,7 +96,7 @@ def load(folder: Path) -> LinearModel:
         text = (folder / "model.json").read_text(encoding="utf-8")
         body = (folder / "model.npz").read_bytes()
         meta = json.loads(text)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelFileError(f"The model in {folder} cannot be read: {error}.", cure=_CURE) from error
     if not isinstance(meta, dict) or meta.get("format") not in READABLE:
         raise ModelFileError(f"The model in {folder} is not of format {FORMAT}.", cure=_CURE)
@@ -98,7 +104,7 @@ def load(folder: Path) -> LinearModel:
         raise ModelFileError(f"The tables of the model in {folder} are not those its description names.", cure=_CURE)
     try:
         return _build(meta, body, text)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         raise ModelFileError(f"The model in {folder} is damaged: {error!r}.", cure=_CURE) from error
 
 
@@ -108,6 +114,9 @@ def _build(meta: dict[str, Any], body: bytes, text: str) -> LinearModel:
     none_label = meta["none_label"]
     if not 1 <= bits <= MAX_BITS or not 2 <= n <= 1000 or (none_label is not None and none_label not in labels):
         raise ValueError("labels or size out of range")
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > MAX_UNPACKED:
+            raise ValueError(f"tables of over {MAX_UNPACKED >> 20} MiB")
     with np.load(io.BytesIO(body), allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
     weight, bucket = arrays.pop("weight"), arrays.pop("bucket")
@@ -136,6 +145,12 @@ def _build(meta: dict[str, Any], body: bytes, text: str) -> LinearModel:
     )
     if model.calibration.shape != (n + 1, n) or model.scale.shape != (n,) or model.bias.shape != (n,):
         raise ValueError("coefficients do not fit the labels")
+    single = np.array([model.gate or 0.0, model.idf_step, *model.thresholds.values()])
+    if not all(np.isfinite(found).all() for found in (model.calibration, model.scale, model.bias, single)):
+        # No text would reach them: a model that finds nothing looks like a stream without findings.
+        raise ValueError("numbers that are none")
+    if not model.thresholds.keys() <= set(labels):
+        raise ValueError("thresholds of labels that it has not")
     if not set(model.apart) <= set(labels) - {none_label}:
         raise ValueError("labels apart that are none")
     if not 0 <= model.prior <= MAX_PRIOR or not model.idf_step > 0:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from detectors.model.errors import ModelFileError, ModelWriteError, TrainingData
 from detectors.model.evaluate import evaluate
 from detectors.model.explain import explain, strongest_spans
 from detectors.model.files import load, save
-from detectors.model.labelled import Labelled
+from detectors.model.labelled import Labelled, joined
 from detectors.model.linear import LinearModel
 from detectors.model.train import (
     _GATE_ROOM,
@@ -168,6 +170,13 @@ def test_the_gate_hides_no_finding(small_model: LinearModel) -> None:
         lambda f: _edit(f, prior=10**9),
         lambda f: _edit(f, prior="much"),
         lambda f: _edit(f, idf_step=0),
+        lambda f: _edit(f, idf_step=float("inf")),
+        lambda f: _edit(f, gate=float("nan")),
+        lambda f: _edit(f, scale=[float("nan")] * 3),
+        lambda f: _edit(f, thresholds={"gambling": float("nan")}),
+        lambda f: _edit(f, thresholds={"gone": 0.5}),
+        lambda f: (f / "model.json").write_text("[" * 100_000),
+        lambda f: _swell(f, 65),
     ],
 )
 def test_a_damaged_model_is_refused(damage, small_model: LinearModel, tmp_path: Path) -> None:
@@ -180,6 +189,17 @@ def test_a_damaged_model_is_refused(damage, small_model: LinearModel, tmp_path: 
 def _edit(folder: Path, **values: object) -> None:
     path = folder / "model.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+def _swell(folder: Path, pieces: int) -> None:
+    """Tables that unpack to pieces of 16 MiB, with the digest that belongs to them."""
+    with (
+        zipfile.ZipFile(folder / "model.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open("weight.npy", "w", force_zip64=True) as entry,
+    ):
+        for _ in range(pieces):
+            entry.write(bytes(16 << 20))
+    _edit(folder, tables_sha256=hashlib.sha256((folder / "model.npz").read_bytes()).hexdigest())
 
 
 def test_an_unwritable_folder_is_a_typed_error(small_model: LinearModel, tmp_path: Path) -> None:
@@ -263,6 +283,21 @@ def test_held_out_rows_stay_held_out() -> None:
     assert not set(first.train.texts.to_pylist()) & set(first.held_out.texts.to_pylist())
     with pytest.raises(TrainingDataError, match="too few"):
         hold_out(small_set(30))
+
+
+def test_a_row_is_held_out_whatever_stands_beside_it() -> None:
+    data = small_set(400)
+    tickets = Labelled(
+        pa.array([f"工单 {n}" for n in range(40)]), ["none"] * 40, np.array([f"c{n}" for n in range(40)])
+    )
+    alone = set(hold_out(data).held_out.texts.to_pylist())
+    shifted = data.take(np.arange(len(data.labels))[::-1])
+    for parts in ([data, tickets], [tickets, data], [shifted, tickets]):
+        beside = set(hold_out(joined(parts)).held_out.texts.to_pylist())
+        assert {text for text in beside if not text.startswith("工单")} == alone
+    # The same words in two sources are never on both sides.
+    both = hold_out(joined([data, data.take(np.arange(50))]))
+    assert not set(both.train.texts.to_pylist()) & set(both.held_out.texts.to_pylist())
 
 
 def test_a_worse_model_is_refused(small_model: LinearModel) -> None:
