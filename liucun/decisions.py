@@ -106,22 +106,28 @@ def reviewed(store: OpenStore) -> Decisions:
 def past_findings(store: OpenStore, days: int) -> Reviewed:
     """Return the model's findings of the last ``days`` days, the best of each ticket, with what was decided.
 
+    Where the first of them is later, the days count from that one, but one day at least: a month's budget must not be
+    measured by what three days brought.
+
     Raises:
         StorageError: the catalogue cannot be read.
     """
     c, f = tickets.c, findings.c
-    since = timestamp(datetime.now(UTC) - timedelta(days=days))
+    now = datetime.now(UTC)
+    since = timestamp(now - timedelta(days=days))
     with store.catalogue.read() as connection:
         rows = connection.execute(
-            sa.select(f.category, sa.func.max(f.score), c.state)
+            sa.select(f.category, sa.func.max(f.score), c.state, c.detected_at)
             .join_from(findings, tickets, c.ticket_id == f.ticket_id)
             .where(c.detected_at >= since, f.rule.like("model:%"), c.state != State.MERGED.value)
-            .group_by(f.ticket_id, f.category, c.state)
+            .group_by(f.ticket_id, f.category, c.state, c.detected_at)
         ).all()
+    first = min((datetime.fromisoformat(row[3]) for row in rows), default=now)
+    seen = (now - first) / timedelta(days=1)
     good, bad = {state.value for state in _GOOD}, {state.value for state in _BAD}
     return Reviewed(
         np.array([row[0] for row in rows], dtype=np.str_),
         np.array([row[1] for row in rows], dtype=np.float64),
         np.array([1 if row[2] in bad else 0 if row[2] in good else -1 for row in rows], dtype=np.int8),
-        float(days),
+        min(float(days), max(seen, 1.0)),
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
 from detectors.default import installed_detector
@@ -16,12 +17,14 @@ from errors import LiucunError
 from liucun.commands._ticket_desk import open_desk
 from liucun.commands.init import command as init
 from liucun.commands.model import MODELS, command
-from liucun.decisions import reviewed
+from liucun.decisions import past_findings, reviewed
 from liucun.store import open_store
+from retention.catalogue.tables import timestamp
 from retention.persons.restriction import restrict
 from tickets.opening import ContentFinding, Hit, open_or_extend, prepare
 from tickets.queue import list_tickets
 from tickets.states import Decision
+from tickets.tables import tickets
 
 BAD = "加群领彩金，百家乐返水，第{n}期跟上"
 GOOD = "今天的早餐很好吃，第{n}天打卡，孩子喜欢"
@@ -54,8 +57,8 @@ def fill(store: Path, rows: int) -> None:
             open_or_extend(connection, prepared)
     with open_desk(store) as desk:
         with desk.catalogue.read() as connection:
-            tickets = list_tickets(connection, limit=1000)
-        for ticket in tickets:
+            listed = list_tickets(connection, limit=1000)
+        for ticket in listed:
             n = int((ticket.content_id or "c0")[1:])
             if n >= rows - 2:
                 continue
@@ -107,6 +110,22 @@ def test_the_budget_sets_thresholds_and_the_rest_is_sampled(store: Path) -> None
     assert [(f["row"], f["rule"], f["severity"], f["category"]) for f in found] == [
         (0, "model:gambling:sampling", 1, "gambling")
     ]
+
+
+def test_a_budget_counts_the_days_that_brought_findings(store: Path) -> None:
+    fill(store, 20)
+    with open_store(store, ()) as opened:
+        assert past_findings(opened, 30).days == 1.0
+        old = timestamp(datetime.now(UTC) - timedelta(days=4))
+        with opened.catalogue.write() as connection:
+            one = connection.execute(sa.select(tickets.c.ticket_id).limit(1)).scalar_one()
+            connection.execute(tickets.update().where(tickets.c.ticket_id == one).values(detected_at=old))
+        assert past_findings(opened, 30).days == pytest.approx(4, abs=0.01)
+        assert past_findings(opened, 2).days == 1.0
+    (plan,) = json.loads(call("queue", "--daily-tickets", 3, "--json", "--store", store).output)["plans"]
+    # Twenty in four days, of which three a day can be reviewed.
+    assert plan["tickets"] <= 3
+    assert plan["tickets"] + plan["sampled"] == pytest.approx(5, abs=0.02)
 
 
 def test_damaged_thresholds_are_said(store: Path) -> None:
