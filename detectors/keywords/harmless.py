@@ -25,7 +25,7 @@ MAX_LINE: Final = 1 << 20
 
 @lru_cache(maxsize=1)
 def everyday_texts() -> pa.StringArray:
-    """About two thousand everyday texts, always the same.
+    """Some three thousand everyday texts, always the same.
 
     Raises:
         CorpusFileError: the corpus is damaged.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import stat
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -127,7 +128,7 @@ class _Table:
         if self.header is None:
             self.header = [cell.strip() for cell in row]
             unknown = {name for name in self.header if name not in self.columns}
-            doubled = {name for name in self.header if self.header.count(name) > 1} if len(self.header) < 200 else set()
+            doubled = {name for name, count in Counter(self.header).items() if count > 1}
             if unknown or doubled:
                 self.faults.add(
                     line,

@@ -127,7 +127,8 @@ class _Reader:
             pc.extract_regex_span(pa.array([""]), f"(?P<hit>{pattern})")
         except pa.ArrowInvalid as error:
             reason = str(error).removeprefix("Invalid regular expression: ").splitlines()[0][:200]
-            self.fault(f"The pattern {shown(pattern)} is no regular expression: {reason}.", "Write it in RE2's syntax.")
+            cure = "Write (?:…) for brackets." if "unnamed groups" in reason else "Write it in RE2's syntax."
+            self.fault(f"The pattern {shown(pattern)} is no regular expression: {reason}.", cure)
         else:
             if matches_nothing:
                 self.fault(

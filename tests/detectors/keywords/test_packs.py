@@ -37,6 +37,8 @@ def problems(folder: Path) -> list[Problem]:
 BAD = {
     "duplicate word in a rule": (HEAD + "a,fraud,刷单|兼职|刷单,,,刷单,\n", 2, "stands twice"),
     "duplicate word in two rules": (HEAD + "a,fraud,刷单,,,刷单,\nb,fraud,刷单,,,刷单,\n", 3, "stands also in a"),
+    "unnamed group": (HEAD + "a,fraud,刷单,,(刷|单),刷单,\n", 2, "unnamed groups"),
+    "hundreds of columns of one name": ("id," * 300 + "category,words\n", 1, "stand twice"),
     "bad regex": (HEAD + "a,fraud,刷单,,[刷,刷单,\n", 2, "no regular expression"),
     "regex that breaks out of its group": (HEAD + "a,fraud,刷单,,刷)(?P<x>单,刷单,\n", 2, "no regular expression"),
     "regex that matches nothing": (HEAD + "a,fraud,刷单,,x*,刷单,\n", 2, "matches the empty text"),
@@ -174,9 +176,9 @@ def test_one_cell_of_two_million_characters_is_a_problem_of_its_line(tmp_path: P
 def test_sixty_thousand_rules_load_and_lint_in_seconds(tmp_path: Path) -> None:
     words = [f"测{chr(0x4E00 + n % 20_000)}{n // 20_000}词" for n in range(60_000)]
     rows = "".join(f"r{n},fraud,{word},,,{word},\n" for n, word in enumerate(words))
-    begun = time.monotonic()
+    begun = time.process_time()
     packs = load_packs(pack(tmp_path, HEAD + rows))
-    loaded = time.monotonic() - begun
+    loaded = time.process_time() - begun
     assert len(packs.rules) == 60_000
     assert loaded < 15
 
