@@ -10,6 +10,8 @@ from typing import Final, Protocol, runtime_checkable
 
 import pyarrow as pa
 
+from detectors.errors import TextColumnError
+
 FINDING_SCHEMA: Final = pa.schema(
     [
         pa.field("row", pa.int32(), nullable=False),
@@ -26,6 +28,8 @@ FINDING_SCHEMA: Final = pa.schema(
 )
 """One row a hit: ``row`` indexes the scanned column; ``severity`` 1 (low) to 4 (critical);
 ``score`` 0..1; ``version`` names the rule pack or model version that spoke."""
+
+_TEXT_TYPES: Final = (pa.string(), pa.large_string(), pa.string_view(), pa.null())
 
 CATEGORIES: Final = (
     "gambling",
@@ -48,6 +52,30 @@ CATEGORIES: Final = (
 """Categories of illegal content; 互联网信息服务管理办法 art. 15 items 1 to 6 as ``article15_N``."""
 
 
+def string_column(texts: pa.Array | pa.ChunkedArray) -> pa.StringArray:
+    """Return a column of text in the one form that detectors read: strings with offsets of 32 bits, in one piece.
+
+    Other forms of text (large strings, views, dictionaries, chunks) are converted, as their buffers differ.
+
+    Raises:
+        TextColumnError: it holds no text, or over 2 GiB of it.
+    """
+    if isinstance(texts, pa.StringArray):
+        return texts
+    try:
+        one = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+        # Of over 2 GiB the pieces stay pieces.
+        one = pa.concat_arrays(one.chunks) if isinstance(one, pa.ChunkedArray) else one
+        kind = one.type.value_type if isinstance(one.type, pa.DictionaryType) else one.type
+        if kind not in _TEXT_TYPES:
+            raise TextColumnError(f"A column of {one.type} holds no text.", cure="Give a column of strings.")
+        return one.cast(kind).cast(pa.string())
+    except pa.ArrowException as error:
+        raise TextColumnError(
+            f"A column of {texts.type} cannot be read as text at once: {error}.", cure="Give it in pieces under 2 GiB."
+        ) from error
+
+
 @runtime_checkable
 class Detector(Protocol):
     """Finds illegal content (违法信息) in a column of text."""
@@ -58,5 +86,8 @@ class Detector(Protocol):
         ...
 
     def detect(self, texts: pa.StringArray) -> pa.RecordBatch:
-        """Return the findings of ``n`` texts (nulls allowed) in ``FINDING_SCHEMA``, ordered by row and start."""
+        """Return the findings of ``n`` texts (nulls allowed) in ``FINDING_SCHEMA``, ordered by row and start.
+
+        Any column that ``string_column`` reads will do.
+        """
         ...

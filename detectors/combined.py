@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from detectors.base import FINDING_SCHEMA, Detector
+from detectors.base import FINDING_SCHEMA, Detector, string_column
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ class CombinedDetector:
 
     def detect(self, texts: pa.StringArray) -> pa.RecordBatch:
         """Return the findings of all in ``FINDING_SCHEMA``, ordered by row and start."""
+        texts = string_column(texts)
         parts = [found for detector in self.detectors if (found := detector.detect(texts)).num_rows]
         if not parts:
             return pa.RecordBatch.from_pylist([], schema=FINDING_SCHEMA)

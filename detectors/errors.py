@@ -1,4 +1,4 @@
-"""What can go wrong with rule packs."""
+"""What can go wrong with rule packs and with what detectors are given."""
 
 from __future__ import annotations
 
@@ -23,6 +23,10 @@ class HarmlessTextError(UsageError):
 
 class RuleListError(UsageError):
     """A list of words to import cannot be read, or is not in the form it was said to be."""
+
+
+class TextColumnError(UsageError):
+    """A column given to a detector holds no text, or more than one array of strings can hold."""
 
 
 class DictionaryError(SettingsError):

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from detectors.base import string_column
 from detectors.keywords.evaluate import Evaluation
 from detectors.keywords.findings import NOTHING, Found, found_in, judged
 from detectors.keywords.packset import PackSet
@@ -62,6 +63,7 @@ class KeywordDetector:
         return self._findings(texts, state, 0.0)
 
     def _findings(self, texts: pa.StringArray, state: State, threshold: float) -> pa.RecordBatch:
+        texts = string_column(texts)
         parts: list[Found] = []
         plain = scanner_of(self._packs, state, self._steps, Reading.PLAIN)
         aloud = any(rule.sound for rule in self._packs.in_state(state))

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from detectors.base import FINDING_SCHEMA
+from detectors.base import FINDING_SCHEMA, string_column
 from detectors.model.decide import Decisions, category_of, decide
 from detectors.model.explain import strongest_spans
 from detectors.model.linear import LinearModel
@@ -64,7 +64,7 @@ class ModelDetector:
 
     def detect(self, texts: pa.StringArray) -> pa.RecordBatch:
         """Return the findings of ``n`` texts (nulls allowed) in ``FINDING_SCHEMA``, ordered by row."""
-        model = self.model
+        model, texts = self.model, string_column(texts)
         rows, probabilities = model.suspects(texts)
         decided = decide(probabilities, model.labels, model.none_label, self.thresholds, model.apart)
         again = None
