@@ -6,6 +6,7 @@ batch may be run twice, by two machines at once, or after a crash.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ from retention.catalogue.tables import (
     segments,
     timestamp,
 )
+from retention.catalogue.turns import take_turn
 from retention.manifest import SegmentManifest
 
 
@@ -98,9 +100,11 @@ def commit_batch(
     _check_counts(batch)
     # Kept over the tries: the one whose answer was lost ran `inside`, the one that finds it committed does not.
     added: list[T | None] = [None]
+    tries = itertools.count()
 
     def attempt() -> Commit:
         with catalogue.write() as connection:
+            take_turn(connection, alone=next(tries) > 0)
             commit, result = commit_within(connection, batch, inside=inside)
             if result is not None:
                 added[0] = result

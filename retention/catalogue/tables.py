@@ -217,6 +217,9 @@ segment_content_types = sa.Table(
 )
 """Rows of a segment of published content by type, in the words of ``retention.audits.kinds``."""
 
+turns = sa.Table("turns", metadata, sa.Column("nothing", sa.Integer, primary_key=True))
+"""Never holds a row: commits lock it (``retention.catalogue.turns``)."""
+
 
 def timestamp(moment: datetime | None = None) -> str:
     """A moment (default: now) as the catalogue writes it, e.g. ``2026-11-23T08:00:00.000000Z``."""

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -79,6 +79,45 @@ def test_of_two_writers_that_rest_on_what_the_other_changes_one_is_refused(catal
     ended = together(lambda: work("a", "b"), lambda: work("b", "a"))
     assert sorted(type(error) for error in ended if error) == [ConflictError]
     assert {error.exit_code for error in ended if isinstance(error, ConflictError)} == {7}
+
+
+def test_a_commit_that_was_refused_has_its_next_try_to_itself(catalogue: Catalogue) -> None:
+    """A long commit beside quick ones that rest on what it changes: each of its tries alone would be refused."""
+    with catalogue.write() as connection:
+        for name in ("long", "quick"):
+            progress.add_partition(connection, source="s", partition=name, path="", generation=1)
+    tries: list[float] = []
+    ended = threading.Event()
+
+    def commit(partition: str, number: int, inside: Callable[[sa.Connection], None]) -> None:
+        batch = BatchCommit("s", partition, number, number + 1, records=0, headers=0, blanks=0, segments=())
+        assert commit_batch(catalogue, batch, inside=inside)[0].outcome is Outcome.COMMITTED
+
+    def slowly(connection: sa.Connection) -> None:
+        tries.append(time.monotonic())
+        seen = value(connection, "b")
+        time.sleep(0.3)
+        put(connection, "a", seen + 1)
+
+    def quickly(connection: sa.Connection) -> None:
+        put(connection, "b", value(connection, "a") + 1)
+
+    def long() -> None:
+        try:
+            for number in range(3):
+                commit("long", number, slowly)
+        finally:
+            ended.set()
+
+    def quick() -> None:
+        number = 0
+        while not ended.is_set():
+            commit("quick", number, quickly)
+            number += 1
+        assert number > 3
+
+    assert together(long, quick) == [None, None]
+    assert 3 < len(tries) <= 6, "three commits, each refused at most once; none was refused: nothing was shown"
 
 
 def test_a_deadlock_is_a_conflict_and_ends(catalogue: Catalogue) -> None:
