@@ -61,14 +61,14 @@ def reconcile(store: Path, dry_run: bool, contents: bool, as_json: bool) -> None
 @store_option
 @json_option
 def rebuild(store: Path, as_json: bool) -> None:
-    """Delete this store's indices and write them anew from the archive 重建.
+    """Delete this store's indices and data streams and write them anew from the archive 重建.
 
     Needed after a change of [search] that changes documents, or of the cluster. Searches find only
     what has been written so far until it is done. Interrupted, the worker goes on from there.
     """
     from liucun.index_following import following
     from liucun.store import open_store
-    from retention.search.compare import rebuild as build
+    from retention.search.rebuilding import rebuild as build
 
     with open_store(store, Right.ARCHIVE_OPERATE) as opened:
         opened.store.log.keep()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -16,7 +16,6 @@ from elastic_transport import ConnectionTimeout, SerializationError, TlsError
 from elasticsearch import ApiError, Elasticsearch, UnsupportedProductError
 
 from errors import SettingsError
-from retention.search.documents import Bulk
 from retention.search.errors import (
     SearchAnswerError,
     SearchBlockedError,
@@ -32,7 +31,7 @@ FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 3.0
 _JSON: Final = {"accept": "application/json", "content-type": "application/json"}
 _LINES: Final = {"accept": "application/json", "content-type": "application/x-ndjson"}
-_BUSY: Final = frozenset({429, 502, 503, 504})
+BUSY: Final = frozenset({429, 502, 503, 504})
 _SHOWN: Final = 300
 
 
@@ -54,7 +53,7 @@ class Cluster:
         patience: float = PATIENCE,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._patience, self._sleep = patience, sleep
+        self.patience, self._sleep = patience, sleep
         options: dict[str, Any] = {**settings.login()}
         if settings.ca_file:
             options["ca_certs"] = settings.ca_file
@@ -96,86 +95,42 @@ class Cluster:
             raise failure(answer, f"{method} {path}")
         return answer.body
 
-    def write(self, bulk: Bulk, index: str) -> int:
-        """Write documents; returns how many could be written only in their least form.
-
-        Documents turned away for want of room are sent again; one that the mapping refuses is sent without all but
-        its place. The others of a request are written whatever becomes of one.
+    def asked(self, method: str, path: str) -> Answer:
+        """One request whose answer may be an error: who asks judges it.
 
         Raises:
-            As ``ask``; what was written before it stays and is written over by the next try.
+            SearchUnreachableError, SearchBusyError: as ``ask``.
         """
-        refused = self._bulk(bytes(bulk.body), bulk.ids, index)
-        if not refused:
-            return 0
-        least = dict(zip(bulk.ids, bulk.least, strict=True))
-        body = b"".join(_action("index", index, name) + least[name] + b"\n" for name in refused)
-        again = self._bulk(body, sorted(refused), index)
-        if again:
-            name, reason = next(iter(again.items()))
-            raise SearchAnswerError(
-                f"The index {index} refuses even the place of document {name}: {reason}.",
-                cure="Another mapping was put in its place: run `liucun index rebuild`.",
-            )
-        return len(refused)
+        return self._patiently(lambda: self._once(method, path, None, _JSON))
 
-    def delete(self, index: str, ids: Sequence[str]) -> None:
-        """Delete documents; those that are not there count as deleted."""
-        if ids:
-            self._bulk(b"".join(_action("delete", index, name) for name in ids), ids, index)
+    def bulk(self, body: bytes) -> Any:
+        """One bulk request; the answer's JSON, in which every item has its own status.
 
-    def _bulk(self, body: bytes, ids: Iterable[str], index: str) -> dict[str, str]:
-        """Send until every item was taken or refused for good; the refused ones with the reason."""
-        deadline, pause = time.monotonic() + self._patience, FIRST_PAUSE
-        refused: dict[str, str] = {}
-        while True:
-            answer = self._patiently(partial(self._once, "POST", "/_bulk", body, _LINES))
-            if answer.status >= 300:
-                raise failure(answer, "POST /_bulk")
-            if not answer.body.get("errors"):
-                return refused
-            waiting: set[str] = set()
-            for item in answer.body["items"]:
-                ((_, found),) = item.items()
-                status = int(found["status"])
-                if status < 300 or (status == 404 and "delete" in item):
-                    continue
-                name, error = str(found["_id"]), found.get("error") or {}
-                # A nearly full disk is 429, too, but no time of ours frees it.
-                blocked = error.get("type") == "cluster_block_exception"
-                if status in _BUSY and not blocked:
-                    waiting.add(name)
-                elif blocked or status in (401, 403, 404):
-                    raise failure(Answer(status, {"error": error}), f"POST /_bulk ({index})")
-                else:
-                    refused[name] = _reason(error)
-            if not waiting:
-                return refused
-            if time.monotonic() >= deadline:
-                raise SearchBusyError(
-                    f"The cluster turned {len(waiting)} documents for {index} away for {self._patience:g} s.",
-                    cure="The follower goes on by itself once it has room; give it more, or raise its queues.",
-                )
-            body = _only(body, waiting)
-            self._pause(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
+        Raises:
+            As ``ask``.
+        """
+        answer = self._patiently(partial(self._once, "POST", "/_bulk", body, _LINES))
+        if answer.status >= 300:
+            raise failure(answer, "POST /_bulk")
+        return answer.body
 
     def _patiently(self, once: Callable[[], Answer]) -> Answer:
-        deadline, pause = time.monotonic() + self._patience, FIRST_PAUSE
+        deadline, pause = time.monotonic() + self.patience, FIRST_PAUSE
         while True:
             answer = once()
-            if answer.status not in _BUSY:
+            if answer.status not in BUSY:
                 return answer
             if time.monotonic() >= deadline:
                 raise SearchBusyError(
-                    f"The cluster turned requests away for {self._patience:g} s (status {answer.status}).",
+                    f"The cluster turned requests away for {self.patience:g} s (status {answer.status}).",
                     cure="The follower goes on by itself once it has room.",
                 )
-            self._pause(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
+            pause = self.pause(pause)
 
-    def _pause(self, seconds: float) -> None:
+    def pause(self, seconds: float) -> float:
+        """Wait about so long before the next try; how long to wait before the one after it."""
         self._sleep(seconds * random.uniform(0.7, 1.3))
+        return min(seconds * 2, LONGEST_PAUSE)
 
     def _once(self, method: str, path: str, data: bytes | None, headers: dict[str, str]) -> Answer:
         try:
@@ -206,7 +161,7 @@ def path_of(*parts: str) -> str:
 
 def failure(answer: Answer, what: str) -> Exception:
     """The typed error of an answer that is not success."""
-    reason = _reason(answer.body.get("error") if isinstance(answer.body, dict) else answer.body)
+    reason = reason_of(answer.body.get("error") if isinstance(answer.body, dict) else answer.body)
     if "cluster_block_exception" in reason or "index_closed_exception" in reason:
         return SearchBlockedError(
             f"An index of the search cluster takes no writes: {reason}.",
@@ -223,7 +178,7 @@ def failure(answer: Answer, what: str) -> Exception:
     )
 
 
-def _reason(error: Any) -> str:
+def reason_of(error: Any) -> str:
     """Kind and words of an error, without the document's own text, which the cluster likes to quote."""
     if isinstance(error, dict):
         kind = str(error.get("type", "unknown"))
@@ -231,19 +186,3 @@ def _reason(error: Any) -> str:
         quoted = kind in {"document_parsing_exception", "mapper_parsing_exception"}
         return kind if quoted else f"{kind}: {words}"[:_SHOWN]
     return str(error)[:_SHOWN]
-
-
-def _action(verb: str, index: str, name: str) -> bytes:
-    return orjson.dumps({verb: {"_index": index, "_id": name}}) + b"\n"
-
-
-def _only(body: bytes, wanted: set[str]) -> bytes:
-    """The items of a bulk body whose ids are wanted."""
-    kept: list[bytes] = []
-    rows = iter(body.splitlines(keepends=True))
-    for head in rows:
-        ((verb, action),) = orjson.loads(head).items()
-        document = b"" if verb == "delete" else next(rows)
-        if action["_id"] in wanted:
-            kept += [head, document]
-    return b"".join(kept)

@@ -1,4 +1,4 @@
-"""Compares the index with the archive, segment by segment, and mends it; or begins it anew.
+"""Compares the index with the archive, segment by segment, and mends it.
 
 Every comparison counts each segment's documents; one of contents looks at each document, too, and lets the follower
 go on in between, so that what is destroyed or restricted meanwhile does not wait for it.
@@ -18,9 +18,10 @@ from errors import LiucunError
 from retention.audits.report import Finding
 from retention.catalogue.tables import log_leaves, segments
 from retention.persons.restriction import restricted_accounts
-from retention.search import book, mapping, persons
+from retention.search import book, mapping, persons, streams
 from retention.search.contents import compare_contents
 from retention.search.follower import Followed, Follower
+from retention.search.rebuilding import catch_up
 from retention.search.tables import search_labels, search_segments
 from retention.search.writer import Writer
 
@@ -90,6 +91,7 @@ def reconcile(
         As ``Follower.step``.
     """
     done = Comparison()
+    streams.require(follower.cluster, follower.settings)
     state = book.state_of(follower.parts.catalogue, follower.settings)
     writer = follower.writer(state)
     if mend:
@@ -196,43 +198,14 @@ def _contents(
     progress("index", len(chosen), len(chosen))
 
 
-def catch_up(follower: Follower) -> Followed:
-    """Step until the follower has come to the log's end."""
-    total = Followed()
-    while True:
-        done = follower.step()
-        for name in ("segments", "documents", "adopted", "refused", "forgotten", "persons"):
-            setattr(total, name, getattr(total, name) + getattr(done, name))
-        if done.behind <= 0:
-            return total
-
-
-def rebuild(follower: Follower) -> Followed:
-    """Delete this store's indices and write them anew from the archive, under the settings of now.
-
-    Raises:
-        SearchRebuildError: indices of such names belong to somebody else; nothing was deleted.
-    """
-    with follower.parts.catalogue.write() as connection:
-        # A follower at work elsewhere loses its position with this, and ends.
-        state = book.begin(connection, follower.settings)
-    writer = follower.writer(state)
-    names = [name for item in follower.settings.classes for name in writer.mine(item.value)]
-    for name in names:
-        writer.drop(name)
-    for item in follower.settings.classes:
-        follower.cluster.ask("DELETE", f"/_index_template/{mapping.alias(follower.settings, item.value)}", absent=True)
-    return catch_up(follower)
-
-
 def _counted(follower: Follower, writer: Writer) -> dict[tuple[str, str], int]:
     """Documents by index and label, of every index of ours."""
     found: dict[tuple[str, str], int] = {}
     for item in follower.settings.classes:
-        for index in writer.mine(item.value):
-            if writer.refresh(index):
-                for label, count in _by_label(follower, index):
-                    found[index, label] = count
+        for own in writer.mine(item.value):
+            if writer.refresh(own.name):
+                for label, count in _by_label(follower, own.name):
+                    found[own.name, label] = count
     return found
 
 

@@ -37,8 +37,9 @@ Blind = Callable[[str, str], str]
 
 @dataclass(slots=True)
 class Bulk:
-    """Lines of a bulk request: ``body`` is what is sent, ``ids`` one a document, ``places`` to send less of each."""
+    """Lines of a bulk request: ``body`` is what is sent, ``ids`` one a document, ``least`` to send less of each."""
 
+    verb: str
     body: memoryview
     ids: list[str] = field(default_factory=list)
     least: list[bytes] = field(default_factory=list)
@@ -109,14 +110,17 @@ def lines(
     return ids_of(batch), _objects(members), _objects([*least, refused])
 
 
-def bulks(index: str, ids: pa.Array, documents: pa.Array, least: pa.Array, *, limit: int) -> Iterator[Bulk]:
-    """Cut documents into bulk requests of at most ``limit`` bytes, at least one document each."""
+def bulks(
+    index: str, ids: pa.Array, documents: pa.Array, least: pa.Array, *, limit: int, verb: str = "index"
+) -> Iterator[Bulk]:
+    """Cut documents into bulk requests of at most ``limit`` bytes, at least one document each.
+
+    ``verb``: ``index``, or ``create``, which is all that a data stream takes.
+    """
     if not len(ids):
         return
-    action = orjson.dumps(index).decode()
-    heads = pc.binary_join_element_wise(
-        pa.scalar('{"index":{"_index":' + action + ',"_id":"', _TEXT), ids, pa.scalar('"}}\n', _TEXT), _EMPTY
-    )
+    action = f'{{"{verb}":{{"_index":{orjson.dumps(index).decode()},"_id":"'
+    heads = pc.binary_join_element_wise(pa.scalar(action, _TEXT), ids, pa.scalar('"}}\n', _TEXT), _EMPTY)
     joined = pc.binary_join_element_wise(heads, documents, pa.scalar("\n", _TEXT), _EMPTY)
     data = joined.buffers()[2]
     ends = np.frombuffer(joined.buffers()[1], dtype=np.int64)[joined.offset : joined.offset + len(joined) + 1]
@@ -125,6 +129,7 @@ def bulks(index: str, ids: pa.Array, documents: pa.Array, least: pa.Array, *, li
         end = int(np.searchsorted(ends, ends[begin] + limit, side="right")) - 1
         end = min(max(end, begin + 1), len(joined))
         yield Bulk(
+            verb,
             view[int(ends[begin]) : int(ends[end])],
             ids.slice(begin, end - begin).to_pylist(),
             [text.encode() for text in least.slice(begin, end - begin).to_pylist()],

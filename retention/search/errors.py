@@ -13,6 +13,10 @@ class SearchRebuildError(SettingsError):
     """The indices are not those that this store's follower made, or were made under other settings."""
 
 
+class SearchStreamsError(SettingsError):
+    """Data streams are set, and the cluster has none, or has them in a way that cannot be followed into."""
+
+
 class SearchRefusedError(NotPermittedError):
     """The cluster refuses the account, its password, or what the account may do."""
 

@@ -20,7 +20,7 @@ from retention.catalogue.events import DESTROYED, EVENT, SEGMENT
 from retention.catalogue.tables import events, log_leaves, retired_segments, segments
 from retention.manifest import SegmentManifest
 from retention.persons.restriction import restricted_accounts
-from retention.search import book, persons
+from retention.search import book, persons, streams
 from retention.search.cluster import Cluster
 from retention.search.settings import SearchSettings
 from retention.search.tables import search_labels, search_segments
@@ -81,11 +81,13 @@ class Follower:
 
         Raises:
             SearchRebuildError: the index is not this store's, or was made under other settings.
+            SearchStreamsError: the settings want data streams, and the cluster has none.
             UnreachableError, BusyError, NotPermittedError, StorageError: the cluster; the next step goes on.
             IntegrityError, KeyAccessError: a segment cannot be read.
         """
         done = Followed()
         deadline = time.monotonic() + seconds
+        streams.require(self.cluster, self.settings)
         state = book.state_of(self.parts.catalogue, self.settings)
         writer = self.writer(state)
         self._finish_forgetting(writer, done)

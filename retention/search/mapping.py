@@ -114,8 +114,9 @@ def index_name(settings: SearchSettings, record_class: str, period: str, number:
 
 
 def template(settings: SearchSettings, record_class: str, mark: dict[str, Any]) -> dict[str, Any]:
-    """The index template of a class; ``mark`` tells whose indices they are."""
+    """The template of a class's indices or data streams; ``mark`` tells whose they are."""
     return {
+        **({"data_stream": {}} if settings.data_streams else {}),
         "index_patterns": [f"{alias(settings, record_class)}-*"],
         "priority": 500,
         "_meta": {"liucun": mark},
@@ -143,6 +144,9 @@ def _properties(settings: SearchSettings) -> dict[str, Any]:
         PERSONS: keyword,
         REFUSED: keyword,
     }
+    if settings.data_streams:
+        # A stream's time must not be ignorable, and the setting of all fields would make it so (before 8.7).
+        flat["@timestamp"]["ignore_malformed"] = False
     for name in columns(settings):
         flat[PATHS[name]] = _type(name, keyword)
     if settings.extra != "left_out":

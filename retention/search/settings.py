@@ -23,7 +23,8 @@ class SearchSettings(BaseModel):
 
     ``personal``: columns that name or locate a person stand in the index as keyed hashes, to be found by their exact
     value, or not at all. ``extra``: fields without a column of their own. ``texts``: which texts can be searched by
-    their words. Passwords come from environment variables.
+    their words. ``data_streams``: documents stand in data streams instead of indices. Passwords come from environment
+    variables.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -39,6 +40,7 @@ class SearchSettings(BaseModel):
     extra: Literal["left_out", "blind", "plain"] = "left_out"
     texts: tuple[Literal["text", "message"], ...] = ("text",)
     analyzer: Literal["cjk", "smartcn", "ik_max_word", "standard"] = "cjk"
+    data_streams: bool = False
     shards: int = Field(default=1, ge=1, le=128)
     replicas: int = Field(default=1, ge=0, le=8)
     documents_per_index: int = Field(default=50_000_000, ge=1_000, le=1_000_000_000)
@@ -68,6 +70,8 @@ class SearchSettings(BaseModel):
             "extra": self.extra,
             "texts": sorted(self.texts),
             "analyzer": self.analyzer,
+            # Named only where it is set: an index from before there was a choice is one without.
+            **({"data_streams": True} if self.data_streams else {}),
         }
 
     def login(self) -> dict[str, object]:

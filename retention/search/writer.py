@@ -15,7 +15,7 @@ from retention.crypto.bodies import BodyCipher
 from retention.errors import KeyDestroyedError
 from retention.manifest import SegmentManifest
 from retention.persons.restriction import PERSON_COLUMNS, without_restricted
-from retention.search import documents, mapping
+from retention.search import bulk, documents, mapping, streams
 from retention.search.book import Label
 from retention.search.cluster import Cluster, path_of
 from retention.search.errors import SearchAnswerError, SearchRebuildError
@@ -48,6 +48,14 @@ class Parts(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Own:
+    """An index of this store's, or a data stream."""
+
+    name: str
+    stream: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """Documents of a segment: written, withheld for restricted accounts, and in their least form only."""
 
@@ -57,14 +65,15 @@ class Written:
 
 
 class Writer:
-    """Documents in, documents out, of the indices of one generation."""
+    """Documents in, documents out, of the indices or data streams of one generation."""
 
     def __init__(
         self, parts: Parts, settings: SearchSettings, cluster: Cluster, generation: str, *, pulse: Callable[[], None]
     ) -> None:
         self.cluster, self.settings = cluster, settings
         self._parts, self._generation, self._pulse = parts, generation, pulse
-        self._there: set[str] = set()
+        self._there: dict[str, list[str]] = {}
+        """Indices and streams that are there; what is behind a stream and takes no new documents."""
 
     @property
     def mark(self) -> dict[str, Any]:
@@ -73,10 +82,11 @@ class Writer:
         return {"format": 1, "store": store, "generation": self._generation}
 
     def ensure(self, index: str, record_class: str) -> None:
-        """Make the index, from its class's template.
+        """Make the index or data stream, from its class's template.
 
         Raises:
             SearchRebuildError: there is one of this name that this generation did not make.
+            SearchStreamsError: the cluster puts refused documents of data streams aside.
         """
         if index in self._there:
             return
@@ -86,14 +96,21 @@ class Writer:
         found = self.cluster.ask("GET", path_of(index, "_mapping"), absent=True)
         if found is None:
             self.cluster.ask("PUT", path_of("_index_template", name), wanted)
-            # Refused where an earlier try made it whose answer was lost.
-            with contextlib.suppress(SearchAnswerError):
-                self.cluster.ask("PUT", path_of(index), {})
+            self._make(index)
             found = self.cluster.ask("GET", path_of(index, "_mapping"))
-        mark = found[index]["mappings"].get("_meta", {}).get("liucun")
-        if mark != self.mark:
+        # A stream's mappings are those of the indices behind it, under their names.
+        marks = [item["mappings"].get("_meta", {}).get("liucun") for item in found.values()]
+        if (index in found) is self.settings.data_streams or any(mark != self.mark for mark in marks):
             raise _foreign(index)
-        self._there.add(index)
+        self._there[index] = streams.older(self.cluster, index) if self.settings.data_streams else []
+
+    def _make(self, index: str) -> None:
+        if self.settings.data_streams:
+            streams.make(self.cluster, index)
+            return
+        # Refused where an earlier try made it whose answer was lost.
+        with contextlib.suppress(SearchAnswerError):
+            self.cluster.ask("PUT", path_of(index), {})
 
     def write(self, manifest: SegmentManifest, label: Label, restricted: pa.Array) -> Written:
         """Write all documents of a segment but those about restricted accounts."""
@@ -122,25 +139,30 @@ class Writer:
             written += one.documents
         return Written(written, withheld, refused)
 
-    def mine(self, record_class: str) -> list[str]:
-        """The indices of a class that this store made, of whatever generation.
+    def mine(self, record_class: str) -> list[Own]:
+        """The indices and data streams of a class that this store made, of whatever generation.
 
         Raises:
             SearchRebuildError: there are others of such names.
         """
         pattern = f"{mapping.alias(self.settings, record_class)}-*"
-        found = self.cluster.ask("GET", path_of(pattern, "_mapping"), absent=True) or {}
-        for name, item in found.items():
+        # Names what is behind a stream, and the stream that it is behind; any server answers it.
+        found = self.cluster.ask("GET", path_of(pattern), absent=True) or {}
+        own: set[Own] = set()
+        for index, item in found.items():
+            stream = item.get("data_stream")
+            name = str(stream or index)
             mark = item["mappings"].get("_meta", {}).get("liucun") or {}
             if mark.get("store") != self.mark["store"]:
                 raise _foreign(name)
-        return sorted(found)
+            own.add(Own(name, stream is not None))
+        return sorted(own, key=lambda one: one.name)
 
     def forget(self, labels: Sequence[Label], *, whole: Sequence[str] = ()) -> int:
         """Delete the documents of labels; ``whole`` are indices that hold nothing else and go as they are."""
         gone = 0
         for index in whole:
-            self.drop(index)
+            self.drop(Own(index, self.settings.data_streams))
         by_index: dict[str, list[str]] = {}
         for label in labels:
             if label.index_name not in whole:
@@ -150,10 +172,13 @@ class Writer:
                 gone += self.delete_where(index, {"terms": {mapping.LABEL: names[begin : begin + 1000]}})
         return gone
 
-    def drop(self, index: str) -> None:
-        """Delete an index of ours; one that is not there is gone already."""
-        self.cluster.ask("DELETE", path_of(index), absent=True)
-        self._there.discard(index)
+    def drop(self, own: Own) -> None:
+        """Delete an index or data stream of ours; one that is not there is gone already."""
+        if own.stream:
+            streams.drop(self.cluster, own.name)
+        else:
+            self.cluster.ask("DELETE", path_of(own.name), absent=True)
+        self._there.pop(own.name, None)
 
     def delete_where(self, index: str, query: dict[str, Any]) -> int:
         """Delete what a query finds, page by page, until it finds nothing; returns how many went."""
@@ -167,7 +192,7 @@ class Writer:
             for hit in found:
                 by_index.setdefault(hit["_index"], []).append(hit["_id"])
             for name, ids in by_index.items():
-                self.cluster.delete(name, ids)
+                bulk.delete(self.cluster, name, ids)
             gone += len(found)
             self._pulse()
         return gone
@@ -212,8 +237,9 @@ class Writer:
         ids, bodies, least = self.lines(table, manifest, label)
         limit = self.settings.bulk_megabytes << 20
         refused = 0
-        for bulk in documents.bulks(label.index_name, ids, bodies, least, limit=limit):
-            refused += self.cluster.write(bulk, label.index_name)
+        index, verb = label.index_name, "create" if self.settings.data_streams else "index"
+        for part in documents.bulks(index, ids, bodies, least, limit=limit, verb=verb):
+            refused += bulk.write(self.cluster, part, index, older=self._there[index])
         return Written(table.num_rows, 0, refused)
 
     def _own_template(self, name: str, wanted: dict[str, Any]) -> None:
