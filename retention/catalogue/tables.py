@@ -217,7 +217,7 @@ segment_content_types = sa.Table(
 )
 """Rows of a segment of published content by type, in the words of ``retention.audits.kinds``."""
 
-turns = sa.Table("turns", metadata, sa.Column("nothing", sa.Integer, primary_key=True))
+turns = sa.Table("turns", metadata, sa.Column("turn", sa.Integer, primary_key=True))
 """Never holds a row: commits lock it (``retention.catalogue.turns``)."""
 
 

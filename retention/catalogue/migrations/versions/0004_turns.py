@@ -11,4 +11,4 @@ down_revision = "0003"
 
 def upgrade() -> None:
     """Add the table; nothing is ever written to it."""
-    op.create_table("turns", sa.Column("nothing", sa.Integer, primary_key=True))
+    op.create_table("turns", sa.Column("turn", sa.Integer, primary_key=True))
