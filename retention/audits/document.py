@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from retention.audits.clauses import clauses, clauses_of, standing
+from retention.audits.finding_words import both
 from retention.audits.report import AuditReport, Finding, Table
 from retention.audits.words import CHECKED, TITLES
 from retention.policies.periods import SHANGHAI
@@ -174,7 +175,7 @@ def _findings(title: str, findings: Sequence[Finding]) -> Iterator[Block]:
     yield Heading(f"{title}: {len(findings):,}", 2)
     yield Grid(
         ("类型 Kind", "位置 Where", "说明 Detail"),
-        tuple((one.kind, one.where, one.detail) for one in findings[:MOST]),
+        tuple((kind, one.where, detail) for one in findings[:MOST] for kind, detail in (both(one),)),
         widths=(1.6, 3, 4),
     )
     if len(findings) > MOST:

@@ -307,7 +307,15 @@ def test_an_audit_runs_in_the_background(console) -> None:
             break
     assert "完整性审计" in page
     report = re.search(r"/audit/reports/[0-9a-f]{16}", page)[0]
-    assert person.get(report).status_code == 200
+    shown = person.get(report)
+    assert shown.status_code == 200
+    # What was found is said in Chinese, in the report's own words beside it; to a reader of English in those alone.
+    assert "没有在运行的检测器" in shown.text
+    assert "No live detector for" in shown.text
+    person.post("/language", language="en", target="/audit")
+    shown = person.get(report)
+    assert "没有在运行的检测器" not in shown.text
+    assert "No live detector for" in shown.text
     assert person.get("/audit/reports/ffff").status_code == 400
 
 

@@ -15,6 +15,7 @@ from console.reading import audits
 from console.web.render import page, say
 from console.web.visit import Gate, Visit
 from errors import UsageError
+from retention.audits.finding_words import in_chinese, kind_name
 from retention.catalogue.tables import events
 
 router = APIRouter(prefix="/audit")
@@ -56,7 +57,8 @@ def report(visit: Reader, report_id: str) -> Response:
     """A report with all its findings."""
     with visit.parts.catalogue.read() as connection:
         found = audits.report(connection, report_id)
-    return page(visit, "audit_report.html", report=found, made=audits.read_kept(found))
+    made = audits.read_kept(found)
+    return page(visit, "audit_report.html", report=found, made=made, kind_name=kind_name, in_chinese=in_chinese)
 
 
 @router.get("/reports/{report_id}/file")
