@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from detectors.base import string_column
 from detectors.keywords.evaluate import Evaluation
-from detectors.keywords.findings import NOTHING, Found, found_in, judged
+from detectors.keywords.findings import Found, found_in, judged
 from detectors.keywords.packset import PackSet
 from detectors.keywords.rules import State
 from detectors.keywords.scanner import Scanner, scanner_of
@@ -24,6 +24,8 @@ Longs = npt.NDArray[np.int64]
 
 SLICE: Final = 16 << 20
 """Bytes of a column worked on at once."""
+JUDGED: Final = 1 << 20
+"""Bytes of rows with hits judged at once: a text of nothing but hits takes 150 times its size."""
 THRESHOLD: Final = 0.5
 """A text is illegal where its hits of one category come to this score."""
 
@@ -68,16 +70,16 @@ class KeywordDetector:
         plain = scanner_of(self._packs, state, self._steps, Reading.PLAIN)
         aloud = any(rule.sound for rule in self._packs.in_state(state))
         sound = scanner_of(self._packs, state, self._steps, Reading.SOUND) if aloud else None
-        for low, piece in _slices(texts):
+        for low, piece in _slices(texts, SLICE):
             rows, signs = self._rows(piece, plain, Reading.PLAIN)
-            parts.append(self._judge(piece, rows, low, plain, Reading.PLAIN))
+            parts.extend(self._judge(piece, rows, low, plain, Reading.PLAIN))
             if len(signs):
                 held = piece.take(pa.array(signs))
                 rows, _ = self._rows(held, plain, Reading.SIGNS)
-                parts.append(self._judge(held, rows, low + signs, plain, Reading.SIGNS))
+                parts.extend(self._judge(held, rows, low + signs, plain, Reading.SIGNS))
             if sound is not None and sound.patterns.keys:
                 rows, _ = self._rows(piece, sound, Reading.SOUND)
-                parts.append(self._judge(piece, rows, low, sound, Reading.SOUND))
+                parts.extend(self._judge(piece, rows, low, sound, Reading.SOUND))
         return judged(parts, threshold)
 
     def _rows(self, texts: pa.StringArray, scanner: Scanner, reading: Reading) -> tuple[Longs, Longs]:
@@ -94,29 +96,29 @@ class KeywordDetector:
 
     def _judge(
         self, texts: pa.StringArray, rows: Longs, places: int | Longs, scanner: Scanner, reading: Reading
-    ) -> Found:
+    ) -> Iterator[Found]:
         """Hits of rules in ``rows`` of ``texts``; ``places`` are the texts' rows in the column, or that of the first.
 
         These few rows are folded again, now with the map back to the original.
         """
-        if not len(rows):
-            return NOTHING
         table = fold_table(self._steps, reading)
-        points, point_rows = code_points(texts.take(pa.array(rows)))
-        seen = view(points, point_rows, table, repeats=self._steps.repeats)
-        key, first, last = scanner.scan(seen)
-        hits = Evaluation(scanner.patterns, seen, points, point_rows, table).rules(key, first, last)
+        chosen = texts.take(pa.array(rows))
         at = places[rows] if isinstance(places, np.ndarray) else places + rows
-        return found_in(hits, scanner.patterns.plans, seen, points, point_rows, at)
+        for low, piece in _slices(chosen, JUDGED):
+            points, point_rows = code_points(piece)
+            seen = view(points, point_rows, table, repeats=self._steps.repeats)
+            key, first, last = scanner.scan(seen)
+            hits = Evaluation(scanner.patterns, seen, points, point_rows, table).rules(key, first, last)
+            yield found_in(hits, scanner.patterns.plans, seen, points, point_rows, at[low : low + len(piece)])
 
 
-def _slices(texts: pa.StringArray) -> Iterator[tuple[int, pa.StringArray]]:
-    """Yield (first row, rows) of at most ``SLICE`` bytes each, or of one row that is larger."""
+def _slices(texts: pa.StringArray, size: int) -> Iterator[tuple[int, pa.StringArray]]:
+    """Yield (first row, rows) of at most ``size`` bytes each, or of one row that is larger."""
     filled = texts.fill_null("") if texts.null_count else texts
     _, offsets = string_buffers(filled)
     low = 0
     while low < len(filled):
-        high = int(np.searchsorted(offsets, int(offsets[low]) + SLICE, side="right")) - 1
+        high = int(np.searchsorted(offsets, int(offsets[low]) + size, side="right")) - 1
         high = min(max(high, low + 1), len(filled))
         yield low, filled.slice(low, high - low)
         low = high

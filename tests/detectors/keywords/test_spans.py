@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from detectors.default import PACKS, default_detector
-from detectors.keywords import evaluate, hashed  # noqa: F401 - compiled code is loaded
+from detectors.keywords import engine, evaluate, hashed  # noqa: F401 - compiled code is loaded
 from detectors.keywords.anchors import Anchors
 from detectors.keywords.engine import KeywordDetector
 from detectors.keywords.matcher import ColumnMatcher
@@ -327,3 +327,12 @@ def test_a_boundary_of_none_lets_letters_and_digits_go_on() -> None:
         assert rows["none"] == [0, 1, 2, 3, 4]
         assert rows["latin"] == rows["auto"] == rows["word"] == [0, 2, 4]
         assert rows["near"] == [0]
+
+
+def test_rows_judged_in_pieces_give_what_they_give_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = pa.array([f"{'看' * (n % 7)}加薇信{n}💰" * (n % 5) + "代·开发票" * (n % 3) for n in range(60)])
+    whole = plain().evidence(texts)
+    assert whole.num_rows > 60
+    for size in (1, 64, 1000):
+        monkeypatch.setattr(engine, "JUDGED", size)
+        assert plain().evidence(texts).equals(whole)
