@@ -43,6 +43,7 @@ EVENTS: Final = {
     "ticket.order_refused": _("平台未执行指令"),
     "ticket.restored": _("内容已恢复"),
     "ticket.police_reported": _("报公安机关"),
+    "ticket.also_reported": _("另报其他部门，十个工作日照计"),
     "ticket.police_rejected": _("公安机关退回"),
     "ticket.appealed": _("申诉"),
     "ticket.appeal_rejected": _("申诉不成立"),

@@ -18,6 +18,8 @@ from errors import UsageError
 from tickets.calendar.working_days import WorkingCalendar
 
 SHANGHAI: Final = ZoneInfo("Asia/Shanghai")
+CALENDAR_YEARS: Final = range(1900, 2200)
+"""Years that a stated time may lie in: at the ends of what a date can be no zone shows it and no clock counts."""
 CLOSE_OF_BUSINESS: Final = time(17, 0)
 WARNING_DAYS: Final = (5, 8, 9)
 """Of ten working days, those on which a warning goes out."""

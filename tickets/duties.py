@@ -18,7 +18,7 @@ from tickets.clocks import ANNUAL_REPORT, DUTIES, LICENCE_SHOWN, RENEWAL, SHANGH
 from tickets.errors import TicketChangedError, TicketUnknownError, TransitionError
 from tickets.evidence import StoredFile, add_evidence, list_evidence, seal_file
 from tickets.settings import CompanySettings
-from tickets.steps.base import Steps
+from tickets.steps.base import Steps, given_time
 from tickets.tables_sending import duties as table
 
 CLOCKS: Final = {clock.name: clock for clock in DUTIES}
@@ -108,9 +108,12 @@ class DutyBook(Steps):
         """Enter a duty that ``start`` (aware) set going; its deadline follows from the kind's clock.
 
         A renewal starts from the day of expiry and counts backward.
+
+        Raises:
+            UsageError: there is no such kind, the title is missing or too long, or ``start`` lies beyond the calendar.
         """
         self.who.require(Right.DUTIES_WORK)
-        return self._add(clock_named(kind), title, start, self._new_id("Y"))
+        return self._add(clock_named(kind), title, given_time(start), self._new_id("Y"))
 
     def evidence(self, duty_id: str, name: str, content: bytes) -> StoredFile:
         """Add a file as evidence, sealed; its digests stand in the event."""

@@ -94,6 +94,9 @@ def test_what_is_not_there_and_who_may_not(book: DutyBook, catalogue: Catalogue,
         book.complete("Y0", "r")
     with pytest.raises(UsageError, match="title"):
         book.add("incident", " ", start("2026-11-20"))
+    for day in ("0001-01-01", "9999-12-31"):
+        with pytest.raises(UsageError, match="beyond the calendar"):
+            book.add("assessment", "t", start(day))
     for who in (MING, AUDITOR, Actor("none")):
         with pytest.raises(NotPermittedError):
             DutyBook(catalogue, bodies, shipped_calendar(), who).add("incident", "t", start("2026-11-20"))

@@ -12,6 +12,7 @@ from retention.catalogue.engine import Catalogue
 from tests.tickets.conftest import PlainBodies
 from tests.tickets.people import AUDITOR, HONG, MING, WANG, by
 from tests.tickets.test_opening import CONTENT, take
+from tickets.clocks import SHANGHAI
 from tickets.errors import SecondPersonError, TransitionError
 from tickets.queue import Filters, get_ticket, list_tickets, ticket_detail
 from tickets.service import Desk
@@ -93,7 +94,15 @@ def test_two_complaints_without_an_id_are_two_tickets(desk: Desk) -> None:
         {"event_time": NOW + timedelta(days=1)},
         {"blocked_at": NOW + timedelta(days=1)},
         {"own_due_at": NOW.replace(tzinfo=None)},
+        {"own_due_at": datetime(1, 1, 1, tzinfo=SHANGHAI)},
+        {"own_due_at": datetime(9999, 12, 31, 23, tzinfo=UTC)},
+        {"event_time": datetime(1, 1, 1, tzinfo=SHANGHAI)},
+        {"blocked_at": datetime(1, 1, 1, tzinfo=SHANGHAI)},
         {"url": "x" * 3000},
+        {"content_id": "x" * 3000},
+        {"user_id": "x" * 3000},
+        {"source": "x" * 129},
+        {"subtype": "x" * 65},
         {"details": {"a": "x" * 200_000}},
     ],
 )

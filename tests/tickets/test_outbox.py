@@ -179,7 +179,18 @@ def test_hostile_answers_acknowledge_nothing(ordering: Desk, platform: Received,
     assert again(ordering, ticket.ticket_id).effective_at is None
 
 
-@pytest.mark.parametrize("moment", ["2020-01-01T00:00:00+00:00", "2999-01-01T00:00:00+00:00", "2026-11-24T10:00", "x"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "2020-01-01T00:00:00+00:00",
+        "2999-01-01T00:00:00+00:00",
+        "0001-01-01T00:00:00+00:00",
+        "0001-01-01T00:00:00+08:00",
+        "9999-12-31T23:59:59-08:00",
+        "2026-11-24T10:00",
+        "x",
+    ],
+)
 def test_times_that_cannot_be_are_bounded_by_order_and_answer(ordering: Desk, platform: Received, moment: str) -> None:
     ticket = disposed(ordering)
     platform.answer(200, {"acknowledged": True, "effective_at": moment})

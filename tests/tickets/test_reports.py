@@ -31,7 +31,7 @@ from tickets.reports.export import Format, export
 from tickets.reports.filing import ReportBook
 from tickets.reports.register import list_reports, open_report
 from tickets.reports.templates import templates
-from tickets.settings import CompanySettings
+from tickets.settings import CompanySettings, TicketSettings
 from tickets.states import Decision, Measure, State
 from tickets.tables_sending import reports
 
@@ -58,13 +58,15 @@ def by(book: ReportBook, who: Actor) -> ReportBook:
     return replace(book, actor=who)
 
 
-def disposed(book: ReportBook, count: int = 3, text: str = "赌场 开户送彩金") -> list[str]:
+def disposed(
+    book: ReportBook, count: int = 3, text: str = "赌场 开户送彩金", decision: Decision = Decision.ILLEGAL
+) -> list[str]:
     known = {ticket.ticket_id for ticket in everything(book)}
     contents = [replace(CONTENT, content_id=f"c{len(known)}-{n}", text=text, reach=1200) for n in range(count)]
     take(book.catalogue, book.bodies, *contents)
     ids = sorted(ticket.ticket_id for ticket in everything(book) if ticket.ticket_id not in known)
     for number in ids:
-        book.confirm(number, Decision.ILLEGAL, "赌博广告")
+        book.confirm(number, decision, "赌博广告")
         book.dispose(number, Measure.DELETE, effective_at=EFFECTIVE)
     return ids
 
@@ -162,6 +164,71 @@ def test_the_police_have_their_own_report(book: ReportBook) -> None:
     assert ticket.police_reported_at
     assert ticket.state == State.DISPOSED, "the ten days run on"
     assert book.draft([number]).recipient == "telecom"
+
+
+def sent(book: ReportBook, ids: list[str], recipient: str, **more) -> str:
+    draft = book.draft(ids, recipient=recipient, **more)
+    head = by(book, WANG)
+    head.approve_report(draft.report_id)
+    head.submit(draft.report_id, "平台")
+    return draft.report_id
+
+
+def test_only_a_report_to_the_telecom_authority_ends_the_ten_days_of_what_is_illegal(book: ReportBook) -> None:
+    (number,) = disposed(book, 1)
+    draft = book.draft([number], recipient="cyberspace")
+    assert draft.due_at is None, "no day is set for it"
+    book.withdraw(draft.report_id)
+    first = sent(book, [number], "cyberspace")
+    with book.catalogue.read() as connection:
+        ticket = get_ticket(connection, number)
+        kinds = [event["kind"] for event in ticket_detail(connection, book.bodies, number).timeline]
+    assert (ticket.state, ticket.reported_at) == (State.DISPOSED, None), "the ten days run on"
+    assert "ticket.also_reported" in kinds
+    with pytest.raises(ReportError, match="stands in the report"):
+        book.draft([number], recipient="cyberspace")
+    second = sent(book, [number], "telecom")
+    said = data_of(book, second)["tickets"][0]["other_reports"]
+    assert said.startswith("网信部门 20")
+    head = by(book, WANG)
+    head.reject_report(first, "退回补充")
+    head.acknowledge_report(second, "HZ-1")
+    with book.catalogue.read() as connection:
+        assert get_ticket(connection, number).state == State.ACKNOWLEDGED
+    again = sent(book, [number], "cyberspace")
+    head.acknowledge_report(again, "WX-1")
+    with book.catalogue.read() as connection:
+        assert get_ticket(connection, number).receipt == "HZ-1"
+
+
+def test_what_is_harmful_goes_to_the_authority_that_is_competent_for_it(book: ReportBook) -> None:
+    milder = TicketSettings.model_validate({"defaults": {"gambling": "harmful"}})
+    (number,) = disposed(replace(book, settings=milder), 1, decision=Decision.HARMFUL)
+    sent(book, [number], "cyberspace")
+    with book.catalogue.read() as connection:
+        assert get_ticket(connection, number).state == State.REPORTED
+
+
+def test_every_body_that_was_told_is_told_of_a_reversal(book: ReportBook) -> None:
+    (number,) = disposed(book, 1)
+    out = {to: sent(book, [number], to) for to in ("police", "cyberspace", "telecom")}
+    head = by(book, WANG)
+    assert head.reverse(number, "误判").correction_needed
+    for count, (to, first) in enumerate(out.items(), 1):
+        sent(book, [number], to, corrects=first)
+        with book.catalogue.read() as connection:
+            assert get_ticket(connection, number).correction_needed == (count < 3)
+        with pytest.raises(ReportError, match=r"needs no correction|stands in"):
+            book.draft([number], recipient=to, corrects=first)
+
+
+def test_what_only_the_police_were_told_is_corrected_there(book: ReportBook) -> None:
+    (number,) = disposed(book, 1)
+    first = sent(book, [number], "police")
+    assert by(book, WANG).reverse(number, "误判").correction_needed
+    sent(book, [number], "police", corrects=first)
+    with book.catalogue.read() as connection:
+        assert not get_ticket(connection, number).correction_needed
 
 
 def test_a_ticket_stands_in_one_live_report_only(book: ReportBook) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import httpx
 
+from tickets.clocks import CALENDAR_YEARS
 from tickets.delivery.signing import signed_headers
 from tickets.errors import DeliveryError, DeliveryRefusedError
 from tickets.settings import PlatformSettings, secret
@@ -89,6 +90,7 @@ def _answer(content: bytes) -> PlatformAnswer:
             effective = datetime.fromisoformat(said["effective_at"])
         except ValueError:
             effective = None
-        # A time without zone could be hours off: it then counts from the answer itself.
-        effective = effective if effective is not None and effective.tzinfo else None
+        # A time without zone could be hours off, and year 1 is how some programs write none: the answer's own counts.
+        if effective is not None and (effective.tzinfo is None or effective.year not in CALENDAR_YEARS):
+            effective = None
     return PlatformAnswer(True, effective, reference[:200] if isinstance(reference, str) else "")

@@ -15,6 +15,7 @@ from tickets.categories import category_of
 from tickets.clocks import SHANGHAI, TEN_WORKING_DAYS, add_months, deadline
 from tickets.evidence import StoredFile, list_evidence
 from tickets.queue import Ticket, TicketDetail, ticket_detail
+from tickets.reports.standing import other_bodies, told
 from tickets.settings import CompanySettings
 from tickets.states import Channel, Decision, Measure, State
 from tickets.steps.base import as_time
@@ -39,15 +40,18 @@ def report_data(
     company: CompanySettings,
     tickets: Sequence[Ticket],
     *,
+    recipient: str,
+    names: Mapping[str, str],
     summary: str,
     known: Known,
     now: datetime,
 ) -> dict[str, Any]:
-    """Everything a report says, besides its number and who does what with it."""
+    """Everything a report says, besides its number and who does what with it. ``names``: those of recipients."""
     ids = [ticket.ticket_id for ticket in tickets]
     evidence: dict[str, list[StoredFile]] = {}
     for file in list_evidence(connection, [f"ticket:{number}" for number in ids]):
         evidence.setdefault(file.subject.removeprefix("ticket:"), []).append(file)
+    out = told(connection, ids)
     merged, measures = _merged(connection, ids), _measures(connection, ids)
     said = [
         {
@@ -58,6 +62,7 @@ def report_data(
             **_ticket(ticket_detail(connection, bodies, ticket.ticket_id), calendar, now),
             **_evidence(evidence.get(ticket.ticket_id, [])),
             **_known(known.get(ticket.ticket_id, {})),
+            "other_reports": _others(ticket, other_bodies(out.get(ticket.ticket_id, []), recipient, names)),
         }
         for number, ticket in enumerate(tickets, 1)
     ]
@@ -67,7 +72,7 @@ def report_data(
         spread = [f"{label} {one[name]}" for label, name in (("浏览", "views"), ("转发", "reposts")) if one.get(name)]
         one["spread"] = ", ".join(spread)
     decisions = Counter(ticket.decision for ticket in tickets)
-    names = Counter(category_of(ticket.category).name for ticket in tickets)
+    kinds = Counter(category_of(ticket.category).name for ticket in tickets)
     due = min((ticket.due_at for ticket in tickets if ticket.due_at), default=None)
     return {
         "format": FORMAT,
@@ -75,7 +80,7 @@ def report_data(
         "counts": {
             "tickets": len(tickets),
             "decisions": f"{decisions[Decision.ILLEGAL.value]} / {decisions[Decision.HARMFUL.value]}",
-            "categories": [f"{name} {count}" for name, count in names.most_common()],
+            "categories": [f"{name} {count}" for name, count in kinds.most_common()],
         },
         "earliest_due": local(due),
         "calendar": calendar.version,
@@ -125,7 +130,6 @@ def _ticket(detail: TicketDetail, calendar: WorkingCalendar, now: datetime) -> d
         "kept_where": f"{ticket.source} / {ticket.partition} @ {ticket.offset}",
         "kept_until": add_months(day, KEPT_MONTHS).isoformat(),
         "police_reported_at": local(ticket.police_reported_at),
-        "other_reports": f"公安机关 {local(ticket.police_reported_at)}" if ticket.police_reported_at else None,
         "due_on": ticket.due_on,
         "days": _days(ticket, calendar),
         "calendar": ticket.calendar_version,
@@ -133,6 +137,12 @@ def _ticket(detail: TicketDetail, calendar: WorkingCalendar, now: datetime) -> d
         "reviewer": ticket.triaged_by,
         "reversal": f"{local(ticket.closed_at)} 撤销处置并恢复" if ticket.state == State.REVERSED else None,
     }
+
+
+def _others(ticket: Ticket, bodies: Sequence[tuple[str, str]]) -> str | None:
+    """The other bodies that were told of a ticket, the police among them, each with the time."""
+    police = [("公安机关", ticket.police_reported_at)] if ticket.police_reported_at else []
+    return ", ".join(f"{name} {local(at)}" for name, at in [*police, *bodies]) or None
 
 
 def _days(ticket: Ticket, calendar: WorkingCalendar) -> str | None:

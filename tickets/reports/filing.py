@@ -24,7 +24,16 @@ from tickets.queue import Ticket, get_ticket, tickets_by_id
 from tickets.reports.content import Known, report_data
 from tickets.reports.export import Format, export
 from tickets.reports.register import Report, digests, get_report, open_report, report_context
-from tickets.reports.templates import SHIPPED, template_for
+from tickets.reports.standing import (
+    POLICE,
+    check_reportable,
+    due_of,
+    ends_the_days,
+    not_reportable,
+    to_correct,
+    uncorrected,
+)
+from tickets.reports.templates import SHIPPED, template_for, templates
 from tickets.settings import CompanySettings
 from tickets.states import State
 from tickets.steps.base import earliest
@@ -34,7 +43,6 @@ from tickets.tables_sending import reports as table
 
 MOST: Final = 1_000
 LIVE: Final = ("draft", "approved", "submitted", "acknowledged")
-POLICE: Final = "police"
 EXPORTING: Final = (Right.REPORTS_PREPARE, Right.CONTENT_READ, Right.PERSONAL_REVEAL)
 """What taking a report's file needs: it holds the texts that are reported, and names persons unmasked."""
 NEEDED: Final = ("name", "licence_number")
@@ -76,14 +84,20 @@ class ReportBook(ReportingSteps):
             if corrects is not None:
                 self._may_correct(get_report(connection, corrects), recipient)
             tickets = [get_ticket(connection, number) for number in dict.fromkeys(ids)]
+            fit = tickets if corrects is None else to_correct(connection, corrects, tickets)
             for ticket in tickets:
-                _reportable(ticket, recipient, corrects)
+                if corrects is None:
+                    check_reportable(ticket, recipient)
+                elif ticket not in fit:
+                    raise not_reportable(ticket, "needs no correction of that report")
             data = report_data(
                 connection,
                 self.bodies,
                 self.calendar,
                 self.company,
                 tickets,
+                recipient=recipient,
+                names={name: one.recipient for name, one in templates(self.templates).items()},
                 summary=summary,
                 known=known or {},
                 now=now,
@@ -224,7 +238,7 @@ class ReportBook(ReportingSteps):
             plain = content.encode("utf-8", "surrogatepass")
             sha256, sm3 = digests(plain)
             text_key = self.bodies.text_key(month_of(timestamp(now)), REPORTS)
-            due = earliest(*((t.police_due_at if recipient == POLICE else t.due_at) for t in tickets))
+            due = earliest(*(due_of(recipient, ticket) for ticket in tickets))
             connection.execute(
                 table.insert().values(
                     report_id=number,
@@ -304,12 +318,17 @@ class ReportBook(ReportingSteps):
     def _submitted(self, connection: sa.Connection, ticket: Ticket, report: Report, at: str, receipt: str) -> None:
         if report.corrects is not None:
             said = {"report": report.report_id, "corrects": report.corrects}
-            self._change(connection, ticket, "ticket.corrected", {"correction_needed": False}, said)
+            left = uncorrected(connection, [ticket.ticket_id]).get(ticket.ticket_id, [])
+            more = any(number != report.corrects for number in left)
+            self._change(connection, ticket, "ticket.corrected", {"correction_needed": more}, said)
         elif report.recipient == POLICE:
             said = {"report": report.report_id, "police_reported_at": at}
             self._change(connection, ticket, "ticket.police_reported", {"police_reported_at": at}, said)
-        else:
+        elif ends_the_days(report.recipient, ticket):
             self._reported(connection, ticket, report.report_id, at, receipt, {})
+        else:
+            told_too = {"report": report.report_id, "recipient": report.recipient}
+            self._event(connection, "ticket.also_reported", f"ticket:{ticket.ticket_id}", told_too)
 
     def _update(
         self,
@@ -325,24 +344,6 @@ class ReportBook(ReportingSteps):
         said = {"from": report.state, "to": values["state"], **said}
         self._event(connection, kind, f"report:{report.report_id}", said)
         return get_report(connection, report.report_id)
-
-
-def _reportable(ticket: Ticket, recipient: str, corrects: str | None) -> None:
-    wrong: str | None = None
-    if corrects is not None:
-        if ticket.state != State.REVERSED or not ticket.correction_needed or ticket.report_id not in (corrects, None):
-            wrong = "needs no correction of that report"
-    elif recipient == POLICE:
-        if ticket.police_due_at is None or ticket.police_reported_at is not None:
-            wrong = "has no police clock that runs"
-    elif ticket.state != State.DISPOSED:
-        wrong = f"is {ticket.state} ({State(ticket.state).chinese}), not disposed of"
-    elif ticket.decision == "violation" and ticket.own_due_at is None:
-        wrong = "is 违规: there is no report of it"
-    elif ticket.effective_at is None:
-        wrong = "was not acknowledged by the platform yet"
-    if wrong is not None:
-        raise ReportError(f"The ticket {ticket.ticket_id} {wrong}.", cure="Leave it out, or settle that first.")
 
 
 def _facts(ticket: Ticket) -> dict[str, Any]:

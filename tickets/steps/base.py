@@ -19,6 +19,7 @@ from retention.segments import Archive
 from tickets.actors import Actor
 from tickets.bodies import Bodies, note_context, seal_beside
 from tickets.calendar.working_days import WorkingCalendar
+from tickets.clocks import CALENDAR_YEARS
 from tickets.errors import SecondPersonError, TicketChangedError, TransitionError
 from tickets.queue import Ticket, get_ticket
 from tickets.retaining import took_in
@@ -218,10 +219,9 @@ def given_time(moment: datetime) -> datetime:
     """
     if moment.tzinfo is None:
         raise UsageError("The time has no zone.", cure="Give it with its zone.")
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError as error:
-        raise UsageError(f"The time {moment.isoformat()} lies beyond the calendar.", cure="Check its year.") from error
+    if moment.year not in CALENDAR_YEARS:
+        raise UsageError(f"The time {moment.isoformat()} lies beyond the calendar.", cure="Check its year.")
+    return moment.astimezone(UTC)
 
 
 def earliest(*moments: str | None) -> str | None:

@@ -18,7 +18,7 @@ from tickets.categories import categories
 from tickets.opening import ContentFinding, Hit, open_or_extend, prepare
 from tickets.queue import Ticket
 from tickets.states import Channel
-from tickets.steps.base import earliest
+from tickets.steps.base import earliest, given_time
 from tickets.steps.joining import JoiningSteps
 from tickets.tables import tickets as table
 from tickets.telling import Opening
@@ -26,8 +26,13 @@ from tickets.weights import MAX_SEVERITY
 
 BY_HAND = frozenset({Channel.HUMAN, Channel.COMPLAINT, Channel.AUTHORITY, Channel.ENGINE})
 MAX_TEXT = 100_000
-_LONG = 2_000
-_WORDS = ("category", "text", "subtype", "source", "content_id", "user_id", "url", "reference", "engine")
+_LONGEST = {
+    "source": 128,
+    "subtype": 64,
+    **dict.fromkeys(("content_id", "user_id", "url", "reference", "engine"), 2_000),
+}
+"""Characters that a field may hold."""
+_WORDS = ("category", "text", *_LONGEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,9 @@ class OpeningSteps(JoiningSteps):
         self.who.require(Right.TICKETS_OPEN)
         now = datetime.now(UTC)
         finding = _clean(finding)
+        for moment in (finding.event_time, finding.own_due_at, finding.blocked_at):
+            if moment is not None:
+                given_time(moment)
         self._check(finding, now)
         content = self._content(finding, now)
         prepared = prepare(self.bodies, [content], now=now, opening=Opening.of(self.settings))
@@ -135,14 +143,10 @@ class OpeningSteps(JoiningSteps):
             not 1 <= finding.severity <= MAX_SEVERITY or not 0 <= finding.score <= 1 or not 0 <= finding.reach < 1 << 62
         ):
             wrong = "severity (1 to 4), score (0 to 1) or reach is out of range"
-        elif any(
-            moment and moment.tzinfo is None for moment in (finding.event_time, finding.own_due_at, finding.blocked_at)
-        ):
-            wrong = "a time has no zone"
         elif any(moment and moment > now for moment in (finding.event_time, finding.blocked_at)):
             wrong = "the content or its block lies in the future"
         elif (
-            max(map(len, (finding.url, finding.reference, finding.engine, finding.source))) > _LONG
+            any(len(getattr(finding, name) or "") > most for name, most in _LONGEST.items())
             or len(json.dumps(dict(finding.details))) > MAX_TEXT
         ):
             wrong = "a field is too long"

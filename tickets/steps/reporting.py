@@ -11,6 +11,7 @@ from retention.catalogue.tables import timestamp
 from tickets.actors import Right
 from tickets.errors import TransitionError
 from tickets.queue import Ticket
+from tickets.reports.standing import told
 from tickets.sealing import contents_of
 from tickets.states import Decision, State
 from tickets.steps.approving import ApprovingSteps
@@ -111,7 +112,8 @@ class ReportingSteps(ApprovingSteps):
             ticket = self._ticket(connection, ticket_id)
             said = self._second_person(ticket.triaged_by, "takes it back")
             self._note(connection, ticket_id, reason)
-            reported = ticket.reported_at is not None
+            out = ticket.reported_at or ticket.police_reported_at or told(connection, [ticket_id])
+            reported = bool(out)
             kind = "ticket.reversed_after_report" if reported else "ticket.reversed"
             values: dict[str, object] = {
                 "closed_at": timestamp(),

@@ -21,6 +21,7 @@ from tickets.queue import tickets_by_id
 from tickets.reports.export import Format
 from tickets.reports.filing import EXPORTING, ReportBook
 from tickets.reports.register import get_report, list_reports, open_report
+from tickets.reports.standing import to_correct
 from tickets.reports.templates import templates, templates_of
 
 router = APIRouter(prefix="/reports")
@@ -97,6 +98,8 @@ def _one(visit: Visit, report_id: str, *, status: int = 200, error: LiucunError 
         may = visit.may(Right.CONTENT_READ) and report.texts_gone is None
         data = open_report(connection, visit.parts.bodies, report_id) if may else None
         covered = tickets_by_id(connection, report.tickets)
+        first = report.corrects is None and report.state in ("submitted", "acknowledged")
+        correct = to_correct(connection, report_id, covered) if first else []
     return page(
         visit,
         "report.html",
@@ -104,6 +107,7 @@ def _one(visit: Visit, report_id: str, *, status: int = 200, error: LiucunError 
         report=report,
         data=data,
         tickets=covered,
+        correct=correct,
         now=timestamp(),
         formats=tuple(Format) if all(visit.may(right) for right in EXPORTING) else (),
         failed=say(visit, labels.error_text(error)) if error else None,
