@@ -13,8 +13,8 @@ from console.api.gate import Caller, Needs
 from console.api.models import LongText, Number, Taken
 from console.errors import ForbiddenError
 from console.masking import mask_account
-from retention.disclosure import requests, serving
-from retention.disclosure.requests import Disclosure
+from retention.disclosure import register, requests, serving
+from retention.disclosure.register import Disclosure
 
 router = APIRouter(prefix="/disclosures", tags=["disclosures"])
 _P = Right
@@ -37,14 +37,14 @@ def listing(
     page: Annotated[int, Query(ge=1, le=20_000)] = 1,
 ) -> dict[str, Any]:
     """Requests, newest first, accounts masked."""
-    found = requests.list_disclosures(caller.parts, limit=limit, offset=(page - 1) * limit)
-    return {"total": requests.count_disclosures(caller.parts), "items": [_shown(one) for one in found]}
+    found = register.list_disclosures(caller.parts, limit=limit, offset=(page - 1) * limit)
+    return {"total": register.count_disclosures(caller.parts), "items": [_shown(one) for one in found]}
 
 
 @router.get("/{number}")
 def one(caller: Reader, number: Number) -> dict[str, Any]:
     """One request with its keys' numbers, accounts masked."""
-    found = requests.read(caller.parts, number)
+    found = register.read(caller.parts, number)
     return {**_shown(found), "keys": [asdict(line) for line in serving.list_keys(caller.parts, number)]}
 
 
@@ -57,7 +57,7 @@ def approve(caller: Approver, number: Number) -> dict[str, Any]:
 @router.post("/{number}/refuse")
 def refuse(caller: Party, number: Number, body: RefusalBody) -> dict[str, Any]:
     """Refuse a request, or stop an approved one; a requester may withdraw their own."""
-    found = requests.read(caller.parts, number)
+    found = register.read(caller.parts, number)
     if not caller.may(_P.DISCLOSURES_APPROVE) and found.requested_by != caller.account.actor:
         raise ForbiddenError("Only approvers stop the requests of others.", cure="Ask an approver.")
     return _shown(

@@ -14,7 +14,7 @@ from console.access.limits import ANYBODY, DISCLOSED, Limiter
 from console.access.secrets import digest
 from console.errors import SignInRequiredError
 from console.parts import Parts
-from retention.disclosure.requests import Disclosure
+from retention.disclosure.register import Disclosure
 from retention.disclosure.serving import PREFIX, opened_by, serve
 
 router = APIRouter(tags=["disclosure"])

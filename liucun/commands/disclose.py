@@ -15,7 +15,7 @@ from tickets.actors import Actor
 from tickets.rights import Right
 
 if TYPE_CHECKING:
-    from retention.disclosure.requests import Disclosure
+    from retention.disclosure.register import Disclosure
 
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 _NEW = click.Path(path_type=Path, dir_okay=False)
@@ -54,7 +54,7 @@ def command() -> None:
 def request(**options: Any) -> None:
     """Request a disclosure 申请: who asks, on what ground, and exactly which records."""
     from liucun.store import open_store
-    from retention.disclosure.requests import Case, read
+    from retention.disclosure.register import Case, read
     from retention.disclosure.requests import request as enter
     from retention.disclosure.scope import Scope
 
@@ -104,7 +104,7 @@ def approve(store: Path, number: str, as_json: bool) -> None:
 def refuse(store: Path, number: str, reason: str, as_json: bool) -> None:
     """Refuse a disclosure, or stop an approved one 拒绝; one person is enough. A requester may withdraw their own."""
     from liucun.store import open_store
-    from retention.disclosure.requests import read
+    from retention.disclosure.register import read
     from retention.disclosure.requests import refuse as enter
 
     with open_store(store, Right.DISCLOSURES_READ) as opened:
@@ -121,7 +121,7 @@ def listing(store: Path, purpose: str | None, as_json: bool) -> None:
     """List disclosures 列表, newest first; accounts are masked unless a party to them gives a purpose."""
     from liucun.store import open_store
     from liucun.unmasking import record_look
-    from retention.disclosure.requests import list_disclosures
+    from retention.disclosure.register import list_disclosures
 
     with open_store(store, Right.DISCLOSURES_READ) as opened:
         found = list_disclosures(opened)
@@ -198,7 +198,7 @@ def key(store: Path, number: str, as_json: bool) -> None:
     revoked or the disclosure expires or is refused. Every answer is recorded.
     """
     from liucun.store import open_store
-    from retention.disclosure.requests import read
+    from retention.disclosure.register import read
     from retention.disclosure.serving import issue_key, key_id_of
 
     with open_store(store, Right.DISCLOSURES_HAND_OUT) as opened:
@@ -221,7 +221,7 @@ def keys(store: Path, number: str, as_json: bool) -> None:
     from dataclasses import asdict
 
     from liucun.store import open_store
-    from retention.disclosure.requests import read
+    from retention.disclosure.register import read
     from retention.disclosure.serving import list_keys
 
     with open_store(store, Right.DISCLOSURES_READ) as opened:

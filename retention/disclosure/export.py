@@ -19,7 +19,8 @@ from retention.catalogue.tables import segment_places, segments, timestamp
 from retention.crypto.bodies import BodyCipher
 from retention.disclosure import bundle
 from retention.disclosure.paper import MOST, Records, paper
-from retention.disclosure.requests import Disclosure, exportable, read, record_export
+from retention.disclosure.register import Disclosure, read
+from retention.disclosure.requests import exportable, record_export
 from retention.printing.pdf import check_fonts, write_pdf
 from retention.query.render import renderer
 from retention.query.run import Rendered, run_query

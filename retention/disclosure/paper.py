@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from retention.disclosure.requests import Disclosure
+from retention.disclosure.register import Disclosure
 from retention.disclosure.scope import ALWAYS
 from retention.printing.blocks import Block, Document, Grid, Heading, Pairs, Paragraph, Tone
 from retention.schema import RecordClass

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from retention.catalogue.engine import Catalogue
 from retention.crypto.bodies import DISCLOSURES, BodyCipher
-from retention.disclosure.requests import context_of, name_accounts
+from retention.disclosure.register import context_of, name_accounts
 from retention.disclosure.scope import Scope
 from retention.disclosure.tables import accounts, disclosures
 from retention.purge.beside import Kept, register

@@ -20,7 +20,8 @@ from retention.catalogue.tables import timestamp
 from retention.disclosure.errors import DisclosureKeyError, DisclosureScopeError, DisclosureUnknownError
 from retention.disclosure.export import ZONE
 from retention.disclosure.export import Parts as ReadingParts
-from retention.disclosure.requests import Disclosure, Parts, exportable, read
+from retention.disclosure.register import Disclosure, Parts, read
+from retention.disclosure.requests import exportable
 from retention.disclosure.tables import keys
 from retention.query.render import renderer
 from retention.query.run import run_query

@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 
 from console.web.pages import ROUTERS
 from retention.disclosure import requests
-from retention.disclosure.requests import Case
+from retention.disclosure.register import Case
 from retention.disclosure.scope import Scope
 from retention.disclosure.serving import issue_key
 from tests.browser.people import DESKTOP, PHONE, person

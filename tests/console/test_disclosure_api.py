@@ -15,7 +15,7 @@ from retention.catalogue.tables import events
 from retention.crypto.suites import suite
 from retention.disclosure import requests
 from retention.disclosure.prepare import prepare_disclosure
-from retention.disclosure.requests import Case
+from retention.disclosure.register import Case
 from retention.disclosure.scope import Scope
 from retention.disclosure.serving import issue_key
 from retention.disclosure.tables import disclosures

@@ -20,10 +20,11 @@ from console.web.steps import needed_moment
 from console.web.visit import Gate, Visit
 from errors import KeyAccessError, LiucunError, UsageError
 from retention.crypto.sm2 import read_public
-from retention.disclosure import requests, serving
+from retention.disclosure import register, requests, serving
 from retention.disclosure.bundle import check_recipient, seal
 from retention.disclosure.export import export as make_bundle
-from retention.disclosure.requests import APPROVERS, MAX_DOCUMENT, Case, Disclosure
+from retention.disclosure.register import Case, Disclosure
+from retention.disclosure.requests import APPROVERS, MAX_DOCUMENT
 from retention.disclosure.scope import ALWAYS, PLACE, Scope
 from retention.schema import RECORD_SCHEMA, RecordClass
 
@@ -59,8 +60,8 @@ def _list(
     classes: list[str] | None = None,
     fields: list[str] | None = None,
 ) -> Response:
-    total = requests.count_disclosures(visit.parts)
-    found = requests.list_disclosures(visit.parts, limit=PAGE, offset=(number - 1) * PAGE)
+    total = register.count_disclosures(visit.parts)
+    found = register.list_disclosures(visit.parts, limit=PAGE, offset=(number - 1) * PAGE)
     now = datetime.now(UTC)
     return page(
         visit,
@@ -86,7 +87,7 @@ def _waits_for(visit: Visit, one: Disclosure, now: datetime) -> bool:
     actor = visit.account.actor
     return (
         visit.may(_P.DISCLOSURES_APPROVE)
-        and one.standing(now) == requests.REQUESTED
+        and one.standing(now) == register.REQUESTED
         and actor not in (one.requested_by, *one.approvers)
     )
 
@@ -158,7 +159,7 @@ def _one(
 ) -> Response:  # fmt: skip
     assert visit.session is not None
     parts = visit.parts
-    found = requests.read(parts, number)
+    found = register.read(parts, number)
     now = datetime.now(UTC)
     with parts.catalogue.read() as connection:
         trail = history(connection, number)
@@ -171,10 +172,10 @@ def _one(
         status=status,
         one=found,
         standing=standing,
-        refusal=requests.refusal(parts, number) if standing == requests.REFUSED else None,
+        refusal=register.refusal(parts, number) if standing == register.REFUSED else None,
         approvers=APPROVERS,
         waits_for_me=_waits_for(visit, found, now),
-        may_stop=standing in (requests.REQUESTED, requests.APPROVED)
+        may_stop=standing in (register.REQUESTED, register.APPROVED)
         and (visit.may(_P.DISCLOSURES_APPROVE) or (visit.may(_P.DISCLOSURES_REQUEST) and actor == found.requested_by)),
         masked=not shown,
         place=PLACE,
@@ -193,7 +194,7 @@ def unmask(visit: Party, number: str, reason: Text = "") -> Response:
     """Show the accounts of the scope for a quarter of an hour, after a reason."""
     assert visit.session is not None
     parts = visit.parts
-    requests.read(parts, number)
+    register.read(parts, number)
     try:
         reveal(parts.catalogue, parts.bodies, visit.session, f"disclosure:{number}", reason, kind=REVEALED)
     except LiucunError as error:
@@ -204,7 +205,7 @@ def unmask(visit: Party, number: str, reason: Text = "") -> Response:
 @router.get("/{number}/document")
 def document(visit: Party, number: str) -> Response:
     """The case document as it came; that it was taken is an event."""
-    content = requests.document(visit.parts, number, actor=visit.account.actor, now=datetime.now(UTC))
+    content = register.document(visit.parts, number, actor=visit.account.actor, now=datetime.now(UTC))
     ending = next((name for start, name in _FORMS.items() if content.startswith(start)), "bin")
     headers = {"Content-Disposition": f'attachment; filename="{number}-case.{ending}"'}
     return Response(content, media_type="application/octet-stream", headers=headers)
@@ -217,14 +218,14 @@ def approve(visit: Approver, number: str) -> Response:
         found = requests.approve(visit.parts, number, actor=visit.account.actor, now=datetime.now(UTC))
     except LiucunError as error:
         return _one(visit, number, status=status_of(error), error=error)
-    enough = found.state == requests.APPROVED
+    enough = found.state == register.APPROVED
     return _back(visit, number, _("两人均已批准，可以提供。") if enough else _("已批准，还需另一人批准。"))
 
 
 @router.post("/{number}/refuse")
 def refuse(visit: Party, number: str, reason: Text = "") -> Response:
     """Refuse a request, or stop an approved one; a requester may withdraw their own."""
-    if not visit.may(_P.DISCLOSURES_APPROVE) and requests.read(visit.parts, number).requested_by != visit.account.actor:
+    if not visit.may(_P.DISCLOSURES_APPROVE) and register.read(visit.parts, number).requested_by != visit.account.actor:
         raise ForbiddenError("Only approvers stop the requests of others.", cure="Ask an approver.")
     try:
         requests.refuse(visit.parts, number, reason=reason, actor=visit.account.actor, now=datetime.now(UTC))

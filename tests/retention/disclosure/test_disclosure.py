@@ -21,7 +21,8 @@ from retention.disclosure.errors import BundleRefusedError, DisclosureScopeError
 from retention.disclosure.export import Exported, export
 from retention.disclosure.paper import Records, paper
 from retention.disclosure.prepare import prepare_disclosure
-from retention.disclosure.requests import Case, Disclosure, approve, document, list_disclosures, read, refuse, request
+from retention.disclosure.register import Case, Disclosure, document, list_disclosures, read
+from retention.disclosure.requests import approve, refuse, request
 from retention.disclosure.scope import Scope
 from retention.disclosure.verify import verify
 from retention.policies.prepare import prepare_policies

@@ -17,7 +17,8 @@ from retention.catalogue.tables import events, timestamp
 from retention.crypto.bodies import DUTIES
 from retention.disclosure.errors import DisclosureStateError
 from retention.disclosure.prepare import prepare_disclosure
-from retention.disclosure.requests import Case, document, list_disclosures, refuse, request
+from retention.disclosure.register import Case, document, list_disclosures
+from retention.disclosure.requests import refuse, request
 from retention.disclosure.retaining import seal_disclosures_lacking
 from retention.disclosure.scope import Scope
 from retention.disclosure.tables import accounts, disclosures
