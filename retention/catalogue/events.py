@@ -1,7 +1,9 @@
 """The actors' trail: every change of state appends an event in the transaction that makes it.
 
-When the transaction ends, ``finish`` gives each subject's last event the images of the subject's rows
-and queues every event for the transparency log. ``Catalogue.write`` calls it.
+Events are written when the transaction ends (``finish``, which ``Catalogue.write`` calls): all in one statement, each
+subject's last one with the images of the subject's rows as they stand then, and queued for the transparency log. So
+they are written once, and no transaction looks at rows between which others insert theirs, for which PostgreSQL would
+refuse one of two that have nothing to do with each other. Inside its own transaction an event cannot be read yet.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import orjson
 import sqlalchemy as sa
@@ -18,7 +20,7 @@ from retention.catalogue import images, sets
 from retention.catalogue.tables import events, log_pending, timestamp
 
 _OPEN: Final = "liucun_events"
-"""Where a connection keeps the (id, subject) of the events of its open transaction."""
+"""Where a connection keeps the events of its open transaction."""
 SEGMENT: Final = "segment"
 EVENT: Final = "event"
 DESTROYED: Final = "segment.destroyed"
@@ -41,13 +43,9 @@ def append(
     subject: str,
     body: Mapping[str, object],
     at: datetime | None = None,
-) -> int:
-    """Append one event and return its number. ``body`` must hold no personal data and no content."""
-    result = connection.execute(events.insert().values(**_row(kind, actor, subject, body, timestamp(at))))
-    assert result.inserted_primary_key is not None
-    number = int(result.inserted_primary_key[0])
-    _opened(connection).append((number, subject))
-    return number
+) -> None:
+    """Append one event. ``body`` must hold no personal data and no content."""
+    append_many(connection, [(subject, body)], kind=kind, actor=actor, at=at)
 
 
 def append_many(
@@ -58,13 +56,9 @@ def append_many(
     actor: str,
     at: datetime | None = None,
 ) -> None:
-    """Append one event for each (subject, body) in one statement."""
-    if not rows:
-        return
+    """Append one event for each (subject, body)."""
     moment = timestamp(at)
-    written = [_row(kind, actor, subject, body, moment) for subject, body in rows]
-    numbers = sets.insert_numbered(connection, events, written, "id")
-    _opened(connection).extend((number, subject) for number, (subject, _) in zip(numbers, rows, strict=True))
+    _opened(connection).extend(_row(kind, actor, subject, body, moment) for subject, body in rows)
 
 
 def begin(connection: sa.Connection) -> None:
@@ -73,18 +67,15 @@ def begin(connection: sa.Connection) -> None:
 
 
 def finish(connection: sa.Connection) -> None:
-    """Complete the events of the transaction that is about to end."""
-    opened: list[tuple[int, str]] = connection.info.pop(_OPEN, [])
+    """Write the events of the transaction that is about to end."""
+    opened: list[dict[str, Any]] = connection.info.pop(_OPEN, [])
     if not opened:
         return
-    last = {subject: number for number, subject in opened}
-    found = images.images(connection, last)
-    payloads = [
-        {"id": last[subject], "payload": orjson.dumps(image, option=orjson.OPT_SORT_KEYS)}
-        for subject, image in found.items()
-    ]
-    sets.update_rows(connection, events, "id", payloads)
-    queue(connection, EVENT, [str(number) for number, _ in opened])
+    last = {row["subject"]: row for row in opened}
+    for subject, image in images.images(connection, last).items():
+        last[subject]["payload"] = orjson.dumps(image, option=orjson.OPT_SORT_KEYS)
+    numbers = sets.insert_numbered(connection, events, opened, "id")
+    queue(connection, EVENT, [str(number) for number in numbers])
 
 
 def queue(connection: sa.Connection, kind: str, refs: Sequence[str]) -> None:
@@ -92,18 +83,19 @@ def queue(connection: sa.Connection, kind: str, refs: Sequence[str]) -> None:
     sets.insert_rows(connection, log_pending, [{"type": kind, "ref": ref} for ref in refs])
 
 
-def _opened(connection: sa.Connection) -> list[tuple[int, str]]:
-    opened: list[tuple[int, str]] = connection.info.setdefault(_OPEN, [])
+def _opened(connection: sa.Connection) -> list[dict[str, Any]]:
+    opened: list[dict[str, Any]] = connection.info.setdefault(_OPEN, [])
     return opened
 
 
-def _row(kind: str, actor: str, subject: str, body: Mapping[str, object], at: str) -> dict[str, str]:
+def _row(kind: str, actor: str, subject: str, body: Mapping[str, object], at: str) -> dict[str, Any]:
     return {
         "at": at,
         "kind": kind,
         "actor": actor,
         "subject": subject,
         "body": _text(body),
+        "payload": None,
     }
 
 
