@@ -215,8 +215,8 @@ def test_rows_left_out_by_where_hits_stand_have_no_finding(packs: PackSet, texts
     column, table = pa.array(texts, pa.string()), fold_table(ALL_STEPS, reading)
     at_once = words.rows_at_once(column, table, repeats=True)
     assert at_once is not None
-    found = KeywordDetector(packs)._judge(column, np.arange(len(texts)), 0, words, reading)
-    assert set(found.row.tolist()) <= set(at_once[0].tolist())
+    parts = KeywordDetector(packs)._judge(column, np.arange(len(texts)), 0, words, reading)
+    assert {row for found in parts for row in found.row.tolist()} <= set(at_once[0].tolist())
     hits = words.matcher.find_rows(column, table, repeats=True)
     assert hits is not None
     assert set(at_once[0].tolist()) <= set(words.rows_to_judge(hits[0], hits[1], len(texts)).tolist())
