@@ -296,6 +296,7 @@ def _ticket(store: Any, name: str, offset: int, day: date, closed: date | None) 
             values = {"state": "closed", "closed_at": timestamp(at(closed))}
             connection.execute(tickets.update().where(mine).values(**values))
             events.append(connection, kind="ticket.closed", actor="ann", subject=f"ticket:{number}", body={})
+    with store.catalogue.write() as connection:
         connection.execute(table.update().where(table.c.id > last).values(at=timestamp(at(day))))
 
 

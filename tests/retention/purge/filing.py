@@ -35,8 +35,8 @@ def opened(world: World, name: str, offset: int, day: str) -> None:
     ready = prepare(world.store.bodies, [content], now=at(day))
     with world.catalogue.write() as connection:
         open_or_extend(connection, ready)
-        # The purge's clock is compared with the events': they have the machine's time.
-        connection.execute(events.update().where(events.c.at > "2026-06").values(at=timestamp(at(day))))
+    # The purge's clock is compared with the events': they have the machine's time.
+    world.execute(events.update().where(events.c.at > "2026-06").values(at=timestamp(at(day))))
 
 
 def ended(world: World, name: str, day: str | None) -> None:
