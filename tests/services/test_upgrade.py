@@ -72,9 +72,13 @@ def savepoint(trial: Trial) -> str:
 
 
 def restored_from(trial: Trial) -> str | None:
-    """The savepoint that the running job began with."""
+    """The savepoint that the running job began with; waits for the job, which may have had nothing to commit yet."""
     jobs = FlinkCluster(trial.cluster.flink)
-    (job,) = [job for job in jobs.jobs("liucun-") if job.alive]
+    until = time.monotonic() + 120
+    while not (alive := [job for job in jobs.jobs("liucun-") if job.alive]):
+        assert time.monotonic() < until, "no job runs"
+        time.sleep(0.5)
+    (job,) = alive
     jobs.close()
     latest: dict[str, Any] = httpx.get(f"http://{trial.cluster.flink}/jobs/{job.job_id}/checkpoints").json()["latest"]
     return None if latest["restored"] is None else str(latest["restored"]["external_path"])
