@@ -1,14 +1,15 @@
 """Many rows in one statement, whose text stays the same however many there are.
 
 A statement with a parameter for each value costs more to write out than to run, and one execution a row costs a
-thousand rounds. PostgreSQL takes rows as one JSON text, which costs its client a tenth of what an array a column does;
-SQLite takes values as one JSON text, and rows one by one, which is quick inside the process.
+thousand rounds. PostgreSQL takes rows as one JSON text, and the bytes in them in one piece, a tenth of what arrays
+cost its client; SQLite takes values as one JSON text, and rows one by one, which is quick inside the process.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -16,6 +17,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
 _PLACE: Final = "place_of_row"
+_AT: Final = "_begins_at"
+_LONG: Final = "_bytes"
 FEW: Final = 20
 """So many values are spelled out: the planner then sees them."""
 
@@ -38,7 +41,9 @@ def insert_rows(connection: sa.Connection, table: sa.Table, rows: Sequence[Mappi
         connection.execute(table.insert(), list(rows))
         return
     names = list(rows[0])
-    connection.execute(table.insert().from_select(names, sa.select(_given(table, names, rows))))
+    given = _given(table, names, rows)
+    chosen = sa.select(*(given.values[name] for name in names)).select_from(given.table)
+    connection.execute(table.insert().from_select(names, chosen))
 
 
 def insert_numbered(
@@ -54,12 +59,11 @@ def insert_numbered(
         connection.execute(table.insert(), list(rows))
         return [int(n) for n in connection.execute(sa.select(column).where(column > last).order_by(column)).scalars()]
     names = list(rows[0])
-    given = _given(table, names, rows, placed=True)
-    chosen = sa.select(*(given.c[name] for name in names)).order_by(given.c[_PLACE])
+    given = _given(table, names, rows)
+    chosen = sa.select(*(given.values[name] for name in names)).select_from(given.table)
     # Numbers are drawn in the order of the places, but PostgreSQL does not promise to return them in it.
-    return sorted(
-        int(n) for n in connection.execute(table.insert().from_select(names, chosen).returning(column)).scalars()
-    )
+    numbered = table.insert().from_select(names, chosen.order_by(given.values[_PLACE])).returning(column)
+    return sorted(int(n) for n in connection.execute(numbered).scalars())
 
 
 def update_rows(connection: sa.Connection, table: sa.Table, key: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -72,9 +76,9 @@ def update_rows(connection: sa.Connection, table: sa.Table, key: str, rows: Sequ
         chosen = table.update().where(table.c[key] == sa.bindparam(f"b_{key}"))
         connection.execute(chosen.values({name: sa.bindparam(f"b_{name}") for name in names}), given)
         return
-    source = _given(table, [key, *names], rows)
-    chosen = table.update().where(table.c[key] == source.c[key])
-    connection.execute(chosen.values({name: source.c[name] for name in names}))
+    source = _given(table, [key, *names], rows).values
+    chosen = table.update().where(table.c[key] == source[key])
+    connection.execute(chosen.values({name: source[name] for name in names}))
 
 
 def delete_rows(connection: sa.Connection, table: sa.Table, keys: Sequence[Mapping[str, Any]]) -> None:
@@ -86,8 +90,8 @@ def delete_rows(connection: sa.Connection, table: sa.Table, keys: Sequence[Mappi
         given = [{f"b_{name}": value for name, value in row.items()} for row in keys]
         connection.execute(table.delete().where(*(table.c[name] == sa.bindparam(f"b_{name}") for name in names)), given)
         return
-    source = _given(table, names, keys)
-    connection.execute(table.delete().where(*(table.c[name] == source.c[name] for name in names)))
+    source = _given(table, names, keys).values
+    connection.execute(table.delete().where(*(table.c[name] == source[name] for name in names)))
 
 
 def _arrays(connection: sa.Connection) -> bool:
@@ -99,47 +103,69 @@ def _array(column: sa.ColumnElement[Any]) -> ARRAY[Any]:
     return ARRAY(sa.Text() if isinstance(column.type, sa.String) else column.type)
 
 
-def _given(
-    table: sa.Table, names: Sequence[str], rows: Sequence[Mapping[str, Any]], *, placed: bool = False
-) -> sa.TableValuedAlias:
-    """Rows as a table of the server's, by the names of their columns."""
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """Rows as a table of the server's, and what each column of them is there."""
+
+    table: sa.TableValuedAlias
+    values: Mapping[str, sa.ColumnElement[Any]]
+
+
+def _given(table: sa.Table, names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> _Given:
     # As text of any length: a bounded type would cut it without a word, where the column itself refuses it.
     kinds = {name: sa.Text() if isinstance(table.c[name].type, sa.String) else table.c[name].type for name in names}
-    columns: list[sa.ColumnClause[Any]] = [sa.column(name, kind) for name, kind in kinds.items()]
-    if placed:
-        columns.append(sa.column(_PLACE, sa.BigInteger()))
-    document = sa.cast(sa.literal(_document(kinds, rows, placed=placed), sa.Text()), sa.JSON())
-    return sa.func.json_to_recordset(document).table_valued(*columns).render_derived(with_types=True)
+    pieces = [name for name, kind in kinds.items() if isinstance(kind, sa.LargeBinary)]
+    document, joined = _document(kinds, pieces, rows)
+    columns: list[sa.ColumnClause[Any]] = [sa.column(_PLACE, sa.BigInteger())]
+    for name, kind in kinds.items():
+        if name in pieces:
+            columns += [sa.column(name + _AT, sa.Integer()), sa.column(name + _LONG, sa.Integer())]
+        else:
+            columns.append(sa.column(name, kind))
+    text = sa.cast(sa.literal(document, sa.Text()), sa.JSON())
+    given = sa.func.json_to_recordset(text).table_valued(*columns).render_derived(with_types=True)
+    whole = sa.bindparam("pieces_of_rows", joined, sa.LargeBinary())
+    values: dict[str, sa.ColumnElement[Any]] = {_PLACE: given.c[_PLACE]}
+    for name, kind in kinds.items():
+        if name in pieces:
+            place = (given.c[name + _AT], given.c[name + _LONG])
+            values[name] = sa.func.substring(whole, *place, type_=kind)
+        else:
+            values[name] = given.c[name]
+    return _Given(given, values)
 
 
-def _document(kinds: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], *, placed: bool) -> str:
-    """Rows as a JSON list of objects, each value as PostgreSQL reads it: bytes as ``\\x`` and digits."""
+def _document(kinds: Mapping[str, Any], pieces: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> tuple[str, bytes]:
+    """Rows as a JSON list of objects, each value as PostgreSQL reads it, and the bytes of all in one piece.
+
+    Of bytes the objects say where theirs begin (from 1) and how many they are: as digits they would be twice as long,
+    and read three times.
+    """
     floats = [name for name, kind in kinds.items() if isinstance(kind, sa.Float)]
-    written = []
+    plain = [name for name in kinds if name not in pieces]
+    written, joined, begin = [], [], 1
     for place, row in enumerate(rows):
-        one = {name: row[name] for name in kinds}
+        one: dict[str, Any] = {name: row[name] for name in plain}
         for name in floats:  # as text: JSON has no NaN and no infinity
             one[name] = None if one[name] is None else repr(float(one[name]))
-        if placed:
-            one[_PLACE] = place
+        for name in pieces:
+            if (value := row[name]) is not None:
+                joined.append(value)
+                one[name + _AT], one[name + _LONG] = begin, len(value)
+                begin += len(value)
+        one[_PLACE] = place
         written.append(one)
     spelled = _spelled(written)
-    if "\\u0000" not in spelled:
-        return spelled
-    # The driver is loaded by now, and knows how such texts are kept.
-    from retention.catalogue.postgres_text import without_nul
+    if "\\u0000" in spelled:
+        # The driver is loaded by now, and knows how such texts are kept.
+        from retention.catalogue.postgres_text import without_nul
 
-    return _spelled([{name: without_nul(value) for name, value in one.items()} for one in written])
+        spelled = _spelled([{name: without_nul(value) for name, value in one.items()} for one in written])
+    return spelled, b"".join(joined)
 
 
 def _spelled(rows: Sequence[Mapping[str, Any]]) -> str:
     try:
-        return orjson.dumps(rows, default=_digits).decode()
+        return orjson.dumps(rows).decode()
     except orjson.JSONEncodeError:  # half a surrogate pair, or a whole number beyond 64 bits: the server's to refuse
-        return json.dumps(rows, default=_digits, ensure_ascii=False)
-
-
-def _digits(value: Any) -> str:
-    if isinstance(value, bytes | bytearray | memoryview):
-        return "\\x" + value.hex()
-    raise TypeError(f"{type(value).__name__} is no value of a column")
+        return json.dumps(rows, ensure_ascii=False)
