@@ -97,12 +97,19 @@ def undeclared_fields(connection: sa.Connection, source: DeclaredSource) -> list
 
 def _noted(connection: sa.Connection, name: str) -> set[str]:
     c = event_table.c
-    bodies = connection.execute(sa.select(c.body).where(c.kind == FIELDS, c.subject == f"source:{name}")).scalars()
-    return {str(field) for body in bodies for field in json.loads(body)["fields"]}
+    subject = f"source:{name}"
+    bodies = connection.execute(sa.select(c.body).where(c.kind == FIELDS, c.subject == subject)).scalars().all()
+    return {
+        str(field)
+        for body in [*bodies, *events.appended(connection, FIELDS, subject)]
+        for field in json.loads(body)["fields"]
+    }
 
 
 def _last(connection: sa.Connection, name: str) -> object:
     c = event_table.c
+    if here := events.appended(connection, DECLARED, f"source:{name}"):
+        return json.loads(here[-1])
     found = connection.execute(
         sa.select(c.body).where(c.kind == DECLARED, c.subject == f"source:{name}").order_by(c.id.desc()).limit(1)
     ).scalar()

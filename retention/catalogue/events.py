@@ -61,6 +61,12 @@ def append_many(
     _opened(connection).extend(_row(kind, actor, subject, body, moment) for subject, body in rows)
 
 
+def appended(connection: sa.Connection, kind: str, subject: str) -> list[str]:
+    """The bodies of the events of a kind that this transaction has appended about a subject: no query sees them yet."""
+    opened: list[dict[str, Any]] = connection.info.get(_OPEN, [])
+    return [row["body"] for row in opened if (row["kind"], row["subject"]) == (kind, subject)]
+
+
 def begin(connection: sa.Connection) -> None:
     """Forget what an earlier transaction of the same pooled connection left."""
     connection.info.pop(_OPEN, None)

@@ -333,7 +333,7 @@ class Queue(RuleBasedStateMachine):
         """How many orders there are of each ticket; every one has its message."""
         with self.catalogue.read() as connection:
             of_each = sa.select(orders.c.ticket_id, sa.func.count()).group_by(orders.c.ticket_id)
-            found = dict(connection.execute(of_each).tuples().all())
+            found = {str(number): int(count) for number, count in connection.execute(of_each)}
             sent = sa.select(sa.func.count()).select_from(outbox).where(outbox.c.channel == "platform")
             assert connection.execute(sent).scalar_one() == sum(found.values()), "an order without its message"
         return found
