@@ -67,10 +67,13 @@ class Catalogue:
         """
         isolation = "READ COMMITTED" if row_locks else "SERIALIZABLE"
         options = {"isolation_level": isolation} if self._postgres else {"liucun_write": True}
-        with translated(), self._connect() as connection, connection.execution_options(**options).begin():
-            events.begin(connection)
+        with (
+            translated(),
+            self._connect() as connection,
+            connection.execution_options(**options).begin(),
+            events.collected(connection),
+        ):
             yield connection
-            events.finish(connection)
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:

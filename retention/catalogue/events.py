@@ -1,6 +1,6 @@
 """The actors' trail: every change of state appends an event in the transaction that makes it.
 
-Events are written when the transaction ends (``finish``, which ``Catalogue.write`` calls): all in one statement, each
+Events are written when the transaction ends (``collected``, around ``Catalogue.write``): all in one statement, each
 subject's last one with the images of the subject's rows as they stand then, and queued for the transparency log. So
 they are written once, and no transaction looks at rows between which others insert theirs, for which PostgreSQL would
 refuse one of two that have nothing to do with each other. Inside its own transaction an event cannot be read yet.
@@ -9,7 +9,8 @@ refuse one of two that have nothing to do with each other. Inside its own transa
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
 
@@ -56,9 +57,13 @@ def append_many(
     actor: str,
     at: datetime | None = None,
 ) -> None:
-    """Append one event for each (subject, body)."""
+    """Append one event for each (subject, body).
+
+    Raises:
+        KeyError: the connection is not in a transaction of ``Catalogue.write``; nothing would ever write them.
+    """
     moment = timestamp(at)
-    _opened(connection).extend(_row(kind, actor, subject, body, moment) for subject, body in rows)
+    connection.info[_OPEN].extend(_row(kind, actor, subject, body, moment) for subject, body in rows)
 
 
 def appended(connection: sa.Connection, kind: str, subject: str) -> list[str]:
@@ -67,14 +72,20 @@ def appended(connection: sa.Connection, kind: str, subject: str) -> list[str]:
     return [row["body"] for row in opened if (row["kind"], row["subject"]) == (kind, subject)]
 
 
-def begin(connection: sa.Connection) -> None:
-    """Forget what an earlier transaction of the same pooled connection left."""
-    connection.info.pop(_OPEN, None)
+@contextmanager
+def collected(connection: sa.Connection) -> Iterator[None]:
+    """Around a write transaction: what is appended in it is written when it ends, and nowhere else taken."""
+    opened: list[dict[str, Any]] = []
+    connection.info[_OPEN] = opened
+    try:
+        yield
+        _write(connection, opened)
+    finally:
+        # The connection goes back to the pool: whoever has it next must not find them.
+        connection.info.pop(_OPEN, None)
 
 
-def finish(connection: sa.Connection) -> None:
-    """Write the events of the transaction that is about to end."""
-    opened: list[dict[str, Any]] = connection.info.pop(_OPEN, [])
+def _write(connection: sa.Connection, opened: Sequence[dict[str, Any]]) -> None:
     if not opened:
         return
     last = {row["subject"]: row for row in opened}
@@ -87,11 +98,6 @@ def finish(connection: sa.Connection) -> None:
 def queue(connection: sa.Connection, kind: str, refs: Sequence[str]) -> None:
     """Let the log number these segments or events after the transaction."""
     sets.insert_rows(connection, log_pending, [{"type": kind, "ref": ref} for ref in refs])
-
-
-def _opened(connection: sa.Connection) -> list[dict[str, Any]]:
-    opened: list[dict[str, Any]] = connection.info.setdefault(_OPEN, [])
-    return opened
 
 
 def _row(kind: str, actor: str, subject: str, body: Mapping[str, object], at: str) -> dict[str, Any]:

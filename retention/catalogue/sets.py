@@ -27,7 +27,7 @@ def among(connection: sa.Connection, column: sa.ColumnElement[Any], values: Sequ
     """The condition that a column of text or whole numbers has one of some values."""
     if len(values) <= FEW:
         return column.in_(values)
-    if _arrays(connection):
+    if _postgres(connection):
         return column == sa.any_(sa.literal(list(values), _array(column)))
     each = sa.func.json_each(json.dumps(list(values), ensure_ascii=False)).table_valued("value")
     return column.in_(sa.select(each.c.value))
@@ -37,7 +37,7 @@ def insert_rows(connection: sa.Connection, table: sa.Table, rows: Sequence[Mappi
     """Insert rows that all name the same columns."""
     if not rows:
         return
-    if not _arrays(connection):
+    if not _postgres(connection):
         connection.execute(table.insert(), list(rows))
         return
     names = list(rows[0])
@@ -53,7 +53,7 @@ def insert_numbered(
     if not rows:
         return []
     column = table.c[number]
-    if not _arrays(connection):
+    if not _postgres(connection):
         # The only writer there is numbers upwards from the last: asking once is quicker than an answer for each row.
         last = connection.execute(sa.select(sa.func.max(column))).scalar() or 0
         connection.execute(table.insert(), list(rows))
@@ -71,7 +71,7 @@ def update_rows(connection: sa.Connection, table: sa.Table, key: str, rows: Sequ
     if not rows:
         return
     names = [name for name in rows[0] if name != key]
-    if not _arrays(connection):
+    if not _postgres(connection):
         given = [{f"b_{name}": value for name, value in row.items()} for row in rows]
         chosen = table.update().where(table.c[key] == sa.bindparam(f"b_{key}"))
         connection.execute(chosen.values({name: sa.bindparam(f"b_{name}") for name in names}), given)
@@ -86,7 +86,7 @@ def delete_rows(connection: sa.Connection, table: sa.Table, keys: Sequence[Mappi
     if not keys:
         return
     names = list(keys[0])
-    if not _arrays(connection):
+    if not _postgres(connection):
         given = [{f"b_{name}": value for name, value in row.items()} for row in keys]
         connection.execute(table.delete().where(*(table.c[name] == sa.bindparam(f"b_{name}") for name in names)), given)
         return
@@ -94,7 +94,7 @@ def delete_rows(connection: sa.Connection, table: sa.Table, keys: Sequence[Mappi
     connection.execute(table.delete().where(*(table.c[name] == source[name] for name in names)))
 
 
-def _arrays(connection: sa.Connection) -> bool:
+def _postgres(connection: sa.Connection) -> bool:
     return connection.dialect.name == "postgresql"
 
 

@@ -44,6 +44,15 @@ def test_a_failed_transaction_leaves_nothing(catalogue: Catalogue) -> None:
         assert connection.execute(sa.select(sa.func.count()).select_from(event_table)).scalar_one() == 0
 
 
+def test_an_event_outside_a_write_transaction_is_refused_and_not_lost(catalogue: Catalogue) -> None:
+    with pytest.raises(RuntimeError), catalogue.write() as connection:
+        events.append(connection, kind="k", actor="a", subject="s", body={})
+        raise RuntimeError
+    # The same connection of the pool: what the failed transaction left must not be in it either.
+    with catalogue.read() as connection, pytest.raises(KeyError):
+        events.append(connection, kind="k", actor="a", subject="s", body={})
+
+
 def test_events_are_numbered_in_order(catalogue: Catalogue) -> None:
     with catalogue.write() as connection:
         events.append(connection, kind="k", actor="a", subject="s", body={"n": 1})
