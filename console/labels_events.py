@@ -48,6 +48,7 @@ EVENTS: Final = {
     "ticket.appealed": _("申诉"),
     "ticket.appeal_rejected": _("申诉不成立"),
     "ticket.corrected": _("更正报告已报送"),
+    "ticket.corrected_outside": _("已在系统外更正"),
     "ticket.correction_rejected": _("更正报告被退回"),
     "ticket.in_report": _("列入报告"),
     "ticket.opened_by_hand": _("人工立案"),

@@ -194,6 +194,19 @@ def deadline(clock: Clock, start: datetime, calendar: WorkingCalendar, *, close:
         raise UsageError(f"No deadline can be counted from {day}.", cure="Check the date.") from error
 
 
+def given_time(moment: datetime) -> datetime:
+    """A moment that somebody states, as UTC.
+
+    Raises:
+        UsageError: it has no zone, or lies beyond the calendar.
+    """
+    if moment.tzinfo is None:
+        raise UsageError("The time has no zone.", cure="Give it with its zone.")
+    if moment.year not in CALENDAR_YEARS:
+        raise UsageError(f"The time {moment.isoformat()} lies beyond the calendar.", cure="Check its year.")
+    return moment.astimezone(UTC)
+
+
 def end_of(day: date, close: time | None = None) -> datetime:
     """24:00 of a Shanghai day, or the close of business on it, as UTC."""
     if close is not None:

@@ -14,11 +14,11 @@ from retention.catalogue.tables import timestamp
 from retention.crypto.bodies import DUTIES as TITLES
 from tickets.actors import Right
 from tickets.bodies import Bodies, month_of
-from tickets.clocks import ANNUAL_REPORT, DUTIES, LICENCE_SHOWN, RENEWAL, SHANGHAI, Clock, deadline
+from tickets.clocks import ANNUAL_REPORT, DUTIES, LICENCE_SHOWN, RENEWAL, SHANGHAI, Clock, deadline, given_time
 from tickets.errors import TicketChangedError, TicketUnknownError, TransitionError
 from tickets.evidence import StoredFile, add_evidence, list_evidence, seal_file
 from tickets.settings import CompanySettings
-from tickets.steps.base import Steps, given_time
+from tickets.steps.base import Steps
 from tickets.tables_sending import duties as table
 
 CLOCKS: Final = {clock.name: clock for clock in DUTIES}

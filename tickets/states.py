@@ -125,6 +125,8 @@ TO_DISPOSE: Final = (State.DETECTED, State.TRIAGE, State.CONFIRMED)
 """First part of the queue: nothing was done yet about the content."""
 TO_REPORT: Final = (State.DISPOSED,)
 """Second part: the ten working days run."""
+DISPOSED: Final = (State.DISPOSED, State.REPORTED, State.ACKNOWLEDGED, State.CLOSED)
+"""Something was done to the content, and stands."""
 OPEN: Final = (*TO_DISPOSE, *TO_REPORT, State.REPORTED, State.ACKNOWLEDGED)
 EXTENDABLE: Final = (*TO_DISPOSE, State.DISMISSED)
 """States in which new findings of the same content join the ticket; later ones open a linked ticket."""

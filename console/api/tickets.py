@@ -31,7 +31,8 @@ Opener = Annotated[Caller, Depends(Needs(Right.TICKETS_OPEN))]
 StepName = Literal[
     "claim", "take-over", "release", "assign", "confirm", "dismiss", "dispose", "order", "order-done",
     "order-refused", "effective",
-    "approve", "refuse", "report", "police", "reject", "acknowledge", "close", "appeal", "appeal-reject", "reverse",
+    "approve", "refuse", "report", "police", "corrected", "reject", "acknowledge", "close",
+    "appeal", "appeal-reject", "reverse",
     "note", "reach", "link", "unlink", "merge",
 ]  # fmt: skip
 

@@ -177,6 +177,7 @@ STEPS: Final[dict[str, tuple[Step, str]]] = {
     "refuse": (lambda a: a.desk.refuse(a.form["approval"], a.form["reason"]), _("已复核不同意。")),
     "report": (lambda a: a.desk.report(a.ticket, a.form["receipt"]), _("已记录上报，时限停止。")),
     "police": (lambda a: a.desk.report_to_police(a.ticket, a.form["receipt"]), _("已记录报公安机关。")),
+    "corrected": (lambda a: a.desk.correct_outside(a.ticket, a.form["receipt"]), _("已登记更正。")),
     "reject": (lambda a: a.desk.reject(a.ticket, a.form["reason"]), _("已记录退回，原到期日不变。")),
     "acknowledge": (lambda a: a.desk.acknowledge(a.ticket, a.form["receipt"]), _("回执已登记。")),
     "close": (lambda a: a.desk.close(a.ticket), _("已办结。")),

@@ -9,12 +9,13 @@ import click
 
 from liucun.cli import json_option, print_json, store_option
 from liucun.commands import (
+    _ticket_holding,
     _ticket_joining,
     _ticket_many,
     _ticket_messages,
     _ticket_opening,
     _ticket_reports,
-    _ticket_work,
+    _ticket_settling,
 )
 from liucun.commands._ticket_desk import open_desk, show_step, write_evidence
 from liucun.times import read_time_given
@@ -250,7 +251,7 @@ def note_command(store: Path, ticket: str, text: str) -> None:
     click.echo(f"{ticket}: noted 已备注")
 
 
-for _more in (_ticket_work, _ticket_many, _ticket_joining, _ticket_opening, _ticket_reports):
+for _more in (_ticket_holding, _ticket_settling, _ticket_many, _ticket_joining, _ticket_opening, _ticket_reports):
     for _command in _more.COMMANDS:
         command.add_command(_command)
 command.add_command(_ticket_messages.messages_command)

@@ -25,7 +25,7 @@ from tests.tickets.conftest import PlainBodies
 from tests.tickets.test_opening import CONTENT, take
 from tickets.actors import Actor, Role
 from tickets.calendar.reading import shipped_calendar
-from tickets.errors import ReportError, SecondPersonError
+from tickets.errors import ReportError, SecondPersonError, TransitionError
 from tickets.queue import get_ticket, list_tickets, ticket_detail
 from tickets.reports.export import Format, export
 from tickets.reports.filing import ReportBook
@@ -229,6 +229,60 @@ def test_what_only_the_police_were_told_is_corrected_there(book: ReportBook) -> 
     sent(book, [number], "police", corrects=first)
     with book.catalogue.read() as connection:
         assert not get_ticket(connection, number).correction_needed
+
+
+def needed(book: ReportBook, number: str) -> bool:
+    with book.catalogue.read() as connection:
+        return get_ticket(connection, number).correction_needed
+
+
+def test_who_was_told_outside_is_told_of_a_reversal_and_that_is_recorded(book: ReportBook) -> None:
+    """Neither the correction of a report made here nor anything else takes the place of it."""
+    (number,) = disposed(book, 1)
+    head = by(book, WANG)
+    first = sent(book, [number], "police")
+    head.report(number, "传真 17")
+    assert "公安机关" not in (data_of(book, first)["tickets"][0]["other_reports"] or "")
+    with pytest.raises(TransitionError, match="No correction"):
+        head.correct_outside(number, "传真 18")
+    assert head.reverse(number, "误判").correction_needed
+    with pytest.raises(ReportError, match=r"cannot be corrected|no report"):
+        book.draft([number], corrects="R2026-999999")
+    second = sent(book, [number], "police", corrects=first)
+    assert needed(book, number), "the telecom authority was told by fax, and does not know yet"
+    assert "电信" in data_of(book, second)["tickets"][0]["other_reports"]
+    with pytest.raises(NotPermittedError):
+        book.correct_outside(number, "传真 18")
+    assert not head.correct_outside(number, "传真 18").correction_needed
+    with pytest.raises(TransitionError, match="No correction"):
+        head.correct_outside(number, "传真 18")
+    head.reject_report(second, "退回补充")
+    assert needed(book, number), "the police sent the correction back"
+
+
+def test_a_report_that_is_sent_back_after_the_reversal_has_nothing_to_correct(book: ReportBook) -> None:
+    (number,) = disposed(book, 1)
+    out = {to: sent(book, [number], to) for to in ("police", "cyberspace", "telecom")}
+    head = by(book, WANG)
+    head.reverse(number, "误判")
+    sent(book, [number], "telecom", corrects=out["telecom"])
+    head.reject_report(out["cyberspace"], "不属我部")
+    assert needed(book, number), "the police are not told yet"
+    head.reject_report(out["police"], "退回")
+    assert not needed(book, number)
+
+
+def test_a_draft_to_another_body_outlives_the_report_to_the_telecom_authority(book: ReportBook) -> None:
+    (number,) = disposed(book, 1)
+    draft = book.draft([number], recipient="cyberspace")
+    sent(book, [number], "telecom")
+    head = by(book, WANG)
+    head.approve_report(draft.report_id)
+    head.submit(draft.report_id, "平台")
+    again = book.draft([number], recipient="police")
+    head.reverse(number, "误判")
+    with pytest.raises(ReportError, match="changed"):
+        head.approve_report(again.report_id)
 
 
 def test_a_ticket_stands_in_one_live_report_only(book: ReportBook) -> None:

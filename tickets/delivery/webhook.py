@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Mapping
@@ -11,7 +12,8 @@ from typing import Any, Final
 
 import httpx
 
-from tickets.clocks import CALENDAR_YEARS
+from errors import UsageError
+from tickets.clocks import given_time
 from tickets.delivery.signing import signed_headers
 from tickets.errors import DeliveryError, DeliveryRefusedError
 from tickets.settings import PlatformSettings, secret
@@ -86,11 +88,7 @@ def _answer(content: bytes) -> PlatformAnswer:
     reference = said.get("reference")
     effective: datetime | None = None
     if isinstance(said.get("effective_at"), str):
-        try:
-            effective = datetime.fromisoformat(said["effective_at"])
-        except ValueError:
-            effective = None
         # A time without zone could be hours off, and year 1 is how some programs write none: the answer's own counts.
-        if effective is not None and (effective.tzinfo is None or effective.year not in CALENDAR_YEARS):
-            effective = None
+        with contextlib.suppress(ValueError, UsageError):
+            effective = given_time(datetime.fromisoformat(said["effective_at"]))
     return PlatformAnswer(True, effective, reference[:200] if isinstance(reference, str) else "")

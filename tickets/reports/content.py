@@ -15,8 +15,8 @@ from tickets.categories import category_of
 from tickets.clocks import SHANGHAI, TEN_WORKING_DAYS, add_months, deadline
 from tickets.evidence import StoredFile, list_evidence
 from tickets.queue import Ticket, TicketDetail, ticket_detail
-from tickets.reports.standing import other_bodies, told
 from tickets.settings import CompanySettings
+from tickets.standing import other_bodies, told
 from tickets.states import Channel, Decision, Measure, State
 from tickets.steps.base import as_time
 from tickets.tables import tickets as table
@@ -62,7 +62,7 @@ def report_data(
             **_ticket(ticket_detail(connection, bodies, ticket.ticket_id), calendar, now),
             **_evidence(evidence.get(ticket.ticket_id, [])),
             **_known(known.get(ticket.ticket_id, {})),
-            "other_reports": _others(ticket, other_bodies(out.get(ticket.ticket_id, []), recipient, names)),
+            "other_reports": _others(other_bodies(ticket, out.get(ticket.ticket_id, ()), recipient, names)),
         }
         for number, ticket in enumerate(tickets, 1)
     ]
@@ -139,10 +139,9 @@ def _ticket(detail: TicketDetail, calendar: WorkingCalendar, now: datetime) -> d
     }
 
 
-def _others(ticket: Ticket, bodies: Sequence[tuple[str, str]]) -> str | None:
-    """The other bodies that were told of a ticket, the police among them, each with the time."""
-    police = [("公安机关", ticket.police_reported_at)] if ticket.police_reported_at else []
-    return ", ".join(f"{name} {local(at)}" for name, at in [*police, *bodies]) or None
+def _others(bodies: Sequence[tuple[str, str]]) -> str | None:
+    """The other bodies that were told of a ticket, each with the time."""
+    return ", ".join(f"{name} {local(at)}" for name, at in bodies) or None
 
 
 def _days(ticket: Ticket, calendar: WorkingCalendar) -> str | None:

@@ -24,18 +24,19 @@ from tickets.queue import Ticket, get_ticket, tickets_by_id
 from tickets.reports.content import Known, report_data
 from tickets.reports.export import Format, export
 from tickets.reports.register import Report, digests, get_report, open_report, report_context
-from tickets.reports.standing import (
+from tickets.reports.templates import SHIPPED, template_for, templates
+from tickets.settings import CompanySettings
+from tickets.standing import (
+    OUT,
     POLICE,
     check_reportable,
     due_of,
     ends_the_days,
     not_reportable,
+    still_to_correct,
     to_correct,
-    uncorrected,
 )
-from tickets.reports.templates import SHIPPED, template_for, templates
-from tickets.settings import CompanySettings
-from tickets.states import State
+from tickets.states import DISPOSED, State
 from tickets.steps.base import earliest
 from tickets.steps.reporting import ReportingSteps
 from tickets.tables_sending import report_tickets
@@ -84,11 +85,11 @@ class ReportBook(ReportingSteps):
             if corrects is not None:
                 self._may_correct(get_report(connection, corrects), recipient)
             tickets = [get_ticket(connection, number) for number in dict.fromkeys(ids)]
-            fit = tickets if corrects is None else to_correct(connection, corrects, tickets)
+            fit = set() if corrects is None else {one.ticket_id for one in to_correct(connection, corrects, tickets)}
             for ticket in tickets:
                 if corrects is None:
                     check_reportable(ticket, recipient)
-                elif ticket not in fit:
+                elif ticket.ticket_id not in fit:
                     raise not_reportable(ticket, "needs no correction of that report")
             data = report_data(
                 connection,
@@ -138,8 +139,9 @@ class ReportBook(ReportingSteps):
             report = self._in_state(connection, report_id, "approved")
             tickets = self._unchanged(connection, report)
             at = timestamp()
+            more = set() if report.corrects is None else still_to_correct(connection, tickets, but=report.corrects)
             for ticket in tickets:
-                self._submitted(connection, ticket, report, at, receipt)
+                self._submitted(connection, ticket, report, at, receipt, more=ticket.ticket_id in more)
             values = {
                 "state": "submitted",
                 "submitted_at": at,
@@ -168,16 +170,25 @@ class ReportBook(ReportingSteps):
         self._require(reason)
         with self.catalogue.write(row_locks=True) as connection:
             report = self._in_state(connection, report_id, "submitted")
-            for ticket in tickets_by_id(connection, report.tickets, lock=True):
+            tickets = tickets_by_id(connection, report.tickets, lock=True)
+            more = still_to_correct(connection, tickets, but=report_id)
+            for ticket in tickets:
                 self._note(connection, ticket.ticket_id, reason)
                 if ticket.report_id == report_id and ticket.state == State.REPORTED:
                     self._sent_back(connection, ticket)
                 elif report.corrects is not None and ticket.state == State.REVERSED:
                     self._change(connection, ticket, "ticket.correction_rejected", {"correction_needed": True})
+                elif ticket.state == State.REVERSED:
+                    # Who sent the report back does not hold it for true: there is nothing to correct there.
+                    still = ticket.correction_needed and ticket.ticket_id in more
+                    values: dict[str, object] = {"correction_needed": still}
+                    if report.recipient == POLICE:
+                        values["police_reported_at"] = None
+                    self._change(connection, ticket, "ticket.report_rejected", values)
                 elif report.recipient == POLICE and ticket.police_reported_at is not None:
                     self._change(connection, ticket, "ticket.police_rejected", {"police_reported_at": None})
-            values = {"state": "rejected", "settled_at": timestamp()}
-            return self._update(connection, report, values, "report.rejected", {})
+            settled = {"state": "rejected", "settled_at": timestamp()}
+            return self._update(connection, report, settled, "report.rejected", {})
 
     def hand_out(self, report_id: str, form: Format, *, door: str) -> bytes:
         """A report as a file, for whoever prepares reports and may see what they say; that it was taken is an event.
@@ -215,7 +226,7 @@ class ReportBook(ReportingSteps):
 
     @staticmethod
     def _may_correct(report: Report, recipient: str) -> None:
-        if report.state not in ("submitted", "acknowledged") or report.recipient != recipient:
+        if report.state not in OUT or report.recipient != recipient:
             raise ReportError(
                 f"The report {report.report_id} is {report.state}, to {report.recipient}: it cannot be corrected.",
                 cure="Correct one that was submitted to the same recipient.",
@@ -307,7 +318,9 @@ class ReportBook(ReportingSteps):
     def _unchanged(self, connection: sa.Connection, report: Report) -> list[Ticket]:
         facts = open_report(connection, self.bodies, report.report_id)["facts"]
         tickets = tickets_by_id(connection, report.tickets, lock=True)
-        changed = [ticket.ticket_id for ticket in tickets if _facts(ticket) != facts[ticket.ticket_id]]
+        changed = [
+            ticket.ticket_id for ticket in tickets if not _same(report, ticket, _facts(ticket), facts[ticket.ticket_id])
+        ]
         if changed:
             raise ReportError(
                 f"Since the report {report.report_id} was drafted, {', '.join(changed[:5])} changed.",
@@ -315,11 +328,12 @@ class ReportBook(ReportingSteps):
             )
         return tickets
 
-    def _submitted(self, connection: sa.Connection, ticket: Ticket, report: Report, at: str, receipt: str) -> None:
+    def _submitted(
+        self, connection: sa.Connection, ticket: Ticket, report: Report, at: str, receipt: str, *, more: bool
+    ) -> None:
+        """``more``: somebody else is still to be told of a reversal that the report corrects."""
         if report.corrects is not None:
             said = {"report": report.report_id, "corrects": report.corrects}
-            left = uncorrected(connection, [ticket.ticket_id]).get(ticket.ticket_id, [])
-            more = any(number != report.corrects for number in left)
             self._change(connection, ticket, "ticket.corrected", {"correction_needed": more}, said)
         elif report.recipient == POLICE:
             said = {"report": report.report_id, "police_reported_at": at}
@@ -344,6 +358,14 @@ class ReportBook(ReportingSteps):
         said = {"from": report.state, "to": values["state"], **said}
         self._event(connection, kind, f"report:{report.report_id}", said)
         return get_report(connection, report.report_id)
+
+
+def _same(report: Report, ticket: Ticket, now: Mapping[str, Any], then: Mapping[str, Any]) -> bool:
+    """Whether what a report rests on is as it was. Where it ends no days, others may be told meanwhile."""
+    if report.corrects is None and not ends_the_days(report.recipient, ticket):
+        moved = now["state"] in DISPOSED and then["state"] in DISPOSED
+        return {**now, "state": moved} == {**then, "state": True}
+    return now == then
 
 
 def _facts(ticket: Ticket) -> dict[str, Any]:

@@ -69,7 +69,7 @@ class Template(BaseModel):
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid")
     format: Literal[1]
-    template: dict[str, Template]
+    template: dict[Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")], Template]
 
 
 @functools.cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 import sqlalchemy as sa
@@ -19,7 +19,6 @@ from retention.segments import Archive
 from tickets.actors import Actor
 from tickets.bodies import Bodies, note_context, seal_beside
 from tickets.calendar.working_days import WorkingCalendar
-from tickets.clocks import CALENDAR_YEARS
 from tickets.errors import SecondPersonError, TicketChangedError, TransitionError
 from tickets.queue import Ticket, get_ticket
 from tickets.retaining import took_in
@@ -209,19 +208,6 @@ class Steps:
     @staticmethod
     def _new_id(letter: str) -> str:
         return f"{letter}{secrets.token_hex(8).upper()}"
-
-
-def given_time(moment: datetime) -> datetime:
-    """A moment that somebody states, as UTC.
-
-    Raises:
-        UsageError: it has no zone, or lies beyond the calendar.
-    """
-    if moment.tzinfo is None:
-        raise UsageError("The time has no zone.", cure="Give it with its zone.")
-    if moment.year not in CALENDAR_YEARS:
-        raise UsageError(f"The time {moment.isoformat()} lies beyond the calendar.", cure="Check its year.")
-    return moment.astimezone(UTC)
 
 
 def earliest(*moments: str | None) -> str | None:

@@ -13,18 +13,17 @@ from retention.catalogue.sets import insert_rows
 from retention.catalogue.tables import timestamp
 from retention.resting import collector_rests
 from tickets.actors import Right
+from tickets.clocks import given_time
 from tickets.errors import TransitionError
 from tickets.evidence import list_evidence
 from tickets.messages import KAFKA, PLATFORM, order_message, put_all
 from tickets.queue import Ticket, get_ticket
 from tickets.sealing import Content, commit_evidence, contents_of
-from tickets.states import Decision, Measure, Part, State, part_of
-from tickets.steps.base import as_time, earliest, given_time
+from tickets.states import DISPOSED, Decision, Measure, Part, State, part_of
+from tickets.steps.base import as_time, earliest
 from tickets.steps.dating import due_columns
 from tickets.steps.triage import TriageSteps, digests_of
 from tickets.tables_sending import orders
-
-_DONE = (State.DISPOSED, State.REPORTED, State.ACKNOWLEDGED, State.CLOSED)
 
 
 class DisposalSteps(TriageSteps):
@@ -87,7 +86,7 @@ class DisposalSteps(TriageSteps):
         sealed = self._seal(ticket_id) if lacking else None
         with self.catalogue.write(row_locks=True) as connection:
             ticket = self._ticket(connection, ticket_id)
-            if ticket.state not in _DONE:
+            if ticket.state not in DISPOSED:
                 raise TransitionError(
                     f"The ticket {ticket_id} is {ticket.state}: dispose of it first.", cure="Use `dispose`."
                 )

@@ -15,10 +15,10 @@ from retention.catalogue import events
 from retention.catalogue.sets import among, insert_rows
 from retention.catalogue.tables import timestamp
 from tickets.bodies import note_context, seal_beside
+from tickets.clocks import given_time
 from tickets.queue import Ticket
 from tickets.retaining import text_keys, took_in
 from tickets.states import TRANSITIONS, Decision, State, part_of
-from tickets.steps.base import given_time
 from tickets.steps.refusals import LeftOutError, Refusal, Why
 from tickets.steps.reporting import ReportingSteps
 from tickets.tables import notes as note_table

@@ -15,10 +15,11 @@ from errors import UsageError
 from retention.catalogue.tables import timestamp
 from tickets.actors import Right
 from tickets.categories import categories
+from tickets.clocks import given_time
 from tickets.opening import ContentFinding, Hit, open_or_extend, prepare
 from tickets.queue import Ticket
 from tickets.states import Channel
-from tickets.steps.base import earliest, given_time
+from tickets.steps.base import earliest
 from tickets.steps.joining import JoiningSteps
 from tickets.tables import tickets as table
 from tickets.telling import Opening

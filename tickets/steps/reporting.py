@@ -11,12 +11,10 @@ from retention.catalogue.tables import timestamp
 from tickets.actors import Right
 from tickets.errors import TransitionError
 from tickets.queue import Ticket
-from tickets.reports.standing import told
 from tickets.sealing import contents_of
-from tickets.states import Decision, State
+from tickets.standing import CORRECTED_OUTSIDE, corrected_outside, told, told_outside, uncorrected
+from tickets.states import DISPOSED, Decision, State
 from tickets.steps.approving import ApprovingSteps
-
-_DISPOSED = (State.DISPOSED, State.REPORTED, State.ACKNOWLEDGED, State.CLOSED)
 
 
 class ReportingSteps(ApprovingSteps):
@@ -75,7 +73,7 @@ class ReportingSteps(ApprovingSteps):
         self._require(reason)
         with self.catalogue.write(row_locks=True) as connection:
             ticket = self._ticket(connection, ticket_id)
-            if ticket.state not in _DISPOSED or ticket.appealed_at is not None:
+            if ticket.state not in DISPOSED or ticket.appealed_at is not None:
                 raise TransitionError(
                     f"The ticket {ticket_id} is {ticket.state}"
                     + (" and under appeal already." if ticket.appealed_at else ": nothing was disposed of."),
@@ -126,6 +124,29 @@ class ReportingSteps(ApprovingSteps):
             if self.settings.platform.takes_orders:
                 self._order(connection, moved, "restore", datetime.now(UTC), contents)
             return moved
+
+    def correct_outside(self, ticket_id: str, receipt: str) -> Ticket:
+        """Record that a body which was told outside of the reports made here was told of the reversal 更正.
+
+        Raises:
+            SecondPersonError: the actor triaged it.
+            TransitionError: nobody was told of it outside, or the correction is recorded already.
+        """
+        self.who.require(Right.TICKETS_APPROVE)
+        self._require(receipt, "receipt")
+        with self.catalogue.write(row_locks=True) as connection:
+            ticket = self._ticket(connection, ticket_id)
+            outside = told_outside(ticket, told(connection, [ticket_id]).get(ticket_id, ()))
+            waits = ticket.state == State.REVERSED and ticket.correction_needed and outside
+            if not waits or corrected_outside(connection, [ticket_id]):
+                raise TransitionError(
+                    f"No correction of {ticket_id} is to be made outside.",
+                    cure="Correct a report that was made here by a report: `liucun reports draft --corrects`.",
+                )
+            said = self._second_person(ticket.triaged_by, "corrects")
+            left = bool(uncorrected(connection, [ticket_id]).get(ticket_id))
+            kept: dict[str, object] = {"receipt": receipt, "recipients": list(outside), **said}
+            return self._change(connection, ticket, CORRECTED_OUTSIDE, {"correction_needed": left}, kept)
 
     def _reported(
         self,

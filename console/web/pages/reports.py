@@ -21,8 +21,8 @@ from tickets.queue import tickets_by_id
 from tickets.reports.export import Format
 from tickets.reports.filing import EXPORTING, ReportBook
 from tickets.reports.register import get_report, list_reports, open_report
-from tickets.reports.standing import to_correct
 from tickets.reports.templates import templates, templates_of
+from tickets.standing import OUT, to_correct
 
 router = APIRouter(prefix="/reports")
 Reader = Annotated[Visit, Depends(Gate(Right.REPORTS_READ))]
@@ -57,7 +57,8 @@ def _list(
         company=details(parts.company, laid_out),
         fields=FIELDS,
         duties=DUTIES,
-        recipients={name: labels.RECIPIENTS.get(name, template.recipient) for name, template in laid_out.items()},
+        names={**{name: template.recipient for name, template in laid_out.items()}, **labels.RECIPIENTS},
+        recipients=list(laid_out),
         form=form or {},
         failed=say(visit, labels.error_text(error)) if error else None,
         detail=str(error) if error else None,
@@ -98,7 +99,7 @@ def _one(visit: Visit, report_id: str, *, status: int = 200, error: LiucunError 
         may = visit.may(Right.CONTENT_READ) and report.texts_gone is None
         data = open_report(connection, visit.parts.bodies, report_id) if may else None
         covered = tickets_by_id(connection, report.tickets)
-        first = report.corrects is None and report.state in ("submitted", "acknowledged")
+        first = report.corrects is None and report.state in OUT
         correct = to_correct(connection, report_id, covered) if first else []
     return page(
         visit,

@@ -1,4 +1,4 @@
-"""More commands of ``liucun tickets`` on one ticket: hand over, second person, times of effect, the police."""
+"""Commands of ``liucun tickets`` that settle what was decided: second person, times of effect, who was told outside."""
 
 from __future__ import annotations
 
@@ -10,51 +10,7 @@ import click
 from liucun.cli import json_option, print_json, store_option
 from liucun.commands._ticket_desk import open_desk, show_step
 from liucun.times import read_time, read_time_given, show_time
-from tickets.queue import Filters
-from tickets.states import Channel, Part, State
 from tickets.steps.approving import list_approvals
-
-
-@click.command(name="assign")
-@store_option
-@click.argument("ticket")
-@click.option("--to", "assignee", required=True, help="Account that gets it.")
-@click.option("--reason", default="", help="A remark; kept sealed with the ticket.")
-@json_option
-def assign_command(store: Path, ticket: str, assignee: str, reason: str, as_json: bool) -> None:
-    """Give a ticket to somebody 指派, with the time."""
-    show_step(store, as_json, lambda desk: desk.assign(ticket, assignee, reason))
-
-
-@click.command(name="next")
-@store_option
-@click.option("--category", help="Only of this category.")
-@click.option("--part", type=click.Choice(["dispose", "report"]), help="Only of this part of the queue.")
-@click.option("--channel", type=click.Choice([c.value for c in Channel]), help="Only what was discovered like this.")
-@json_option
-def next_command(store: Path, category: str | None, part: str | None, channel: str | None, as_json: bool) -> None:
-    """Take the most urgent ticket that nobody has 领取下一张; two who ask at once get two tickets."""
-    filters = Filters(
-        category=category, part=Part[part.upper()] if part else None, channel=Channel(channel) if channel else None
-    )
-    with open_desk(store) as desk:
-        ticket = desk.claim_next(filters)
-    if as_json:
-        print_json(None if ticket is None else asdict(ticket))
-    elif ticket is None:
-        click.echo("Nothing waits for anybody. 没有待领取的工单。")
-    else:
-        click.echo(f"{ticket.ticket_id}  {ticket.category}  {ticket.severity}  {State(ticket.state).chinese}")
-
-
-@click.command(name="release")
-@store_option
-@click.argument("ticket")
-@click.option("--reason", default="", help="A remark; kept sealed with the ticket.")
-@json_option
-def release_command(store: Path, ticket: str, reason: str, as_json: bool) -> None:
-    """Give a ticket back 退回."""
-    show_step(store, as_json, lambda desk: desk.release(ticket, reason))
 
 
 @click.command(name="approvals")
@@ -126,14 +82,22 @@ def police_command(store: Path, ticket: str, receipt: str, as_json: bool) -> Non
     show_step(store, as_json, lambda desk: desk.report_to_police(ticket, receipt))
 
 
+@click.command(name="corrected")
+@store_option
+@click.argument("ticket")
+@click.option("--receipt", required=True, help="Number of the correction's receipt.")
+@json_option
+def corrected_command(store: Path, ticket: str, receipt: str, as_json: bool) -> None:
+    """Record that who was told outside was told of the reversal 更正."""
+    show_step(store, as_json, lambda desk: desk.correct_outside(ticket, receipt))
+
+
 COMMANDS = (
-    assign_command,
-    next_command,
-    release_command,
     approvals_command,
     approve_command,
     refuse_command,
     effective_command,
     confirm_order_command,
     police_command,
+    corrected_command,
 )

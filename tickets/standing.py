@@ -8,15 +8,17 @@ from typing import Final
 import sqlalchemy as sa
 
 from retention.catalogue.sets import among
+from retention.catalogue.tables import events
 from tickets.errors import ReportError
 from tickets.queue import Ticket
-from tickets.states import Decision, State
+from tickets.states import DISPOSED, Decision, State
 from tickets.tables_sending import report_tickets, reports
 
 TELECOM: Final = "telecom"
 POLICE: Final = "police"
-_OUT: Final = ("submitted", "acknowledged")
-_DISPOSED: Final = (State.DISPOSED, State.REPORTED, State.ACKNOWLEDGED, State.CLOSED)
+OUT: Final = ("submitted", "acknowledged")
+"""States of a report that went out and stands."""
+CORRECTED_OUTSIDE: Final = "ticket.corrected_outside"
 
 
 def ends_the_days(recipient: str, ticket: Ticket) -> bool:
@@ -34,7 +36,7 @@ def told(connection: sa.Connection, ids: Sequence[str]) -> dict[str, list[tuple[
     rows = connection.execute(
         sa.select(t.ticket_id, r.report_id, r.recipient, r.submitted_at)
         .join(reports, r.report_id == t.report_id)
-        .where(among(connection, t.ticket_id, list(ids)), r.state.in_(_OUT), r.corrects.is_(None))
+        .where(among(connection, t.ticket_id, list(ids)), r.state.in_(OUT), r.corrects.is_(None))
         .order_by(r.submitted_at, r.report_id)
     )
     found: dict[str, list[tuple[str, str, str]]] = {}
@@ -51,7 +53,7 @@ def uncorrected(connection: sa.Connection, ids: Sequence[str]) -> dict[str, list
         for row in connection.execute(
             sa.select(t.ticket_id, r.corrects)
             .join(reports, r.report_id == t.report_id)
-            .where(among(connection, t.ticket_id, list(ids)), r.state.in_(_OUT), r.corrects.is_not(None))
+            .where(among(connection, t.ticket_id, list(ids)), r.state.in_(OUT), r.corrects.is_not(None))
         )
     }
     return {
@@ -61,14 +63,38 @@ def uncorrected(connection: sa.Connection, ids: Sequence[str]) -> dict[str, list
     }
 
 
-def to_correct(connection: sa.Connection, report_id: str, those: Sequence[Ticket]) -> list[Ticket]:
-    """Which of some tickets a correction of a report is to name: taken back since, and not corrected there yet.
+def told_outside(ticket: Ticket, those: Sequence[tuple[str, str, str]]) -> tuple[str, ...]:
+    """Who was told of a ticket in no report made here; ``those``: what ``told`` finds of it."""
+    telecom = ticket.reported_at is not None and ticket.report_id is None
+    police = ticket.police_reported_at is not None and all(recipient != POLICE for _, recipient, _ in those)
+    return tuple(name for name, is_so in ((TELECOM, telecom), (POLICE, police)) if is_so)
 
-    One that was reported outside, in no report of ours, may be named by any.
-    """
+
+def corrected_outside(connection: sa.Connection, ids: Sequence[str]) -> set[str]:
+    """Of which tickets a correction is on record that was made outside, to all who were told outside."""
+    subjects = [f"ticket:{number}" for number in ids]
+    about = among(connection, events.c.subject, subjects)
+    found = sa.select(events.c.subject).where(events.c.kind == CORRECTED_OUTSIDE, about)
+    return {subject.removeprefix("ticket:") for subject in connection.execute(found).scalars()}
+
+
+def still_to_correct(connection: sa.Connection, those: Sequence[Ticket], *, but: str | None) -> set[str]:
+    """Of which of some reversed tickets somebody is still to be told, when the report ``but`` asks for nothing more."""
+    ids = [ticket.ticket_id for ticket in those]
+    out, left, settled = told(connection, ids), uncorrected(connection, ids), corrected_outside(connection, ids)
+    return {
+        ticket.ticket_id
+        for ticket in those
+        if any(number != but for number in left.get(ticket.ticket_id, ()))
+        or (ticket.ticket_id not in settled and told_outside(ticket, out.get(ticket.ticket_id, ())))
+    }
+
+
+def to_correct(connection: sa.Connection, report_id: str, those: Sequence[Ticket]) -> list[Ticket]:
+    """Which of some tickets a correction of a report is to name: taken back since, and not corrected there yet."""
     waiting = [ticket for ticket in those if ticket.state == State.REVERSED and ticket.correction_needed]
     left = uncorrected(connection, [ticket.ticket_id for ticket in waiting])
-    return [ticket for ticket in waiting if report_id in left.get(ticket.ticket_id, [report_id])]
+    return [ticket for ticket in waiting if report_id in left.get(ticket.ticket_id, ())]
 
 
 def check_reportable(ticket: Ticket, recipient: str) -> None:
@@ -81,7 +107,7 @@ def check_reportable(ticket: Ticket, recipient: str) -> None:
     if recipient == POLICE:
         if ticket.police_due_at is None or ticket.police_reported_at is not None:
             wrong = "has no police clock that runs"
-    elif ticket.state != State.DISPOSED and (ends_the_days(recipient, ticket) or ticket.state not in _DISPOSED):
+    elif ticket.state != State.DISPOSED and (ends_the_days(recipient, ticket) or ticket.state not in DISPOSED):
         wrong = f"is {ticket.state} ({State(ticket.state).chinese}), not disposed of"
     elif ticket.decision == Decision.VIOLATION and ticket.own_due_at is None:
         wrong = "is 违规: there is no report of it"
@@ -104,7 +130,9 @@ def due_of(recipient: str, ticket: Ticket) -> str | None:
 
 
 def other_bodies(
-    those: Sequence[tuple[str, str, str]], recipient: str, names: Mapping[str, str]
+    ticket: Ticket, those: Sequence[tuple[str, str, str]], recipient: str, names: Mapping[str, str]
 ) -> list[tuple[str, str]]:
-    """(Name, time of submission) of the bodies beside ``recipient`` and the police that were told of a ticket."""
-    return [(names.get(to, to), at) for _, to, at in those if to not in (recipient, POLICE)]
+    """(Name, time) of the bodies beside ``recipient`` that were told of a ticket, here or outside."""
+    outside = {TELECOM: ticket.reported_at, POLICE: ticket.police_reported_at}
+    found = [(name, at) for name in told_outside(ticket, those) if (at := outside[name]) is not None]
+    return [(names.get(to, to), at) for to, at in [*found, *((to, at) for _, to, at in those)] if to != recipient]
