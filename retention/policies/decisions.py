@@ -133,7 +133,7 @@ def approve_end(parts: Parts, decision_id: str, *, actor: str, now: datetime) ->
             .values(state="approved", approved_by=actor, approved_at=timestamp(now))
         )
         _event(connection, "decision.approved", actor, decision_id, row.record_class, row.ended_on, now)
-    apply_decisions(parts.catalogue)
+    apply_decisions(parts.catalogue, blinder(parts))
 
 
 def _named(parts: Parts, record_class: str, name: str, *, is_blind: bool) -> bytes:

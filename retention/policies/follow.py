@@ -9,19 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import date, timedelta
 from typing import Any, Final, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from retention.catalogue.engine import Catalogue
-from retention.catalogue.tables import retired_segments, segments, timestamp
+from retention.catalogue.tables import retired_segments, segments
 from retention.crypto.bodies import BodyCipher
 from retention.manifest import SegmentManifest
 from retention.policies.extract import SubjectNews, columns_of, subject_news, unnamed_subject
-from retention.policies.listings import ArticleNews, article_news, settle
-from retention.policies.periods import start_of, stored_date
+from retention.policies.listings import ArticleNews, article_news, settle, settle_in
+from retention.policies.periods import stored_date
+from retention.policies.subject_ends import end_of
 from retention.policies.tables import (
     articles,
     decisions,
@@ -111,10 +111,13 @@ def follow(
         with parts.catalogue.write() as connection:
             for item in told:
                 rows += _enter(connection, item)
+            # Whoever judges waits for what is unread, so the last group tells the news and what follows from them.
+            if RecordClass.TRANSACTION.value not in unread(connection):
+                settle_in(connection, blind)
         taken += len(told)
     _close_with_tickets(parts.catalogue, blind)
+    apply_decisions(parts.catalogue, blind)
     settle(parts.catalogue, blind)
-    apply_decisions(parts.catalogue)
     return Followed(taken, rows)
 
 
@@ -273,7 +276,7 @@ def _close_with_tickets(catalogue: Catalogue, blind: Callable[[str, str], bytes]
             )
 
 
-def apply_decisions(catalogue: Catalogue) -> None:
+def apply_decisions(catalogue: Catalogue, blind: Callable[[str, str], bytes]) -> None:
     """What two people decided counts, also after the index was built anew; a later end of its own prevails."""
     d, c = decisions.c, subjects.c
     same = sa.and_(c.record_class == d.record_class, c.blind == d.blind)
@@ -290,13 +293,14 @@ def apply_decisions(catalogue: Catalogue) -> None:
         return
     with catalogue.write() as connection:
         for row in rows:
-            ended_at = timestamp(start_of(date.fromisoformat(row.ended_on) + timedelta(days=1)))
+            ended_at = end_of(row.ended_on)
             values = {"decision": row.decision_id}
             if row.ended_at is None or row.ended_at < ended_at:
                 values |= {"ended_at": ended_at, "ended_on": row.ended_on}
             connection.execute(
                 subjects.update().where(c.record_class == row.record_class, c.blind == row.blind).values(**values)
             )
+        settle_in(connection, blind)
 
 
 def _upsert(

@@ -4,7 +4,8 @@
 transaction. Of a listing that sold that is the last of its orders. Which orders those are is not kept (it would be a
 row for every line of every order): it waits for all orders that ran while the article sold, month by month, which
 may be too long and never too short. Where no order ever named the article, no law counts; by design the day of its
-delisting does. One that was never taken down, or was put up again, is open.
+delisting does. One that was never taken down, or was put up again, is open. Where no delisting ever came two people
+may decide on its day: that takes the place of a delisting and of nothing else.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ import sqlalchemy as sa
 
 from retention.catalogue.engine import Catalogue
 from retention.policies.extract import LISTING, NEVER, days_of, retention_anchor, texts_of, unnamed_subject, words_in
-from retention.policies.subject_ends import counting_day, still_open
-from retention.policies.tables import articles, subjects, unit_segments, units
+from retention.policies.subject_ends import counting_day, end_of, still_open
+from retention.policies.tables import articles, decisions, subjects, unit_segments, units
 from retention.policies.words import EndRule
 from retention.schema import RecordClass
 
 _CLASS: Final = RecordClass.TRANSACTION.value
+_PART: Final = 5000
 Blinder = Callable[[str, str], bytes]
 
 
@@ -109,29 +111,35 @@ def article_news(table: pa.Table, rule: EndRule, blind: Callable[[str], bytes]) 
 
 
 def settle(catalogue: Catalogue, blind: Blinder) -> None:
-    """Give every listing that was taken down its end; one that waits for an order has none."""
-    a = articles.c
+    """Give every listing that ended its end; one that waits for an order has none."""
     with catalogue.read() as connection:
-        if connection.execute(sa.select(a.blind).where(a.ended_at.is_not(None)).limit(1)).first() is None:
+        if not _ends(connection, blind):
             return
-    # Read and written in one transaction: an order that is opened again meanwhile is not overlooked.
     with catalogue.write() as connection:
-        changed = _ends(connection, blind)
-        if changed:
-            c = subjects.c
-            connection.execute(
-                subjects.update()
-                .where(c.record_class == _CLASS, c.blind == sa.bindparam("b_blind"))
-                .values({name: sa.bindparam(f"b_{name}") for name in ("ended_at", "ended_on", "open_at")}),
-                changed,
-            )
+        settle_in(connection, blind)
+
+
+def settle_in(connection: sa.Connection, blind: Blinder) -> None:
+    """``settle`` inside the transaction that tells the news, so that nobody sees an order that is opened again beside
+    the old end of what it sold."""
+    changed = _ends(connection, blind)
+    if changed:
+        c = subjects.c
+        connection.execute(
+            subjects.update()
+            .where(c.record_class == _CLASS, c.blind == sa.bindparam("b_blind"))
+            .values({name: sa.bindparam(f"b_{name}") for name in ("ended_at", "ended_on", "open_at")}),
+            changed,
+        )
 
 
 def count_listings(connection: sa.Connection) -> ListingCount:
     """How the listings stand whose records are in the archive."""
     a, c = articles.c, subjects.c
-    up = sa.or_(a.ended_at.is_(None), sa.and_(a.open_at.is_not(None), a.open_at > a.ended_at))
-    how = sa.case((up, "on_sale"), (a.sold_from.is_(None), "never_sold"), (still_open(), "waiting"), else_="sold")
+    up = sa.or_(sa.and_(a.ended_at.is_(None), c.decision.is_(None)), c.open_at > c.ended_at)
+    how = sa.case(
+        (up, "on_sale"), (c.ended_at.is_(None), "waiting"), (a.sold_from.is_(None), "never_sold"), else_="sold"
+    )
     rows = connection.execute(
         sa.select(how.label("how"), sa.func.count())
         .select_from(articles.join(subjects, sa.and_(c.record_class == _CLASS, c.blind == a.blind)))
@@ -159,30 +167,51 @@ def forget_articles(connection: sa.Connection) -> None:
 
 def _ends(connection: sa.Connection, blind: Blinder) -> list[dict[str, Any]]:
     """The listings whose ends have changed, as parameters of an update."""
-    a, c = articles.c, subjects.c
-    now = (c.ended_at.label("now_at"), c.ended_on.label("now_on"), c.open_at.label("now_open"), c.decision)
-    rows = connection.execute(
-        sa.select(articles, *now)
-        .select_from(articles.join(subjects, sa.and_(c.record_class == _CLASS, c.blind == a.blind)))
-        .where(a.ended_at.is_not(None))
-    ).all()
-    orders = _Orders(connection, blind) if any(row.sold_from for row in rows) else None
-    found = []
-    for row in rows:
-        ended_at, ended_on = row.ended_at, row.ended_on
-        if orders is not None and row.sold_from:
-            running, latest = orders.between(row.sold_from, row.sold_until)
-            if running:
-                ended_at = ended_on = None
-            elif latest > ended_on:
-                ended_on = latest
-        if row.decision is not None and (row.now_on or "") >= (ended_on or ""):
-            ended_at, ended_on = row.now_at, row.now_on  # what two people decided stands, but for a later end
-        if (ended_at, ended_on, row.open_at) != (row.now_at, row.now_on, row.now_open):
-            found.append(
-                {"b_blind": row.blind, "b_ended_at": ended_at, "b_ended_on": ended_on, "b_open_at": row.open_at}
+    a, c, d = articles.c, subjects.c, decisions.c
+    told = ((a.ended_at, c.ended_at), (a.ended_on, c.ended_on), (a.open_at, c.open_at))
+    now = (c.ended_at.label("now_at"), c.ended_on.label("now_on"), c.open_at.label("now_open"))
+    statement = (
+        sa.select(articles, *now, d.ended_on.label("decided_on"))
+        .select_from(
+            articles.join(subjects, sa.and_(c.record_class == _CLASS, c.blind == a.blind)).outerjoin(
+                decisions, d.decision_id == c.decision
             )
+        )
+        .where(
+            sa.or_(a.ended_at.is_not(None), c.decision.is_not(None)),
+            # Of one that never sold and that nobody decided about the columns say all.
+            sa.or_(a.sold_from.is_not(None), c.decision.is_not(None), *(x.is_distinct_from(y) for x, y in told)),
+        )
+        .execution_options(yield_per=_PART)
+    )
+    orders: _Orders | None = None
+    found = []
+    for part in connection.execute(statement).partitions():
+        if orders is None and any(row.sold_from for row in part):
+            orders = _Orders(connection, blind)
+        for row in part:
+            ended_at, ended_on = _end(row, orders)
+            if (ended_at, ended_on, row.open_at) != (row.now_at, row.now_on, row.now_open):
+                found.append(
+                    {"b_blind": row.blind, "b_ended_at": ended_at, "b_ended_on": ended_on, "b_open_at": row.open_at}
+                )
     return found
+
+
+def _end(row: Any, orders: _Orders | None) -> tuple[str | None, str | None]:
+    """When a listing ended, and on which day; neither while an order runs that may be its own."""
+    ended_at, ended_on = row.ended_at, row.ended_on
+    if row.decided_on:
+        decided_at = end_of(row.decided_on)
+        if ended_at is None or ended_at < decided_at:
+            ended_at, ended_on = decided_at, row.decided_on
+    if ended_at is None or (row.open_at is not None and row.open_at > ended_at):
+        return ended_at, ended_on  # nothing ended it, or it was put up again since
+    if orders is None or not row.sold_from:
+        return ended_at, ended_on
+    # Also of what two people decided: they said that the listing ended, not its orders (电子商务法 art. 31).
+    running, latest = orders.between(row.sold_from, row.sold_until)
+    return (None, None) if running else (ended_at, max(ended_on, latest))
 
 
 class _Orders:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
+
 import sqlalchemy as sa
 
+from retention.catalogue.tables import timestamp
+from retention.policies.periods import start_of
 from retention.policies.tables import subjects
 
 
@@ -17,3 +21,8 @@ def counting_day() -> sa.ColumnElement[str]:
     """The day an ended subject counts from: its end, or any later record of it (an after-sales event)."""
     c = subjects.c
     return sa.case((c.news_on > c.ended_on, c.news_on), else_=c.ended_on)
+
+
+def end_of(day: str) -> str:
+    """The moment at which a day (``YYYY-MM-DD``, Asia/Shanghai) is over, as the index writes moments."""
+    return timestamp(start_of(date.fromisoformat(day) + timedelta(days=1)))

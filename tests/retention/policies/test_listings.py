@@ -110,22 +110,85 @@ def test_an_order_called_like_a_listing_is_an_order(world: World) -> None:
     assert counted(world) == ListingCount(on_sale=1)
 
 
+def decide(world: World, name: str, day: str) -> None:
+    """Two people say that it ended on a day; approved on the next."""
+    now = at(day) + timedelta(days=1)
+    made = propose_end(
+        world.store, "transaction", name, ended_on=date.fromisoformat(day), reason="店铺已关", actor="ann", now=now
+    )
+    approve_end(world.store, made, actor="ben", now=now)
+
+
 def test_two_people_decide_about_one_whose_delisting_never_came(world: World) -> None:
     put(world, listing("S1", "item.listed", "2021-01-05"))
     world.follow()
     with world.catalogue.read() as connection:
         assert silent(connection, date(2024, 1, 1), 180) == []  # it is on sale
-    made = propose_end(
-        world.store, "transaction", listing_name("S1"), ended_on=date(2021, 5, 1), reason="店铺已关", actor="ann",
-        now=at("2021-06-01"),
-    )  # fmt: skip
-    approve_end(world.store, made, actor="ben", now=at("2021-06-02"))
+    decide(world, listing_name("S1"), "2021-05-01")
+    assert counted(world) == ListingCount(never_sold=1)
     assert str(month(world, "2024-01-01", "2021-01").counts_from) == "2021-05-01"
     # An earlier end that arrives afterwards does not undo it, a later one prevails.
     put(world, listing("S1", "item.delisted", "2021-02-01"))
     assert str(month(world, "2024-01-01", "2021-01").counts_from) == "2021-05-01"
     put(world, listing("S1", "item.delisted", "2021-08-01"))
     assert str(month(world, "2024-01-01", "2021-01").counts_from) == "2021-08-01"
+
+
+def test_one_that_two_people_closed_is_open_again_when_it_is_put_up(world: World) -> None:
+    put(world, listing("S1", "item.listed", "2021-01-05"), order("A", "completed", "2021-01-20", item_id="S1"))
+    world.follow()
+    decide(world, listing_name("S1"), "2021-05-01")
+    assert counted(world) == ListingCount(sold=1)
+    put(world, listing("S1", "item.listed", "2021-09-01"))
+    assert month(world, "2040-01-01", "2021-01").counts_from is None
+    assert counted(world) == ListingCount(on_sale=1)
+    put(world, listing("S1", "item.delisted", "2021-10-01"))
+    assert str(month(world, "2040-01-01", "2021-01").counts_from) == "2021-10-01"
+
+
+@pytest.mark.parametrize("delisted", [False, True])
+def test_one_that_two_people_closed_waits_for_its_orders_too(world: World, *, delisted: bool) -> None:
+    put(world, listing("S1", "item.listed", "2021-01-05"), order("A", "created", "2021-01-20", item_id="S1"))
+    world.follow()
+    decide(world, listing_name("S1"), "2021-05-01")
+    if delisted:
+        put(world, listing("S1", "item.delisted", "2021-02-10"))
+    assert month(world, "2040-01-01", "2021-01").counts_from is None
+    assert counted(world) == ListingCount(waiting=1)
+    put(world, order("A", "completed", "2021-08-15"))
+    assert str(month(world, "2023-01-01", "2021-01").counts_from) == "2021-08-15"
+    assert counted(world) == ListingCount(sold=1)
+    # An order that is opened again opens what it sold.
+    put(world, order("A", "refund_requested", "2021-09-01"), order("A", "shipped", "2021-09-02"))
+    assert month(world, "2040-01-01", "2021-01").counts_from is None
+    assert counted(world) == ListingCount(waiting=1)
+    # Two people close the order: the listing counts from then, without another record.
+    decide(world, "A", "2022-03-01")
+    with world.catalogue.read() as connection:
+        ends = connection.execute(sa.select(subjects.c.ended_on).where(subjects.c.news_on < "2021-09-02")).scalars()
+        assert sorted(ends)[-1] == "2022-03-01"
+    assert str(month(world, "2023-01-01", "2021-01").counts_from) == "2022-03-01"
+
+
+def test_nobody_sees_an_order_that_runs_again_beside_the_old_end_of_what_it_sold(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(world, listing("S1", "item.listed", "2021-01-05"), order("A", "completed", "2021-01-20", item_id="S1"))
+    put(world, listing("S1", "item.delisted", "2021-02-10"))
+    assert counted(world) == ListingCount(sold=1)
+    put(world, order("A", "shipped", "2021-06-01"))
+
+    class Stopped(Exception):
+        """Whoever takes in the news is killed right after it."""
+
+    def stop(*_: Any) -> None:
+        raise Stopped
+
+    monkeypatch.setattr("retention.policies.follow._close_with_tickets", stop)
+    with pytest.raises(Stopped):
+        world.follow()
+    with world.catalogue.read() as connection:
+        assert count_listings(connection) == ListingCount(waiting=1)
 
 
 def test_a_division_takes_what_never_sold_and_leaves_what_is_up(world: World) -> None:
