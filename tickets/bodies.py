@@ -5,24 +5,12 @@ from __future__ import annotations
 from typing import Protocol
 
 from errors import KeyAccessError
-from retention.crypto.bodies import TEXTS
 from retention.policies.periods import stored_date
+from retention.purge import beside
 
 
-class Bodies(Protocol):
-    """Seals small values for the database."""
-
-    def seal(self, plaintext: bytes, context: bytes, *, under: str | None = None) -> bytes:
-        """Seal a value, bound to the place it is kept at; ``under`` a key of that id, else the lasting one."""
-        ...
-
-    def text_key(self, month: str, record_class: str = TEXTS) -> str:
-        """Id of the key for what is kept with the tickets (reports, messages …) of a month (``YYYY-MM``)."""
-        ...
-
-    def open(self, blob: bytes, context: bytes) -> bytes:
-        """Open it again; raises a member of the errors' tree."""
-        ...
+class Bodies(beside.Bodies, Protocol):
+    """Seals small values for the database, and hashes what they are looked up by."""
 
     def blind(self, value: str, purpose: str) -> str:
         """Keyed hash for look-ups by equality."""

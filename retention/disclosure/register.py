@@ -1,4 +1,8 @@
-"""The register of disclosures: what each is about, how it stands, its case document; read, never changed, here."""
+"""The register of disclosures: what each is about, how it stands, its case document.
+
+Nothing here changes how a disclosure stands (``requests.py`` does). What is written here belongs to what it is about:
+the accounts that its scope names, and the events of whoever looked.
+"""
 
 from __future__ import annotations
 

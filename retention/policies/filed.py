@@ -71,7 +71,7 @@ def filed_staying(
         or may_go_on(item.ended, policy.floor) > at
         or (not item.empty and bool(keepers.of(item)))
         for item in filed_items(connection, record_class, key_id)
-        if item.key_id == key_id and item.gone is None
+        if item.gone is None
     }
 
 

@@ -168,9 +168,12 @@ def _duties(connection: sa.Connection, key_id: str | None, _each: bool) -> list[
     chosen = sa.select(*(d[name] for name in names), sa.func.length(d.title).label("bytes"))
     rows = connection.execute(chosen if key_id is None else chosen.where(d.text_key == key_id)).all()
     f = sa.table("ticket_files", *map(sa.column, ("subject", "at", "body"))).c
+    theirs = f.subject.startswith("duty:")
+    if key_id is not None:
+        theirs = f.subject.in_(sa.select(sa.literal("duty:", sa.String) + d.duty_id).where(d.text_key == key_id))
     files = connection.execute(
         sa.select(f.subject, sa.func.max(f.at).label("last"), sa.func.sum(sa.func.length(f.body)).label("bytes"))
-        .where(f.subject.startswith("duty:"))
+        .where(theirs)
         .group_by(f.subject)
     )
     added = {row.subject.removeprefix("duty:"): (row.last, int(row.bytes or 0)) for row in files}
@@ -196,7 +199,10 @@ def _disclosures(connection: sa.Connection, key_id: str | None, _each: bool) -> 
     rows = connection.execute(chosen if key_id is None else chosen.where(d.text_key == key_id)).all()
     a = sa.table("disclosure_accounts", sa.column("disclosure_id"), sa.column("account_blind")).c
     accounts: dict[str, list[str]] = defaultdict(list)
-    for row in connection.execute(sa.select(a.disclosure_id, a.account_blind)):
+    whose = sa.select(a.disclosure_id, a.account_blind)
+    if key_id is not None:
+        whose = whose.where(a.disclosure_id.in_(sa.select(d.disclosure_id).where(d.text_key == key_id)))
+    for row in connection.execute(whose):
         accounts[row.disclosure_id].append(row.account_blind)
     # Until it expires it may be handed out: that is the last moment at which data can have been provided under it.
     return [

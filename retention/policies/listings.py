@@ -157,12 +157,20 @@ def is_listing() -> sa.ColumnElement[bool]:
 
 
 def forget_articles(connection: sa.Connection) -> None:
-    """Listings whose records are all gone leave the index, and articles that sold before any order that is there."""
+    """Listings whose records are all gone leave the index, and so do articles without
+    one when no order is there that ran in the months in which they sold."""
     a, c = articles.c, subjects.c
     there = sa.select(c.blind).where(c.record_class == _CLASS, c.blind == a.blind).exists()
     connection.execute(articles.delete().where(a.listed_on.is_not(None), sa.not_(there)))
-    oldest = sa.select(sa.func.min(c.first_on)).where(c.record_class == _CLASS).scalar_subquery()
-    connection.execute(articles.delete().where(a.listed_on.is_(None), a.sold_until < sa.func.coalesce(oldest, "9999")))
+    sold = (sa.func.substr(a.sold_from, 1, 7), sa.func.substr(a.sold_until, 1, 7))
+    only_sold = connection.execute(sa.select(*sold).where(a.listed_on.is_(None)).distinct()).all()
+    if not only_sold:
+        return
+    ran = connection.execute(sa.select(*_months()).where(c.record_class == _CLASS).distinct()).all()
+    for begun, ended in only_sold:
+        if not any(first <= ended and last >= begun for first, last in ran):
+            gone = sa.and_(a.listed_on.is_(None), sold[0] == begun, sold[1] == ended)
+            connection.execute(articles.delete().where(gone))
 
 
 def _ends(connection: sa.Connection, blind: Blinder) -> list[dict[str, Any]]:
@@ -226,7 +234,7 @@ class _Orders:
             .where(u.record_class == _CLASS)
         ).scalars()
         unnamed = [blind(_CLASS, unnamed_subject(_CLASS, period)) for period in periods]
-        first, last = sa.func.substr(c.first_on, 1, 7), sa.func.substr(c.news_on, 1, 7)
+        first, last = _months()
         rows = connection.execute(
             sa.select(
                 first.label("first"),
@@ -254,6 +262,11 @@ class _Orders:
         """Of the orders that ran at some time in a span of days: whether one is open, the latest day of the others."""
         i = bisect_right(self._months, last[:7])
         return self._found[i][bisect_left(self._months, first[:7])]
+
+
+def _months() -> tuple[sa.ColumnElement[str], sa.ColumnElement[str]]:
+    """The months of a subject's first and last record."""
+    return sa.func.substr(subjects.c.first_on, 1, 7), sa.func.substr(subjects.c.news_on, 1, 7)
 
 
 def _any(columns: list[pa.ChunkedArray]) -> pa.ChunkedArray:

@@ -30,15 +30,15 @@ class Bodies(Protocol):
     """Seals small values for the database (``retention.crypto.bodies``)."""
 
     def seal(self, plaintext: bytes, context: bytes, *, under: str | None = None) -> bytes:
-        """Seal a value under a key of that id."""
+        """Seal a value, bound to the place it is kept at; ``under`` a key of that id, else the lasting one."""
         ...
 
     def open(self, blob: bytes, context: bytes) -> bytes:
-        """Open it again."""
+        """Open it again; raises a member of the errors' tree."""
         ...
 
-    def text_key(self, month: str, record_class: str = ...) -> str:
-        """Id of the key of a month and class."""
+    def text_key(self, month: str, record_class: str = TEXTS) -> str:
+        """Id of the key for what is kept of a class and month (``YYYY-MM``)."""
         ...
 
 

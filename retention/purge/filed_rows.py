@@ -175,6 +175,8 @@ def seal_lacking_rows(
             try:
                 with catalogue.read() as connection:
                     rows = filed.rows(connection, [str(number)])
+                    if not _still_lacks(filed, rows):
+                        continue
                     made = keeper.prepare(connection, bodies, Turn(month, [str(number)]))
                 with catalogue.write() as connection:
                     made.write(connection)
@@ -191,6 +193,11 @@ def seal_lacking_rows(
             if done >= most:
                 break
     return done, damaged
+
+
+def _still_lacks(filed: FiledRows, rows: Sequence[Any]) -> bool:
+    """Whether what a page named is there and full, and nobody else sealed it meanwhile."""
+    return any(row.text_key is None and any(getattr(row, name) for name in filed.bodies) for row in rows)
 
 
 def _lacking(connection: sa.Connection, filed: FiledRows, last: tuple[str, Any] | None) -> Sequence[Any]:

@@ -168,9 +168,10 @@ def _shred(parts: Parts, purge_id: str, unit_id: int, actor: str, now: datetime,
     """
     with parts.catalogue.write() as connection:
         key_id = key_of(connection, purge_id, unit_id)
-        # In one transaction: what is not under the key now never will be.
         retire(connection, key_id, purge_id)
         record_class = class_of(connection, purge_id, unit_id)
+    # What is not under a retired key never will be: it is counted without keeping writers waiting.
+    with parts.catalogue.read() as connection:
         found = live_segments(connection, key_id, record_class)
         found += sealed_beside(connection, key_id, record_class)
     if found:

@@ -209,6 +209,17 @@ def test_a_division_takes_what_never_sold_and_leaves_what_is_up(world: World) ->
     assert sorted(str(row["item_id"] or row["user_id"]) for row in rows) == ["S2", "nobody"]
 
 
+def test_an_article_that_only_sold_is_forgotten_with_the_orders_of_its_months(world: World) -> None:
+    put(world, order("OPEN", "created", "2020-11-30", item_id="S1"))
+    put(world, order("A", "completed", "2021-01-08", item_id="S2"), order("B", "completed", "2021-01-31", item_id="S3"),
+        order("LATE", "completed", "2022-08-01", item_id="S3"))  # fmt: skip
+    made = approved(world, "2024-05-01", classes=KINDS)
+    run(world, made.purge_id, "2024-05-08")
+    with world.catalogue.read() as connection:
+        sold = connection.execute(sa.select(articles.c.sold_from).order_by(articles.c.sold_from)).scalars().all()
+    assert sold == ["2020-11-30", "2021-01-31"]
+
+
 def test_what_was_taken_in_before_there_was_such_a_rule_is_read_anew(world: World) -> None:
     put(world, listing("S1", "item.listed", "2021-01-05"), order("A", "completed", "2021-01-08"))
     put(world, listing("S1", "item.delisted", "2021-02-10"))

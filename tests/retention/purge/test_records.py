@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -27,6 +28,7 @@ from retention.holds import place
 from retention.holds.place import Matter
 from retention.policies.judge import UnitState, Verdict
 from retention.policies.model import shipped_matrix
+from retention.purge import filed_rows
 from retention.purge.beside import Turn, sealed_beside
 from retention.purge.errors import NothingDueError, PurgeStateError
 from retention.purge.filed_rows import seal_lacking_rows
@@ -247,3 +249,25 @@ def test_damaged_ones_keep_nobody_waiting(world: World, monkeypatch: pytest.Monk
     assert seal_lacking_rows(*filed, subject="duty", kind="duty.texts_kept", most=1) == (1, wrong)
     assert seal_duties_lacking(world.catalogue, bodies) == (1, wrong)
     assert seal_duties_lacking(world.catalogue, bodies) == (0, wrong)
+
+
+def test_what_somebody_else_sealed_or_delivered_meanwhile_is_left_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [duty(world, f"评估 {n}", f"2021-12-{n + 1:02}", None) for n in range(3)]
+    world.execute(duties.update().values(text_key=None))
+    meanwhile = duties.update().where(duties.c.duty_id == names[0]).values(text_key="k-elsewhere", title=b"sealed")
+    emptied = duties.update().where(duties.c.duty_id == names[1]).values(title=b"")
+    looked = filed_rows._lacking
+
+    def late(*given: Any) -> Any:
+        found = looked(*given)
+        world.execute(meanwhile)
+        world.execute(emptied)
+        return found
+
+    monkeypatch.setattr(filed_rows, "_lacking", late)
+    assert seal_duties_lacking(world.catalogue, world.store.bodies) == (1, [])
+    with world.catalogue.read() as connection:
+        kinds = sa.select(events.c.subject).where(events.c.kind == "duty.texts_kept")
+        assert connection.execute(kinds).scalars().all() == [f"duty:{names[2]}"]
