@@ -5,6 +5,7 @@ The tables belong to the queue; read here by name, so that the archive needs not
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 import sqlalchemy as sa
@@ -19,6 +20,7 @@ def has_tickets(connection: sa.Connection) -> bool:
     return sa.inspect(connection).has_table("tickets")
 
 
+@cache
 def standing_tickets() -> sa.Subquery:
     """Every ticket with its place, and as ``ended`` and ``ended_at`` how the ticket that it is part of stands.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import gc
 import os
 import shutil
 import signal
@@ -76,6 +77,7 @@ class Sweep:
         shutil.copytree(template, work / "warm")
         life.live(work / "warm")
         life.contents(work / "warm")
+        gc.freeze()  # what is loaded is not looked through again in every child
         made = cls(life, work, template, ctypes.CDLL(str(library)))
         trial = made.trial("undisturbed")
         counter = work / "count"
