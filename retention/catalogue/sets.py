@@ -19,6 +19,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 _PLACE: Final = "place_of_row"
 _AT: Final = "_begins_at"
 _LONG: Final = "_bytes"
+_BETWEEN: Final = "\x1f"
+"""INFORMATION SEPARATOR ONE; texts that hold it go as an array."""
 FEW: Final = 20
 """So many values are spelled out: the planner then sees them."""
 
@@ -27,8 +29,10 @@ def among(connection: sa.Connection, column: sa.ColumnElement[Any], values: Sequ
     """The condition that a column of text or whole numbers has one of some values."""
     if len(values) <= FEW:
         return column.in_(values)
+    if not _postgres(connection) and any(isinstance(value, str) and "\x00" in value for value in values):
+        return column.in_(values)  # SQLite's JSON ends a text there
     if _postgres(connection):
-        return column == sa.any_(sa.literal(list(values), _array(column)))
+        return column == sa.any_(_one_text(values) if _joins(values) else sa.literal(list(values), _array(column)))
     each = sa.func.json_each(json.dumps(list(values), ensure_ascii=False)).table_valued("value")
     return column.in_(sa.select(each.c.value))
 
@@ -96,6 +100,15 @@ def delete_rows(connection: sa.Connection, table: sa.Table, keys: Sequence[Mappi
 
 def _postgres(connection: sa.Connection) -> bool:
     return connection.dialect.name == "postgresql"
+
+
+def _joins(values: Sequence[Any]) -> bool:
+    return all(isinstance(value, str) and _BETWEEN not in value for value in values)
+
+
+def _one_text(values: Sequence[str]) -> sa.ColumnElement[Any]:
+    """Texts as an array of the server's, sent in one piece: its client spells an array out one by one."""
+    return sa.func.string_to_array(sa.literal(_BETWEEN.join(values), sa.Text()), _BETWEEN, type_=ARRAY(sa.Text()))
 
 
 def _array(column: sa.ColumnElement[Any]) -> ARRAY[Any]:

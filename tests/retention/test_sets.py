@@ -91,6 +91,16 @@ def test_rows_are_found_changed_and_deleted_by_what_is_given(connection: sa.Conn
     assert [row["name"] for row in kept(connection)] == [row["name"] for row in given[:10]]
 
 
+def test_texts_are_found_whatever_signs_they_hold(connection: sa.Connection) -> None:
+    names = [f"{n}" for n in range(FEW)] + ["", "a\x00b", "a", "b", "a\x1e", "{a,b}", "NULL", "\\", "彩金"]
+    insert_rows(connection, THINGS, [{"name": name} for name in names])
+    for more, lacking in (([], []), (["a\x1fb"], ["a", "b"]), ([], [""]), ([], ["a\x00b", "彩金"])):
+        asked = [name for name in [*names, *more] if name not in lacking]
+        found = connection.execute(sa.select(THINGS.c.name).where(among(connection, THINGS.c.name, asked))).scalars()
+        kept_as = sorted(name.replace("\x00", "\u2400") for name in asked if name not in more)
+        assert sorted(name.replace("\x00", "\u2400") for name in found) == kept_as
+
+
 def test_a_text_that_is_too_long_is_refused_and_not_cut(catalogue: Catalogue) -> None:
     if catalogue.engine.dialect.name == "sqlite":
         pytest.skip("SQLite keeps texts of any length")
