@@ -13,7 +13,7 @@ from liucun.cli import json_option, print_json, store_option
 from tickets.rights import Right
 
 if TYPE_CHECKING:
-    from retention.transparency.keeping import LogKeeper
+    from liucun.store import OpenStore
 
 _OUT = click.option(
     "--out",
@@ -39,7 +39,7 @@ def segment_(segment: str, output: Path, as_json: bool, store: Path) -> None:
     from retention.catalogue.events import SEGMENT
     from retention.transparency.proofs import prove_entry
 
-    _make(store, output, as_json, f"segment:{segment}", lambda log: prove_entry(log, SEGMENT, segment))
+    _make(store, output, as_json, f"segment:{segment}", lambda opened: prove_entry(opened.store.log, SEGMENT, segment))
 
 
 @command.command(name="event", short_help="That an event stands in the log.")
@@ -52,7 +52,7 @@ def event_(number: int, output: Path, as_json: bool, store: Path) -> None:
     from retention.catalogue.events import EVENT
     from retention.transparency.proofs import prove_entry
 
-    _make(store, output, as_json, f"event:{number}", lambda log: prove_entry(log, EVENT, str(number)))
+    _make(store, output, as_json, f"event:{number}", lambda opened: prove_entry(opened.store.log, EVENT, str(number)))
 
 
 @command.command(name="consistency", short_help="That the log continues an older checkpoint.")
@@ -68,7 +68,7 @@ def consistency_(old: str, output: Path, as_json: bool, store: Path) -> None:
     """
     from retention.transparency.proofs import prove_consistency
 
-    _make(store, output, as_json, "consistency", lambda log: prove_consistency(log, _checkpoint(old)))
+    _make(store, output, as_json, "consistency", lambda opened: prove_consistency(opened.store.log, _checkpoint(old)))
 
 
 def _checkpoint(old: str) -> str | int:
@@ -93,30 +93,69 @@ def completeness_(output: Path, as_json: bool, store: Path) -> None:
     """Prove which segments there are, were merged and were destroyed, and that none is left out 完整性证明."""
     from retention.transparency.proofs import prove_completeness
 
-    _make(store, output, as_json, "completeness", prove_completeness)
+    _make(store, output, as_json, "completeness", lambda opened: prove_completeness(opened.store.log))
 
 
-def _make(store: Path, output: Path, as_json: bool, what: str, prove: Callable[[LogKeeper], dict[str, Any]]) -> None:
+@command.command(name="query", short_help="The receipt of a query: words, state of the archive, digest of the answer.")
+@click.argument("query_id", metavar="QUERY")
+@_OUT
+@json_option
+@store_option
+def query_(query_id: str, output: Path, as_json: bool, store: Path) -> None:
+    """Make the receipt of a query 查询凭据: who asked what and why, of which state, and the answer's digest.
+
+    QUERY is the number that `liucun query --output` shows, or that `audit_events` has as query:… It
+    shows the query's words. `liucun verify RECEIPT --answer FILE` compares the answer with it.
+    """
+    from retention.query.receipt import receipt
+
+    _make(
+        store,
+        output,
+        as_json,
+        f"query:{query_id}",
+        lambda opened: receipt(opened, opened.store.log, query_id),
+        needs=(Right.AUDIT_RUN, Right.ARCHIVE_QUERY),
+    )
+
+
+def _make(
+    store: Path,
+    output: Path,
+    as_json: bool,
+    what: str,
+    prove: Callable[[OpenStore], dict[str, Any]],
+    needs: Right | tuple[Right, ...] = Right.AUDIT_RUN,
+) -> None:
     from liucun.store import open_store
+
+    if output.exists():
+        raise UsageError(f"{output} exists already.", cure="Name a file that does not exist yet.")
+    with open_store(store, needs) as opened:
+        shown = take_out(opened, output, what, prove)
+    if as_json:
+        print_json(shown)
+        return
+    click.echo(f"{output}: {shown['bytes']:,} bytes. 已出具证明。")
+    click.echo(f"  liucun verify {output} --keys FILE")
+
+
+def take_out(
+    opened: OpenStore, output: Path, what: str, prove: Callable[[OpenStore], dict[str, Any]]
+) -> dict[str, Any]:
+    """Number what waits, make a proof, check it, record that it is taken away, and write it to a new file."""
     from retention.catalogue import events
     from retention.new_file import write_out
     from retention.transparency.proofs import proof_bytes
     from retention.transparency.verify_proof import verify_proof
 
-    if output.exists():
-        raise UsageError(f"{output} exists already.", cure="Name a file that does not exist yet.")
-    with open_store(store, Right.AUDIT_RUN) as opened:
-        log = opened.store.log
-        log.keep()
-        data = proof_bytes(prove(log))
-        proved = verify_proof(data, known_keys=[verifier.encode() for verifier in log.verifiers])
-        # The event first: nothing is taken away of which the log does not know.
-        with opened.catalogue.write() as connection:
-            body = {"size": proved.size, "digest": log.suite.hash(data).hex()}
-            events.append(connection, kind="log.proved", actor=opened.actor, subject=f"proof:{what}", body=body)
-        write_out(output, data)
-    if as_json:
-        print_json({"file": str(output), "bytes": len(data), "proof": proved.proof, "size": proved.size})
-        return
-    click.echo(f"{output}: {len(data):,} bytes. 已出具证明。")
-    click.echo(f"  liucun verify {output} --keys FILE")
+    log = opened.store.log
+    log.keep()
+    data = proof_bytes(prove(opened))
+    proved = verify_proof(data, known_keys=[verifier.encode() for verifier in log.verifiers])
+    # The event first: nothing is taken away of which the log does not know.
+    with opened.catalogue.write() as connection:
+        body = {"size": proved.size, "digest": log.suite.hash(data).hex()}
+        events.append(connection, kind="log.proved", actor=opened.actor, subject=f"proof:{what}", body=body)
+    write_out(output, data)
+    return {"file": str(output), "bytes": len(data), "proof": proved.proof, "size": proved.size}

@@ -29,6 +29,11 @@ from tickets.rights import Right
 @click.option(
     "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file, which must be new."
 )
+@click.option(
+    "--receipt",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the query's receipt, which `liucun verify` checks, to this new file.",
+)
 @click.option("--time-zone", default="Asia/Shanghai", show_default=True, metavar="Z", help="Zone of times and days.")
 @click.option("--max-seconds", type=click.FloatRange(min=0, min_open=True), help="Give up after so many seconds.")
 @click.option(
@@ -43,6 +48,7 @@ def command(
     restricted: bool,
     basis: str | None,
     output: Path | None,
+    receipt: Path | None,
     time_zone: str,
     max_seconds: float | None,
     memory: int,
@@ -66,8 +72,11 @@ def command(
         raise UsageError(
             "--restricted and --basis go together.", cure='Write --restricted --basis "legal ground", or neither.'
         )
-    if output is not None and output.exists():
-        raise UsageError(f"{output} exists already.", cure="Name a file that does not exist yet.")
+    for path in (output, receipt):
+        if path is not None and path.exists():
+            raise UsageError(f"{path} exists already.", cure="Name a file that does not exist yet.")
+    if receipt is not None and receipt == output:
+        raise UsageError("Answer and receipt are two files.", cure="Name another file for one of them.")
     if chosen == "parquet" and output is None and sys.stdout.isatty():
         raise UsageError("Parquet cannot be shown on a terminal.", cure="Add --output FILE, or redirect to a file.")
 
@@ -92,6 +101,12 @@ def command(
             )
         except QueryInterruptedError as error:
             raise click.Abort from error
+        if receipt is not None:
+            from liucun.commands.prove import take_out
+            from retention.query.receipt import receipt as made
+
+            number = answer.query_id
+            take_out(opened, receipt, f"query:{number}", lambda parts: made(parts, parts.store.log, number))
     if output is None:
         sys.stdout.flush()
         sys.stdout.buffer.write(answer.data)

@@ -18,6 +18,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--keys", type=_FILE, help="The log's verifier keys as the custodian holds them, one a line.")
 @click.option("--password-file", type=_FILE, help="The bundle's password.")
 @click.option("--private-key", type=_FILE, help="The recipient's SM2 private key file; its passphrase is asked for.")
+@click.option("--answer", type=_FILE, help="Of a query's receipt: the answer, to be compared with its digest.")
 @click.option(
     "--extract", type=click.Path(path_type=Path), help="Write the files of a bundle that holds to this new folder."
 )
@@ -27,6 +28,7 @@ def command(
     keys: Path | None,
     password_file: Path | None,
     private_key: Path | None,
+    answer: Path | None,
     extract: Path | None,
     as_json: bool,
 ) -> None:
@@ -52,8 +54,10 @@ def command(
                 f"{bundle} is a proof, neither sealed nor holding files: {', '.join(unused)} cannot be used with it.",
                 cure="Leave it away, or name a bundle.",
             )
-        _proof(data, known, as_json)
+        _proof(data, known, as_json, None if answer is None else _read(answer))
         return
+    if answer is not None:
+        raise UsageError(f"{bundle} is no receipt of a query.", cure="Leave --answer away, or name a receipt.")
     password = _read(password_file).decode("utf-8", "replace").strip() if password_file else None
     pair = None
     if private_key is not None:
@@ -87,10 +91,10 @@ def command(
         click.echo(f"  {line}")
 
 
-def _proof(data: bytes, known: list[str], as_json: bool) -> None:
+def _proof(data: bytes, known: list[str], as_json: bool, answer: bytes | None) -> None:
     from retention.transparency.verify_proof import verify_proof
 
-    proved = verify_proof(data, known_keys=known)
+    proved = verify_proof(data, known_keys=known, answer=answer)
     if as_json:
         print_json({"ok": True, **asdict(proved)})
         return

@@ -32,6 +32,7 @@ from retention.query.sandbox import checked, lock, sandbox, translated
 from retention.query.sealed import Reading
 from retention.query.views import register_views
 from retention.segments import Archive
+from retention.transparency.receipts import ANSWERED, SALT_BYTES, STARTED, commitment
 
 MAX_PURPOSE: Final = 1000
 """Longest accepted purpose, in characters."""
@@ -148,8 +149,14 @@ def run_query(
         )
     query_id = secrets.token_hex(16)
     started = time.monotonic()
-    words = {"sealed": seal_words(parts.bodies, query_id, sql, purpose, basis), "restricted": basis is not None}
-    _record(parts, "query.started", actor, query_id, words)
+    salt = secrets.token_bytes(SALT_BYTES)
+    given = _words(sql, purpose, basis)
+    words = {
+        "sealed": seal_words(parts.bodies, query_id, sql, purpose, basis, salt=salt),
+        "words": commitment(parts.archive.suite.hash, salt, given),
+        "restricted": basis is not None,
+    }
+    _record(parts, STARTED, actor, query_id, words)
     hidden = restricted_accounts(parts) if basis is None else None
     reading = Reading(parts.archive, parts.catalogue, restricted=hidden)
     try:
@@ -176,8 +183,9 @@ def run_query(
         "format": rendered.format,
         "bytes": len(answer.data),
         "digest": answer.digest,
+        "archive": reading.state,
     }
-    _record(parts, "query.answered", actor, query_id, body)
+    _record(parts, ANSWERED, actor, query_id, body)
     return answer
 
 
@@ -192,9 +200,14 @@ def _rendered(render: Callable[[pa.Table], Rendered], table: pa.Table) -> Render
         ) from error
 
 
-def seal_words(bodies: BodyCipher, query_id: str, sql: str, purpose: str, basis: str | None = None) -> str:
-    """The query's words, which may name persons, sealed for its record (base64)."""
-    given = {"sql": sql, "purpose": purpose, **({} if basis is None else {"basis": basis})}
+def seal_words(
+    bodies: BodyCipher, query_id: str, sql: str, purpose: str, basis: str | None = None, *, salt: bytes = b""
+) -> str:
+    """The query's words, which may name persons, sealed for its record (base64).
+
+    ``salt``: that of the commitment to them, which receipts show.
+    """
+    given = {**_words(sql, purpose, basis), **({"salt": salt.hex()} if salt else {})}
     words = json.dumps(given, ensure_ascii=False).encode("utf-8", "surrogatepass")
     return base64.b64encode(bodies.seal(words, _context(query_id))).decode("ascii")
 
@@ -205,8 +218,22 @@ def open_words(bodies: BodyCipher, query_id: str, sealed: str) -> dict[str, str]
     Raises:
         IntegrityError: the record was changed.
     """
+    return open_salted(bodies, query_id, sealed)[0]
+
+
+def open_salted(bodies: BodyCipher, query_id: str, sealed: str) -> tuple[dict[str, str], bytes]:
+    """The words (``open_words``), and the salt of the commitment to them; empty of queries from before there was one.
+
+    Raises:
+        IntegrityError: the record was changed.
+    """
     found: dict[str, str] = json.loads(bodies.open(base64.b64decode(sealed), _context(query_id)))
-    return found
+    salt = bytes.fromhex(found.pop("salt", ""))
+    return found, salt
+
+
+def _words(sql: str, purpose: str, basis: str | None) -> dict[str, str]:
+    return {"sql": sql, "purpose": purpose, **({} if basis is None else {"basis": basis})}
 
 
 def _context(query_id: str) -> bytes:

@@ -35,6 +35,7 @@ from retention.query.looking_up import LOCAL_THREADS, Found, as_records, look_up
 from retention.query.proving import possible
 from retention.schema import RECORD_SCHEMA
 from retention.segments import Archive, SegmentFile, open_segment
+from retention.transparency.receipts import newest_state
 
 FRAGMENT_READAHEAD: Final = 2
 """Segments that a scan reads at a time; more costs memory and wins nothing on few cores."""
@@ -75,6 +76,8 @@ class Reading:
     blocks: dict[str, int] = field(default_factory=dict)
     """How many blocks of rows were read of the segments that were looked up by their postings."""
     failure: LiucunError | None = None
+    state: dict[str, object] | None = None
+    """The newest signed state of the log when the snapshot was taken."""
     _stopped: bool = False
     _alive: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -84,6 +87,7 @@ class Reading:
         c = segment_table.c
         columns = (c.segment_id, c.record_class, c.rows, c.event_time_min, c.event_time_max)
         with self.catalogue.read() as connection:
+            self.state = newest_state(connection)
             rows = connection.execute(sa.select(*columns).order_by(c.record_class, c.event_time_min, c.segment_id))
             for row in rows:
                 self.by_class.setdefault(row.record_class, []).append(SegmentRow(*row))

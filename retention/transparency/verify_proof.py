@@ -15,6 +15,7 @@ from retention.manifest import SegmentManifest
 from retention.transparency import merkle
 from retention.transparency.note import Checkpoint, Verifier, open_note, read_verifier
 from retention.transparency.proofs import COMPLETENESS, CONSISTENCY, ENTRY, FORMAT
+from retention.transparency.receipts import ANSWERED, QUERY, STARTED, in_words
 
 MOST_BYTES: Final = 1 << 30
 _COMMON: Final = ("format", "hash", "keys", "note", "proof")
@@ -22,6 +23,7 @@ _MEMBERS: Final = {
     ENTRY: {*_COMMON, "entry", "index", "path"},
     CONSISTENCY: {*_COMMON, "old_note", "path"},
     COMPLETENESS: {*_COMMON, "entries", "manifests", "destroyed"},
+    QUERY: {*_COMMON, "asked", "answered", "path", "words", "salt"},
 }
 
 
@@ -34,6 +36,7 @@ class Proved:
     """What a proof that holds shows. ``trusted``: by keys that its reader knew beforehand.
 
     ``rows``: of a completeness proof, records of the segments that are there, by class and month.
+    ``query``: of a query's receipt, who asked what and what was answered; ``answer_matches`` None: none was given.
     """
 
     proof: str
@@ -46,6 +49,7 @@ class Proved:
     destroyed: int = 0
     rows: dict[str, dict[str, int]] = field(default_factory=dict)
     words: list[str] = field(default_factory=list)
+    query: dict[str, Any] = field(default_factory=dict)
 
 
 def is_proof(data: bytes) -> bool:
@@ -53,8 +57,12 @@ def is_proof(data: bytes) -> bool:
     return data[:64].lstrip()[:1] == b"{"
 
 
-def verify_proof(data: bytes, *, known_keys: Sequence[str] = ()) -> Proved:
-    """Verify a proof. ``known_keys``: verifier keys that its reader has from the custodian.
+def verify_proof(data: bytes, *, known_keys: Sequence[str] = (), answer: bytes | None = None) -> Proved:
+    """Verify a proof.
+
+    Args:
+        known_keys: verifier keys that its reader has from the custodian.
+        answer: of a query's receipt, the answer as it was handed out.
 
     Raises:
         ProofRefusedError: it is no proof, or does not show what it claims; the message says what does not hold.
@@ -67,7 +75,9 @@ def verify_proof(data: bytes, *, known_keys: Sequence[str] = ()) -> Proved:
             raise _refused("it is no proof of a kind that this program knows")
         if body.keys() != _MEMBERS[body["proof"]]:
             raise _refused("a member of it is missing, or one too many")
-        return _verify(body, known_keys)
+        if answer is not None and body["proof"] != QUERY:
+            raise _refused("an answer was given, and it is no receipt of a query")
+        return _verify(body, known_keys, answer)
     except ProofRefusedError:
         raise
     except LiucunError as error:
@@ -76,7 +86,7 @@ def verify_proof(data: bytes, *, known_keys: Sequence[str] = ()) -> Proved:
         raise _refused("it is malformed") from error
 
 
-def _verify(body: dict[str, Any], known_keys: Sequence[str]) -> Proved:
+def _verify(body: dict[str, Any], known_keys: Sequence[str], answer: bytes | None) -> Proved:
     hash_ = _hash_named(body["hash"])
     verifiers, trusted = _keys(body["keys"], known_keys)
     now = _signed(body["note"], verifiers, body["hash"])
@@ -90,6 +100,8 @@ def _verify(body: dict[str, Any], known_keys: Sequence[str]) -> Proved:
     )
     if found.proof == ENTRY:
         _entry(body, hash_, now, found)
+    elif found.proof == QUERY:
+        _query(body, hash_, now, found, answer)
     elif found.proof == CONSISTENCY:
         old = _signed(body["old_note"], verifiers, body["hash"])
         if old.origin != now.origin:
@@ -146,13 +158,19 @@ def _digest(hash_: merkle.Hash, entry: dict[str, str]) -> str:
     return hash_(bytes.fromhex(entry["salt"]) + entry["content"].encode()).hex()
 
 
-def _entry(body: dict[str, Any], hash_: merkle.Hash, now: Checkpoint, found: Proved) -> None:
-    entry = body["entry"]
+def _included(body: dict[str, Any], hash_: merkle.Hash, now: Checkpoint) -> dict[str, str]:
+    """The entry that a proof shows, once it is known to stand in the log."""
+    entry: dict[str, str] = body["entry"]
     data = _data(entry["type"], entry["id"], _digest(hash_, entry))
     leaf = merkle.leaf_hash(hash_, data)
     merkle.verify_inclusion(
         hash_, leaf=leaf, index=body["index"], size=now.size, proof=_path(body), expected_root=now.root
     )
+    return entry
+
+
+def _entry(body: dict[str, Any], hash_: merkle.Hash, now: Checkpoint, found: Proved) -> None:
+    entry = _included(body, hash_, now)
     if entry["type"] == SEGMENT:
         manifest = SegmentManifest.from_bytes(entry["content"].encode())
         if manifest.segment_id != entry["id"]:
@@ -165,6 +183,48 @@ def _entry(body: dict[str, Any], hash_: merkle.Hash, now: Checkpoint, found: Pro
             raise _refused("its event is another one")
         what = f"{event['at']} {event['kind']} {event['actor']} {event['subject']}"
     found.words.append(f"第 {body['index']} 条 {entry['type']} {entry['id']}：{what}。It stands in the log.")
+
+
+def _event_of_query(body: dict[str, Any], kind: str, hash_: merkle.Hash, now: Checkpoint) -> dict[str, Any]:
+    entry = _included(body, hash_, now)
+    event: dict[str, Any] = orjson.loads(entry["content"])
+    if entry["type"] != EVENT or str(event["id"]) != entry["id"] or event["kind"] != kind:
+        raise _refused(f"an entry of it is no event {kind}")
+    return {**event, "body": orjson.loads(event["body"])}
+
+
+def _query(body: dict[str, Any], hash_: merkle.Hash, now: Checkpoint, found: Proved, answer: bytes | None) -> None:
+    asked = _event_of_query(body["asked"], STARTED, hash_, now)
+    answered = _event_of_query(body["answered"], ANSWERED, hash_, now)
+    if asked["subject"] != answered["subject"] or body["asked"]["index"] >= body["answered"]["index"]:
+        raise _refused("its two events are not of one query, asked before it was answered")
+    said, told = asked["body"], answered["body"]
+    if (body["words"] is None) == ("words" in said):
+        raise _refused("the words of the query are missing, or were never committed to")
+    words = {}
+    if body["words"] is not None:
+        if hash_(bytes.fromhex(body["salt"]) + body["words"].encode()).hex() != said["words"]:
+            raise _refused("the words are not those of the query")
+        words = orjson.loads(body["words"])
+    before = told.get("archive")
+    if before is not None:
+        old_root = bytes.fromhex(before["root"])
+        merkle.verify_consistency(
+            hash_, old=before["size"], old_root=old_root, new=now.size, new_root=now.root, proof=_path(body)
+        )
+    if answer is not None and (len(answer) != told["bytes"] or hash_(answer).hex() != told["digest"]):
+        raise _refused("the answer given is not the one that was handed out")
+    found.query = {
+        "query_id": str(asked["subject"]).removeprefix("query:"),
+        "actor": asked["actor"],
+        "asked_at": asked["at"],
+        "answered_at": answered["at"],
+        **{name: words.get(name) for name in ("sql", "purpose", "basis")},
+        **{name: told[name] for name in ("rows", "format", "bytes", "digest")},
+        "archive_size": None if before is None else before["size"],
+        "answer_matches": None if answer is None else True,
+    }
+    found.words += in_words(found.query)
 
 
 def _completeness(body: dict[str, Any], hash_: merkle.Hash, now: Checkpoint, found: Proved) -> None:

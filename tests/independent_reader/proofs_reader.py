@@ -49,6 +49,39 @@ def both(suite: Suite, old: int, new: int, path: list[bytes], old_root: bytes, w
     return suite.hash(b"\x01" + last + first), suite.hash(b"\x01" + last + second)
 
 
+def included(suite: Suite, shown: dict[str, Any], size: int, signed: bytes) -> dict[str, Any]:
+    """An event that a receipt shows, its body read."""
+    entry = shown["entry"]
+    require(0 <= shown["index"] < size and entry["type"] == "event", "12.4")
+    value = leaf(suite, "event", entry["id"], digest(suite, entry))
+    path = [bytes.fromhex(node) for node in shown["path"]]
+    require(above(suite, shown["index"], size, value, path) == signed, "12.4")
+    event: dict[str, Any] = json.loads(entry["content"])
+    require(str(event["id"]) == entry["id"], "12.4")
+    return {**event, "body": json.loads(event["body"])}
+
+
+def read_receipt(data: bytes, key: str, answer: bytes) -> dict[str, str]:
+    """The words of a query whose answer this is."""
+    body: dict[str, Any] = json.loads(data)
+    require(body["format"] == "liucun-proof/1" and body["proof"] == "query", "12")
+    suite = Suite(SUITES[body["hash"]])
+    _, size, signed = check_note(body["note"], key)
+    asked = included(suite, body["asked"], size, signed)
+    answered = included(suite, body["answered"], size, signed)
+    require((asked["kind"], answered["kind"]) == ("query.started", "query.answered"), "12.4")
+    require(asked["subject"] == answered["subject"], "12.4")
+    require(body["asked"]["index"] < body["answered"]["index"], "12.4")
+    require(suite.hash(bytes.fromhex(body["salt"]) + body["words"].encode()).hex() == asked["body"]["words"], "12.4")
+    before, path = answered["body"]["archive"], [bytes.fromhex(node) for node in body["path"]]
+    old_root = bytes.fromhex(before["root"])
+    require(both(suite, before["size"], size, path, old_root, True) == (old_root, signed), "12.4")
+    require(len(answer) == answered["body"]["bytes"], "12.4")
+    require(suite.hash(answer).hex() == answered["body"]["digest"], "12.4")
+    words: dict[str, str] = json.loads(body["words"])
+    return words
+
+
 def read_proof(data: bytes, key: str) -> dict[str, int]:
     """Records that are there by segment; of an entry's or a consistency proof nothing."""
     body: dict[str, Any] = json.loads(data)

@@ -14,11 +14,14 @@ from errors import IntegrityError, UsageError
 from retention.catalogue.events import EVENT, SEGMENT
 from retention.catalogue.tables import checkpoints, segments
 from retention.compaction.merge import compact, plan
+from retention.query.receipt import receipt
+from retention.query.render import renderer
+from retention.query.run import run_query
 from retention.transparency.note import Ed25519Signer
 from retention.transparency.proofs import proof_bytes, prove_completeness, prove_consistency, prove_entry
 from retention.transparency.sequencer import sequence
 from retention.transparency.verify_proof import ProofRefusedError, verify_proof
-from tests.independent_reader.proofs_reader import read_proof
+from tests.independent_reader.proofs_reader import read_proof, read_receipt
 from tests.independent_reader.reader import RefusedError
 from tests.retention.sealed_store import hours
 from tests.retention.transparency.conftest import Logged, keeper, logged
@@ -154,3 +157,15 @@ def test_a_log_that_was_forked_continues_no_checkpoint_of_the_custodian(logged: 
         connection.execute(segments.update().values(manifest=b"{}"))
     with pytest.raises(IntegrityError):
         prove_completeness(alone)
+
+
+def test_a_query_s_receipt(logged: Logged, key: str) -> None:
+    answer = run_query(
+        logged.store, "SELECT count(*) FROM user_logs", purpose="月检", actor="user:ann", render=renderer("csv", "UTC")
+    )
+    sequence(logged.log)
+    data = proof_bytes(receipt(logged.store, logged.log, answer.query_id))
+    assert read_receipt(data, key, answer.data) == {"sql": "SELECT count(*) FROM user_logs", "purpose": "月检"}
+    assert verify_proof(data, known_keys=[key], answer=answer.data).trusted
+    with pytest.raises(RefusedError):
+        read_receipt(data, key, answer.data + b" ")

@@ -69,6 +69,37 @@ def test_what_an_inspector_takes_away(tmp_path: Path, monkeypatch: pytest.Monkey
     assert not (tmp_path / "no").exists(), "nothing is taken away of which the log does not know"
 
 
+def test_a_query_s_receipt_and_its_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIUCUN_PASSPHRASE", "a passphrase of tests")
+    store, answer, taken = tmp_path / "store", tmp_path / "answer.csv", tmp_path / "receipt.json"
+    assert call("init", "--store", store).exit_code == 0
+    (tmp_path / "in.csv").write_text("event_time,user_id\n2026-03-01T08:00:00Z,u1\n2026-04-01T08:00:00Z,u2\n")
+    assert call("run", "--store", store, "--source", f"user_log:csv:{tmp_path}/in.csv").exit_code == 0
+    words = ("query", "SELECT user_id FROM user_logs ORDER BY 1", "--purpose", "complaint 17", "--store", store)
+    done = call(*words, "--output", answer, "--receipt", taken)
+    assert done.exit_code == 0, done.exception
+    seen = call("verify", taken, "--answer", answer, "--json")
+    assert seen.exit_code == 0, seen.exception
+    query = json.loads(seen.output)["query"]
+    assert (query["purpose"], query["rows"], query["answer_matches"]) == ("complaint 17", 2, True)
+    assert query["archive_size"] > 0
+    assert "complaint 17" in call("verify", taken).output
+    again = tmp_path / "again.json"
+    assert call("prove", "query", query["query_id"], "--out", again, "--store", store).exit_code == 0
+    assert json.loads(call("verify", again, "--json").output)["query"]["sql"] == words[1]
+    (tmp_path / "other").write_bytes(answer.read_bytes() + b"u3\n")
+    assert isinstance(call("verify", taken, "--answer", tmp_path / "other").exception, CheckFailedError)
+    for wrong in (
+        (*words, "--receipt", taken),
+        (*words, "--output", tmp_path / "one", "--receipt", tmp_path / "one"),
+        ("prove", "query", "nothing", "--out", tmp_path / "no", "--store", store),
+        ("verify", answer, "--answer", answer),
+    ):
+        assert isinstance(call(*wrong).exception, LiucunError), wrong
+    assert not (tmp_path / "no").exists()
+    assert not (tmp_path / "one").exists()
+
+
 def _refused(*_given: object, **_more: object) -> None:
     raise StorageError("The disk is full.", cure="Make room.")
 
