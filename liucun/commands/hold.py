@@ -118,6 +118,11 @@ def list_command(released: bool, matter: str | None, as_json: bool, store: Path)
     for hold in found:
         click.echo(f"{hold['hold_id']} {hold['state']} {hold['kind']}  {hold['matter']}: {hold['reason']}")
         click.echo(f"  {hold['target']}  {hold['segments']} segments, by {hold['placed_by']} at {hold['placed_at']}")
+        if hold["released_at"]:
+            click.echo(
+                f"  released by {hold['released_by']} at {hold['released_at']}: {hold['release_reason']}; "
+                f"document {hold['proof']}"
+            )
         if hold["waiting"]:
             click.echo(f"  {hold['waiting']} segments not examined yet: they are held until then.")
     click.echo(f"{len(found)} holds. 项保全。")

@@ -56,6 +56,8 @@ def command(
             click.echo(
                 f"{item['restriction_id']} {item['state']} {item['account']}: {item['ground']} ({item['made_at']})"
             )
+            if item["lifted_at"]:
+                click.echo(f"  lifted by {item['lifted_by']} at {item['lifted_at']}: {item['lift_reason'] or '?'}")
         click.echo(f"{len(found)} restrictions. 项限制。")
     elif as_json:
         print_json({"restriction": made, "state": "lifted" if lift else "active"})

@@ -26,7 +26,7 @@ from retention.holds.effect import ACCOUNT, ACTIVE, SPAN, TICKET
 from retention.holds.errors import HoldTargetError
 from retention.holds.tables import hold_segments, holds
 from retention.objects.base import ObjectStore
-from retention.schema import EVIDENCE_SOURCE, RecordClass, evidence_partition
+from retention.schema import EVIDENCE_SOURCE, RECORD_SCHEMA, RecordClass, evidence_partition
 from retention.segments import Archive
 
 SEGMENTS: Final = "segment"
@@ -166,7 +166,7 @@ def hold_rows(parts: Parts, matter: Matter, sql: str, result: pa.Table, *, actor
     """Hold the records in a query's result, which names their places.
 
     Raises:
-        HoldTargetError: it has no columns ``log_source, log_partition, log_offset``, or no rows.
+        HoldTargetError: it has no columns ``log_source, log_partition, log_offset``, other values in them, or no rows.
     """
     missing = [name for name in _PLACE if name not in result.column_names]
     if missing:
@@ -175,7 +175,7 @@ def hold_rows(parts: Parts, matter: Matter, sql: str, result: pa.Table, *, actor
             cure=f"Ask for {', '.join(_PLACE)}: a hold needs the places of the records.",
         )
     places: dict[tuple[str, str], list[int]] = {}
-    columns = (result.column(name).to_pylist() for name in _PLACE)
+    columns = [_place_column(result, name) for name in _PLACE]
     for source, partition, offset in zip(*columns, strict=True):
         places.setdefault((source, partition), []).append(offset)
     if not places:
@@ -183,6 +183,24 @@ def hold_rows(parts: Parts, matter: Matter, sql: str, result: pa.Table, *, actor
     return _place(
         parts, QUERY, matter, {"sql": sql}, actor, now, find=lambda c: _found(c, places, "the query's records")
     )
+
+
+def _place_column(result: pa.Table, name: str) -> list[Any]:
+    """A column of places, as records have it; DuckDB may have given it another type on the way."""
+    wanted = RECORD_SCHEMA.field(name).type
+    try:
+        found = result.column(name).cast(wanted)
+    except pa.ArrowException as error:
+        raise HoldTargetError(
+            f"The query's {name} holds values that are none: {str(error)[:200]}.",
+            cure=f"Ask for {', '.join(_PLACE)} as they stand in the views.",
+        ) from error
+    if found.null_count:
+        raise HoldTargetError(
+            f"The query's {name} is empty in {found.null_count} rows.", cure=f"Add WHERE {name} IS NOT NULL."
+        )
+    listed: list[Any] = found.to_pylist()
+    return listed
 
 
 def _ticket_places(connection: sa.Connection, ticket_id: str) -> dict[tuple[str, str], list[int]]:

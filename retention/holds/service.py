@@ -24,13 +24,17 @@ from retention.segments import open_segment
 
 PERSON_COLUMNS: Final = ("user_id", "counterparty_id")
 """Columns that name the person whom a record is about."""
+_RELEASE: Final = b":release"
 _GROUP: Final = 64
 """Segments in one write transaction."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A hold with its words opened. ``segments`` and ``rows``: what it keeps now, as far as examined."""
+    """A hold with its words opened. ``segments`` and ``rows``: what it keeps now, as far as examined.
+
+    ``proof``: digest (the archive's hash, hex) of the document that allowed its release.
+    """
 
     hold_id: str
     kind: str
@@ -42,6 +46,8 @@ class Hold:
     placed_at: str
     released_by: str | None
     released_at: str | None
+    release_reason: str | None
+    proof: str | None
     segments: int
     rows: int
     waiting: int
@@ -172,6 +178,8 @@ def list_holds(parts: Parts, *, released: bool = False, matter: str | None = Non
                     placed_at=row.placed_at,
                     released_by=row.released_by,
                     released_at=row.released_at,
+                    release_reason=_release_reason(parts, row),
+                    proof=row.proof_digest,
                     segments=len(kept.get(row.hold_id, ())),
                     rows=sums.get(row.hold_id, 0),
                     waiting=waiting,
@@ -200,7 +208,7 @@ def release(parts: Parts, hold_id: str, *, reason: str, proof: bytes, actor: str
             "A hold is not released without a reason and a document.", cure="Give --reason TEXT and --proof FILE."
         )
     digest = parts.archive.suite.hash(proof).hex()
-    sealed = parts.bodies.seal(reason.encode("utf-8", "surrogatepass"), hold_context(hold_id) + b":release")
+    sealed = parts.bodies.seal(reason.encode("utf-8", "surrogatepass"), hold_context(hold_id) + _RELEASE)
     h = holds.c
     with parts.catalogue.write() as connection:
         state = connection.execute(sa.select(h.state).where(h.hold_id == hold_id)).scalar_one_or_none()
@@ -261,3 +269,9 @@ def enforce(parts: Parts) -> tuple[int, int]:
 def _words(parts: Parts, row: sa.Row[Any]) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(parts.bodies.open(row.sealed, hold_context(row.hold_id)))
     return found
+
+
+def _release_reason(parts: Parts, row: sa.Row[Any]) -> str | None:
+    if row.release_sealed is None:
+        return None
+    return parts.bodies.open(row.release_sealed, hold_context(row.hold_id) + _RELEASE).decode("utf-8", "replace")

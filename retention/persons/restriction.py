@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Protocol
 
@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from retention.catalogue import events
 from retention.catalogue.engine import Catalogue
+from retention.catalogue.tables import events as event_table
 from retention.catalogue.tables import timestamp
 from retention.crypto.bodies import BodyCipher
 from retention.persons.errors import RestrictionError
@@ -26,6 +27,7 @@ from retention.persons.tables import restrictions
 PERSON_COLUMNS: Final = ("user_id", "counterparty_id")
 """Columns that name the person whom a record is about."""
 ACTIVE: Final = "active"
+_LIFTED: Final = b":lifted"
 
 
 class Parts(Protocol):
@@ -55,6 +57,8 @@ class Restriction:
     made_at: str
     lifted_by: str | None
     lifted_at: str | None
+    lift_reason: str | None = None
+    """None also of those lifted before reasons were kept."""
 
     def as_json(self) -> dict[str, object]:
         """The restriction for programs."""
@@ -124,8 +128,8 @@ def lift(parts: Parts, account: str, *, reason: str, actor: str, now: datetime) 
             .where(r.restriction_id == found)
             .values(state="lifted", lifted_by=actor, lifted_at=timestamp(now))
         )
-        sealed_reason = parts.bodies.blind(reason, "restriction reason")
-        body = {"account": blind, "reason_digest": sealed_reason}
+        sealed = parts.bodies.seal(reason.encode("utf-8", "surrogatepass"), _context(found) + _LIFTED)
+        body = {"account": blind, "reason_sealed": sealed.hex()}
         events.append(
             connection, kind="restriction.lifted", actor=actor, subject=f"restriction:{found}", body=body, at=now
         )
@@ -142,7 +146,20 @@ def list_restrictions(parts: Parts, *, lifted: bool = False) -> list[Restriction
         if not sa.inspect(connection).has_table(restrictions.name):
             return []
         rows = connection.execute(query).all()
-    return [_restriction(parts, row) for row in rows]
+        reasons = _lift_reasons(parts, connection) if lifted else {}
+    return [replace(_restriction(parts, row), lift_reason=reasons.get(row.restriction_id)) for row in rows]
+
+
+def _lift_reasons(parts: Parts, connection: sa.Connection) -> dict[str, str]:
+    """Why restrictions were lifted, by their ids."""
+    e = event_table.c
+    found: dict[str, str] = {}
+    for row in connection.execute(sa.select(e.subject, e.body).where(e.kind == "restriction.lifted")):
+        name, sealed = row.subject.removeprefix("restriction:"), json.loads(row.body).get("reason_sealed")
+        if sealed is not None:
+            opened = parts.bodies.open(bytes.fromhex(sealed), _context(name) + _LIFTED)
+            found[name] = opened.decode("utf-8", "replace")
+    return found
 
 
 def restricted_accounts(parts: Parts) -> pa.Array:

@@ -191,6 +191,33 @@ def test_a_query_s_result(world: World) -> None:
         place.hold_rows(world.store, CASE, sql, results[0].slice(0, 0), actor="ann", now=NOW)
 
 
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("log_offset", ["x"]),
+        ("log_offset", [None]),
+        ("log_offset", [1.5]),
+        ("log_offset", [10**30]),
+        ("log_offset", [NOW.date()]),
+        ("log_source", [[1]]),
+        ("log_source", [None]),
+        ("log_partition", [{"a": 1}]),
+    ],
+)
+def test_a_query_s_result_that_names_no_places_is_refused(world: World, name: str, values: list[object]) -> None:
+    world.ingest(logs("2020-01-05"))
+    given = {"log_source": ["app"], "log_partition": ["user_log.log#1"], "log_offset": [0], name: values}
+    rows = pa.table({column: decimals(found) for column, found in given.items()})
+    with pytest.raises(HoldTargetError, match=name):
+        place.hold_rows(world.store, CASE, "sql", rows, actor="ann", now=NOW)
+    assert list_holds(world.store) == []
+
+
+def decimals(values: list[object]) -> pa.Array:
+    """Numbers past 64 bits as DuckDB hands them out."""
+    return pa.array(values, pa.decimal128(38, 0) if values == [10**30] else None)
+
+
 def test_who_takes_over_held_rows_is_held(world: World) -> None:
     (one,) = world.ingest(logs("2020-01-05"))
     (two,) = world.ingest(logs("2020-01-06"))
@@ -224,6 +251,9 @@ def test_a_release_needs_a_reason_and_a_document_and_is_recorded(world: World) -
         with pytest.raises(HoldReleaseError):
             release(world.store, hold_id, reason=reason, proof=proof, actor="ben", now=NOW)
     free(world, hold_id)
+    (told,) = list_holds(world.store, released=True)
+    assert (told.released_by, told.release_reason) == ("ben", "settled")
+    assert told.proof == world.store.archive.suite.hash(b"the court's order").hex()
     with pytest.raises(HoldStateError):
         free(world, hold_id)
     with pytest.raises(HoldUnknownError):

@@ -123,6 +123,20 @@ def test_restricting_twice_and_lifting_none_is_said(world: World) -> None:
     assert sorted(r.state for r in list_restrictions(world.store, lifted=True)) == ["active", "lifted"]
 
 
+def test_why_it_was_lifted_is_kept_sealed(world: World) -> None:
+    restricted(world)
+    lift(world.store, "alice", reason="SECRET-REASON 撤回", actor="ben", now=NOW)
+    restricted(world)
+    told = {r.state: r.lift_reason for r in list_restrictions(world.store, lifted=True)}
+    assert told == {"active": None, "lifted": "SECRET-REASON 撤回"}
+    for path in world.store.root.rglob("*"):
+        if path.is_file():
+            assert b"SECRET" not in path.read_bytes(), path
+    # One from before reasons were kept.
+    world.execute(events.update().where(events.c.kind == "restriction.lifted").values(body='{"reason_digest": "00"}'))
+    assert {r.lift_reason for r in list_restrictions(world.store, lifted=True)} == {None}
+
+
 def test_no_account_stands_in_the_database(world: World) -> None:
     restricted(world, "SECRET-CAROL")
     for path in world.store.root.rglob("*"):
