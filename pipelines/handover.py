@@ -44,8 +44,11 @@ def end(job: str) -> None:
         _rounds.pop(job, None)
 
 
-def failed(job: str, error: Exception) -> None:
-    """Keep the first error of a round, if this process runs one."""
+def failed(job: str, error: Exception) -> bool:
+    """Keep the first error of a round; whether this process runs one."""
     with _lock:
-        if (found := _rounds.get(job)) is not None and found.failure is None:
+        if (found := _rounds.get(job)) is None:
+            return False
+        if found.failure is None:
             found.failure = error
+        return True

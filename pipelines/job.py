@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -78,6 +79,10 @@ class Job:
     def lags(self) -> dict[tuple[str, str], int]:
         """Offsets known and not planned, by source and partition."""
         return {(s.spec.name, name): count for s in self.sources for name, count in s.lags().items()}
+
+    def unreadable(self) -> Counter[str]:
+        """How many places cannot be read, or were lost, by source."""
+        return Counter(source.spec.name for source in self.sources for _ in source.problems)
 
     def run(self, progress: Progress | None = None) -> RunSummary:
         """Run to the end.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -18,9 +17,10 @@ from liucun.cli import json_option, parse_pairs, print_json, store_option
 from liucun.key_statements import start_line
 from liucun.rule_layers import MODELS, layers_of
 from liucun.store import OpenStore, open_store
-from liucun.watching.logs import json_wished, start_logs
+from liucun.watching.logs import start_logs
 from liucun.watching.run import RunMeters, Said
 from liucun.watching.server import metrics_option, shown
+from pipelines.logs import json_wished
 from pipelines.runners.settings import FlinkSettings, flink_settings
 from pipelines.sources.spec import SourceSpec, parse_spec
 from tickets.rights import Right
@@ -107,8 +107,7 @@ def command(
             job = _flink_job(opened, specs, flink, from_savepoint, follow=follow, max_seconds=max_seconds)
         else:
             job = _embedded_job(opened, specs, meters, follow=follow, max_seconds=max_seconds)
-            meters.behind = job.lags
-            meters.problems = lambda: Counter(source.spec.name for source in job.sources for _ in source.problems)
+        meters.behind, meters.problems = job.lags, job.unreadable
         with shown(metrics, meters, meters.ready):
             index = IndexThread(opened, _tell_index)
             index.start()

@@ -20,8 +20,9 @@ import click
 
 from errors import BusyError, StorageError, UnreachableError
 from liucun.cli import json_option, store_option
-from liucun.watching.logs import json_wished, start_logs
+from liucun.watching.logs import start_logs
 from liucun.watching.server import metrics_option, shown
+from pipelines.logs import json_wished
 from tickets.rights import Right
 
 if TYPE_CHECKING:

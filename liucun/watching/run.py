@@ -72,6 +72,7 @@ class RunMeters(Meters):
         furthest = sorted(self.behind().items(), key=lambda item: -item[1])[:MOST_PARTITIONS]
         for (source, partition), count in furthest:
             self.set("liucun_lag", count, source, partition)
+        self.clear("liucun_source_problems")
         for source, count in self.problems().items():
             self.set("liucun_source_problems", count, source)
 

@@ -5,14 +5,16 @@ Unlike the embedded run's, these counts include what any other collector of the 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from datetime import datetime
 
 import sqlalchemy as sa
 
 from pipelines.batches import BatchResult, Place
+from pipelines.sources.kafka_ledger import LOST, Loss
 from retention.catalogue.engine import Catalogue
-from retention.catalogue.tables import batches, segment_places, segments, timestamp
+from retention.catalogue.tables import batches, events, segment_places, segments, timestamp
 from tickets.tables import findings, tickets
 
 
@@ -42,6 +44,29 @@ def committed_since(catalogue: Catalogue, sources: Collection[str], since: datet
         bytes_stored=stored,
         tickets_opened=opened,
     )
+
+
+def last_loss(catalogue: Catalogue) -> int:
+    """The number of the newest event about a loss, 0 if there is none."""
+    with catalogue.read() as connection:
+        newest = connection.execute(sa.select(sa.func.max(events.c.id)).where(events.c.kind == LOST)).scalar_one()
+    return int(newest or 0)
+
+
+def lost_after(catalogue: Catalogue, sources: Collection[str], event: int) -> list[tuple[str, Loss]]:
+    """What of these sources was put on record as lost after an event, with the source's name, in that order.
+
+    By number: the clocks of workers are not the caller's.
+    """
+    e = events.c
+    asked = sa.select(e.subject, e.body).where(e.kind == LOST, e.id > event).order_by(e.id)
+    with catalogue.read() as connection:
+        rows = [(row.subject.removeprefix("partition:"), json.loads(row.body)) for row in connection.execute(asked)]
+    return [
+        (body["source"], Loss(partition, body["start"], body["end"], body.get("reason", "the source no longer has it")))
+        for partition, body in rows
+        if body["source"] in sources
+    ]
 
 
 def _segments(connection: sa.Connection, sources: Collection[str], began: str) -> tuple[dict[str, int], int, int]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import socket
 from dataclasses import dataclass
 from typing import Any, Final
 
 import httpx
 
 from errors import StorageError, UnreachableError
+from pipelines.runners.settings import FlinkSettings
 
 ALIVE: Final = frozenset({"INITIALIZING", "CREATED", "RUNNING", "RESTARTING", "FAILING", "RECONCILING", "SUSPENDED"})
 _SECONDS: Final = 10.0
@@ -113,3 +115,37 @@ class Cluster:
             f"Flink's job manager at {self.address} does not answer: {why}.",
             cure="Check [flink] master (or --flink-master) and that the cluster runs.",
         )
+
+
+def require_parts(cluster: Cluster, flink: FlinkSettings) -> None:
+    """Everything answers that can be asked from here: a job without workers would hang, saying nothing.
+
+    A pool on loopback stands beside each task manager, on the loopback of that machine or pod: from another machine
+    than the job manager's nobody can ask it, and on this one's loopback there is none.
+
+    Raises:
+        UnreachableError: a part does not answer.
+        StorageError: there are too few task slots.
+    """
+    if (slots := cluster.slots()) < flink.parallelism:
+        raise StorageError(
+            f"The cluster offers {slots} task slots, the job needs {flink.parallelism}.",
+            cure="Start more task managers, or lower [flink] parallelism.",
+        )
+    asked = [("job server", flink.job_server)]
+    if not _on_loopback(flink.workers) or _on_loopback(flink.master):
+        asked.append(("worker pool", flink.workers))
+    for what, address in asked:
+        host, _, port = address.rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=10).close()
+        except (OSError, OverflowError) as error:
+            raise UnreachableError(
+                f"The {what} at {address} does not answer: {error}.",
+                cure="Start it, or correct its address in [flink]; docs/deploy-flink.md shows the parts.",
+            ) from error
+
+
+def _on_loopback(address: str) -> bool:
+    host = address.rpartition(":")[0]
+    return host == "localhost" or host.startswith("127.")

@@ -8,24 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from errors import BusyError, LiucunError, StorageError, UnreachableError, UsageError
+from errors import BusyError, LiucunError, NotPermittedError, StorageError, UnreachableError, UsageError
 from pipelines.beam import PipelineOptions, beam
 from pipelines.elements import register_coders
 from pipelines.graph import archive_stream
 from pipelines.rules_in_force import JobRules
-from pipelines.runners.account import committed_since
-from pipelines.runners.cluster import Cluster, ClusterJob
+from pipelines.runners.account import committed_since, last_loss, lost_after
+from pipelines.runners.cluster import Cluster, ClusterJob, require_parts
 from pipelines.runners.lanes import ReadLanes
-from pipelines.runners.settings import FlinkSettings
-from pipelines.sources.kafka import KafkaLag
+from pipelines.runners.settings import FlinkSettings, require_no_password
+from pipelines.sources.kafka import PATIENCE_SECONDS, KafkaLag
 from pipelines.sources.spec import SourceSpec
 from pipelines.stores import StoreRef
 from pipelines.summary import RunSummary
@@ -40,6 +40,8 @@ START_SECONDS: Final = 120.0
 """How long the first submission may take until the job runs."""
 
 END_SECONDS: Final = 30.0
+MEAN_BYTES: Final = 256
+"""What a message is taken to weigh: the catalogue counts none of their bytes."""
 LATE_SECONDS: Final = 10.0
 """How long a submission that was taken back is waited for: it may be on its way to the job manager."""
 MOST_RESTARTS: Final = 5
@@ -75,6 +77,7 @@ class FlinkJob:
                 f"Flink reads Kafka only; of files: {', '.join(files)}.",
                 cure="Run files with the embedded engine (without --runner flink), and name the others with --source.",
             )
+        require_no_password(store.settings)
         self.summary = RunSummary()
         self.problems: list[str] = []
         self._say = say
@@ -95,6 +98,10 @@ class FlinkJob:
         self._stop = threading.Event()
         self._cluster = Cluster(flink.master)
         self._lag = KafkaLag(specs, store.catalogue)
+        self._behind: Mapping[tuple[str, str], int] = {}
+        self._lost: Counter[str] = Counter()
+        self._known_loss = 0
+        self._answered = 0.0
         self._began = datetime.now(UTC)
 
     def stop(self) -> None:
@@ -105,43 +112,42 @@ class FlinkJob:
         """Submit the job and watch over it. What is committed when it ends stays; the next run goes on from there.
 
         Raises:
-            UnreachableError: a part of the cluster did not answer at the start.
+            UnreachableError: a part of the cluster, or the brokers, did not answer at the start.
+            NotPermittedError: the brokers refuse this client.
             LiucunError: the job cannot run at all.
         """
         self._began = datetime.now(UTC)
-        # An archive whose history was changed takes nothing in: its cursors may be wrong too.
-        self._store.log.keep()
-        self._end(self._cluster.jobs(self._prefix))
-        self._check_parts()
-        self._submit()
         try:
-            self._watch(progress)
+            # An archive whose history was changed takes nothing in: its cursors may be wrong too.
+            self._store.log.keep()
+            self._known_loss = last_loss(self._store.catalogue)
+            # Before the job of an earlier run is ended: what cannot begin leaves that at work.
+            require_parts(self._cluster, self._flink)
+            self._behind = self._lag.messages()
+            self._answered = time.monotonic()
+            self._end(self._cluster.jobs(self._prefix))
+            self._submit()
+            try:
+                self._watch(progress)
+            finally:
+                self._end(self._ours())
+                self._withdraw()
+                self._losses()
+                self._count()
         finally:
-            self._end(self._ours())
-            self._withdraw()
-            self._count()
             self._cluster.close()
             self._lag.close()
         return self.summary
 
-    # Submission
+    def lags(self) -> Mapping[tuple[str, str], int]:
+        """Offsets not archived when the brokers were last asked, by source and partition."""
+        return self._behind
 
-    def _check_parts(self) -> None:
-        """Everything answers before the job is built: a job without workers would hang, saying nothing."""
-        if self._cluster.slots() < self._flink.parallelism:
-            raise StorageError(
-                f"The cluster offers {self._cluster.slots()} task slots, the job needs {self._flink.parallelism}.",
-                cure="Start more task managers, or lower [flink] parallelism.",
-            )
-        for what, address in (("job server", self._flink.job_server), ("worker pool", self._flink.workers)):
-            host, _, port = address.rpartition(":")
-            try:
-                socket.create_connection((host, int(port)), timeout=10).close()
-            except OSError as error:
-                raise UnreachableError(
-                    f"The {what} at {address} does not answer: {error}.",
-                    cure="Start it, or correct its address in [flink]; docs/deploy-flink.md shows the parts.",
-                ) from error
+    def unreadable(self) -> Mapping[str, int]:
+        """How many topics are missing, and losses were put on record since the run began, by source."""
+        return self._lost + Counter({name: len(topics) for name, topics in self._lag.missing.items()})
+
+    # Submission
 
     def _submit(self) -> None:
         job = uuid.uuid4().hex[:12]
@@ -212,6 +218,7 @@ class FlinkJob:
                 if now - missing >= (LOST_SECONDS if seen or job is not None else START_SECONDS):
                     missing, seen = None, seen and not self._again()
             waiting = self._waiting()
+            self._losses()
             if job is not None and job.alive:
                 self._fares(job, waiting)
             if progress:
@@ -257,7 +264,7 @@ class FlinkJob:
     def _again(self) -> bool:
         """Submit the job anew if the whole cluster answers and does not know it; says whether it did."""
         try:
-            self._check_parts()
+            require_parts(self._cluster, self._flink)
             if (job := self._cluster.job(self._names[-1])) is not None and job.alive:
                 return False
             self._submit()
@@ -275,12 +282,37 @@ class FlinkJob:
         )
 
     def _waiting(self) -> int | None:
-        """Bytes that wait in Kafka, about; None while the brokers do not answer."""
+        """Bytes that wait in Kafka, about; None while the brokers do not answer.
+
+        Raises:
+            NotPermittedError: they refuse this client.
+            UnreachableError: the run does not follow, and they have been silent for too long.
+        """
         try:
-            return self._lag.bytes()
+            self._behind = self._lag.messages()
+        except NotPermittedError:
+            raise
         except LiucunError as error:
             self._problem(error.what)
+            if not self._follow and time.monotonic() - self._answered > PATIENCE_SECONDS:
+                raise
             return None
+        self._answered = time.monotonic()
+        for missing in self._lag.missing.values():
+            for topic in missing:
+                self._problem(str(topic))
+        return sum(self._behind.values()) * MEAN_BYTES
+
+    def _losses(self) -> None:
+        """Say what the workers put on record as lost: they have nobody to tell."""
+        try:
+            found = lost_after(self._store.catalogue, self._specs, self._known_loss)
+        except LiucunError as error:
+            self._problem(error.what)
+            return
+        self._lost = Counter(source for source, _ in found)
+        for _, loss in found:
+            self._problem(f"{loss.partition}: {loss}")
 
     def _ours(self) -> list[ClusterJob]:
         return [job for name in self._names if (job := self._look(name)) is not None]

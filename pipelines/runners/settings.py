@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from errors import UsageError
+from errors import SettingsError, UsageError
+from retention.catalogue.engine import checked_url
+from retention.places import is_url
+from retention.store import StoreSettings
 
 _ADDRESS = r"^[A-Za-z0-9_.-]+:[0-9]{1,5}$"
 
@@ -25,6 +28,20 @@ class FlinkSettings(BaseModel):
     parallelism: int = Field(default=1, ge=1, le=1024)
     lanes: int = Field(default=0, ge=0, le=4096)
     checkpoint_seconds: int = Field(default=10, ge=1, le=3600)
+
+
+def require_no_password(store: StoreSettings) -> None:
+    """The job carries the store's settings, and Flink shows and keeps its jobs: none may hold a password.
+
+    Raises:
+        SettingsError: the URL of a database does.
+    """
+    for name, where in (("[archive] catalogue", store.archive.catalogue), ("[keys] periods", store.keys.periods)):
+        if is_url(where) and ((url := checked_url(where)).password or "password" in url.query):
+            raise SettingsError(
+                f"{name} has a password in its URL, and a job on Flink would carry it to wherever Flink keeps jobs.",
+                cure="Leave it out of the URL; give it to the run and every worker pool by PGPASSFILE or PGPASSWORD.",
+            )
 
 
 def flink_settings(declared: FlinkSettings, master: str | None, parallelism: int | None) -> FlinkSettings:

@@ -9,6 +9,7 @@ import sys
 import threading
 
 from pipelines.beam import beam  # noqa: F401 - quiet import, before the harness imports it aloud
+from pipelines.logs import worker_logs
 
 
 def _end_with_the_pool() -> None:
@@ -24,7 +25,8 @@ def main() -> None:
     parser.add_argument("--control", required=True)
     parser.add_argument("--id", required=True)
     given = parser.parse_args()
-    logging.basicConfig(level=logging.WARNING, format=f"%(asctime)s worker {os.getpid()} %(levelname)s %(message)s")
+    text = f"%(asctime)s worker {os.getpid()} %(levelname)s %(message)s"
+    worker_logs("pool worker", text, logging.WARNING)
     threading.Thread(target=_end_with_the_pool, daemon=True, name="pool-watch").start()
 
     from apache_beam.runners.worker.sdk_worker import SdkHarness

@@ -21,11 +21,15 @@ from typing import Any, Final
 import grpc
 from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
 
+from errors import LiucunError, UnreachableError
+from pipelines.logs import worker_logs
+
 HOST: Final = "127.0.0.1"
 STOP_SECONDS: Final = 10.0
 STATE_CACHE_BYTES: Final = 0
 
-_LOG = logging.getLogger(__name__)
+# By name: the pool is run as a module, and what is not ours is not quoted in logs.
+_LOG = logging.getLogger("pipelines.runners.worker_pool")
 
 
 class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
@@ -85,7 +89,7 @@ def serve(port: int, *, host: str = HOST, stop: threading.Event | None = None) -
     """Serve until ``stop`` is set or a signal comes.
 
     Raises:
-        OSError: the port is taken.
+        UnreachableError: the port is taken, or is none.
     """
     stop = stop or threading.Event()
     pool = WorkerPool()
@@ -94,7 +98,9 @@ def serve(port: int, *, host: str = HOST, stop: threading.Event | None = None) -
     try:
         bound = server.add_insecure_port(f"{host}:{port}")
     except RuntimeError as error:
-        raise OSError(f"{host}:{port} cannot be listened on: {error}") from error
+        raise UnreachableError(
+            f"{host}:{port} cannot be listened on: {error}.", cure="Give --port a port that nobody listens on."
+        ) from error
     server.start()
     _LOG.info("listening for runners on %s:%d", host, bound)
 
@@ -115,11 +121,15 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--host", default=HOST)
     given = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s pool %(message)s")
     # numba and Arrow would each take every core in every worker.
     for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ.setdefault(name, "1")
-    serve(given.port, host=given.host)
+    try:
+        worker_logs("pool", "%(asctime)s pool %(message)s", logging.INFO)
+        serve(given.port, host=given.host)
+    except LiucunError as error:
+        print(f"worker pool: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Final
 
 from errors import LiucunError, UsageError
 from pipelines.batches import RawBatch
-from pipelines.sources.kafka_ledger import Ledger, Loss, Position, TopicPartition
+from pipelines.sources.kafka_ledger import Ledger, Loss, Position, TopicPartition, waiting
 from pipelines.sources.kafka_reading import KafkaReader
 from pipelines.sources.problems import SourceProblem
 from pipelines.sources.spec import SourceSpec
@@ -126,10 +126,7 @@ class KafkaSource:
             self._scanned = time.monotonic()
             return
         self._scanned = time.monotonic()
-        there = {place.topic for place in found}
-        self._missing = [
-            SourceProblem(topic, "there is no such topic (yet)") for topic in self._topics if topic not in there
-        ]
+        self._missing = _missing(self._topics, found)
         known = {(p.place.topic, p.place.number): p for p in self._reader.reading}
         for place in found:
             if not self._mine(place):
@@ -173,37 +170,48 @@ class KafkaSource:
 
 
 class KafkaLag:
-    """How far the catalogue's cursors are behind the brokers' ends, for whoever watches over a run elsewhere."""
+    """How far the catalogue's cursors are behind the brokers' ends, for whoever watches over a run elsewhere.
+
+    ``missing`` names the topics that the last look did not find, by source.
+    """
 
     def __init__(self, specs: Iterable[SourceSpec], catalogue: Catalogue) -> None:
+        self.missing: dict[str, list[SourceProblem]] = {}
         self._catalogue = catalogue
-        self._readers = {
-            spec.name: KafkaReader(spec.name, spec.kafka, batch_bytes=1 << 20)
-            for spec in specs
-            if spec.kafka is not None
-        }
+        kafka = [(spec.name, spec.kafka) for spec in specs if spec.kafka is not None]
+        self._topics = {name: settings.topics for name, settings in kafka}
+        self._readers = {name: KafkaReader(name, settings, batch_bytes=1 << 20) for name, settings in kafka}
 
-    def messages(self) -> dict[str, int]:
-        """Offsets between cursor and end by partition (``TOPIC/NUMBER``); all of a partition not taken up yet.
+    def messages(self) -> dict[tuple[str, str], int]:
+        """Offsets that wait, by source and partition (``TOPIC/NUMBER``); all of a partition not taken up yet.
+
+        At least 1 where a loss is not on record yet.
 
         Raises:
             UnreachableError: the brokers do not answer.
+            NotPermittedError: they refuse this client.
+            StorageError: the catalogue cannot be read.
         """
-        found: dict[str, int] = {}
+        found: dict[tuple[str, str], int] = {}
+        missing: dict[str, list[SourceProblem]] = {}
         for name, reader in self._readers.items():
             with self._catalogue.read() as connection:
-                cursors = {item.path: item.cursor for item in progress.partitions(connection, name)}
-            for place in reader.partitions():
+                # By generation: the newest of a path comes last.
+                newest = {item.path: item for item in progress.partitions(connection, name)}
+            places = reader.partitions()
+            missing[name] = _missing(self._topics[name], places)
+            for place in places:
                 if (marks := reader.watermarks(place)) is not None:
-                    low, high = marks
-                    found[f"{name}:{place.path}"] = max(high - max(cursors.get(place.path, 0), low), 0)
+                    found[name, place.path] = waiting(newest.get(place.path), place, *marks)
+        self.missing = missing
         return found
-
-    def bytes(self, mean: int = 256) -> int:
-        """Bytes that wait, with a guess at a message's size. Raises as ``messages``."""
-        return sum(self.messages().values()) * mean
 
     def close(self) -> None:
         """Give the connections back."""
         for reader in self._readers.values():
             reader.close()
+
+
+def _missing(topics: Iterable[str], found: Iterable[TopicPartition]) -> list[SourceProblem]:
+    there = {place.topic for place in found}
+    return [SourceProblem(topic, "there is no such topic (yet)") for topic in topics if topic not in there]

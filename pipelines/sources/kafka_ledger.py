@@ -20,6 +20,7 @@ from retention.catalogue.retrying import retried
 from retention.catalogue.tables import partitions as partition_table
 
 ACTOR = "system:kafka"
+LOST = "source.lost"
 RANGES = 20
 """Ranges without a message that an event names, of a batch; it counts all."""
 
@@ -86,7 +87,7 @@ class Ledger:
         loss = None
         if newest is not None:
             known_id, seen = _hint(newest.hint)
-            same = known_id is None or place.topic_id is None or known_id == place.topic_id
+            same = _same(known_id, place)
             if same and newest.cursor <= high:
                 self.seen(newest.partition, place.topic_id or known_id, high)
                 return Position(place, newest.partition, newest.cursor), None
@@ -186,11 +187,24 @@ class Ledger:
     def _lost(self, connection: sa.Connection, loss: Loss) -> None:
         events.append(
             connection,
-            kind="source.lost",
+            kind=LOST,
             actor=ACTOR,
             subject=f"partition:{loss.partition}",
             body={"source": self.source, "start": loss.start, "end": loss.end, "reason": loss.reason},
         )
+
+
+def waiting(newest: progress.Partition | None, place: TopicPartition, low: int, high: int) -> int:
+    """Offsets that wait in a partition with these watermarks, by what the catalogue knows of it last (None: nothing).
+
+    At least 1 where the cursor stands at what is gone (retention, a topic made anew): whoever takes the partition up
+    has that to put on record before it can count as read.
+    """
+    if newest is None:
+        return high - low
+    if not _same(_hint(newest.hint)[0], place) or not low <= newest.cursor <= high:
+        return max(high - low, 1)
+    return high - newest.cursor
 
 
 def record_holes(connection: sa.Connection, batch: RawBatch) -> None:
@@ -212,6 +226,11 @@ def record_holes(connection: sa.Connection, batch: RawBatch) -> None:
                 "ranges": batch.messages.hole_ranges(place.start, place.end, RANGES),
             },
         )
+
+
+def _same(known_id: str | None, place: TopicPartition) -> bool:
+    """Whether it may be the topic that is known; without ids nobody can tell."""
+    return known_id is None or place.topic_id is None or known_id == place.topic_id
 
 
 def _written(topic_id: str | None, high: int) -> str:

@@ -27,6 +27,8 @@ from pipelines.sources.kafka_settings import KafkaSettings, client_config, consu
 ANSWER_SECONDS: Final = 10.0
 """How long a question to the brokers may take."""
 IDENTITY_SECONDS: Final = 3.0
+SILENCES: Final = 3
+"""How often brokers that never told a topic's id may be silent when asked, until they are taken to have none."""
 _MOST_MESSAGES: Final = 10_000
 _STEP_SECONDS: Final = 0.05
 _REFUSED: Final = {
@@ -74,7 +76,8 @@ class KafkaReader:
         self._topics = settings.topics
         self._open: dict[Key, _Open] = {}
         self._failure: KafkaError | None = None
-        self._tells_ids = True
+        self._tells_ids: bool | None = None
+        self._silences = 0
         quiet = {"error_cb": self._failed, "logger": _SILENT}
         self._consumer = Consumer(consumer_config(settings, queued_bytes=2 * batch_bytes) | quiet)
         self._admin = AdminClient(client_config(settings) | quiet)
@@ -266,19 +269,29 @@ class KafkaReader:
         )
 
     def _topic_ids(self, topics: list[str]) -> dict[str, str]:
-        """Ids of topics; brokers before 2.8, and some services, tell none: they are asked once only."""
-        if not topics or not self._tells_ids:
+        """Ids of topics; brokers before 2.8, and some services, tell none: they are not asked for ever.
+
+        Those that told one are: without its id a topic that was made anew and has grown past the cursor passes for the
+        old one.
+        """
+        if not topics or self._tells_ids is False:
             return {}
         found: dict[str, str] = {}
+        silent = False
         asked = self._admin.describe_topics(TopicCollection(topics), request_timeout=IDENTITY_SECONDS)
         for topic, future in asked.items():
             try:
                 shown = str(future.result(ANSWER_SECONDS).topic_id)
             except (KafkaException, TimeoutError):
+                silent = True
                 continue
             if shown.strip("A=") and shown != "None":
                 found[topic] = shown
-        self._tells_ids = bool(found)
+        self._silences += silent
+        if found:
+            self._tells_ids = True
+        elif self._tells_ids is None and (not silent or self._silences >= SILENCES):
+            self._tells_ids = False
         return found
 
 

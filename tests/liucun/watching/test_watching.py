@@ -20,10 +20,10 @@ import pytest
 from errors import LiucunError, StorageError, UnreachableError, UsageError
 from liucun.watching import meters as measuring
 from liucun.watching.catalogue import METRICS
-from liucun.watching.logs import JsonLines, error_fields
 from liucun.watching.meters import Meters
 from liucun.watching.server import shown
 from liucun.watching.store import days_left
+from pipelines.logs import JsonLines, error_fields
 from tickets.calendar.reading import shipped_calendar
 
 ROOT = Path(__file__).parents[3]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -112,5 +113,26 @@ def test_a_port_that_is_taken_is_an_error(tmp_path: Path) -> None:
         port = str(taken.getsockname()[1])
         command = [sys.executable, "-m", "pipelines.runners.worker_pool", "--port", port]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=dict(os.environ))
-    assert done.returncode != 0
+    assert (done.returncode, "Traceback" in done.stderr) == (8, False)
     assert port in done.stderr
+
+
+def test_what_the_pool_says_is_json_where_that_is_wished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIUCUN_LOG", "json")
+    made = Pool(tmp_path / "log")
+    made.start("one", "127.0.0.1:1")
+    made.process.terminate()
+    made.process.wait(60)
+    made.close()
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines() if line.startswith("{")]
+    assert f"listening for runners on 127.0.0.1:{made.port}" in [line["message"] for line in lines]
+    assert any(line["message"].startswith("worker one started") for line in lines)
+    assert {line["process.name"] for line in lines} <= {"liucun pool", "liucun pool worker"}
+
+
+def test_a_form_of_logs_that_there_is_not_is_refused() -> None:
+    command = [sys.executable, "-m", "pipelines.runners.worker_pool", "--port", "0"]
+    env = os.environ | {"LIUCUN_LOG": "xml"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=env)
+    assert (done.returncode, "Traceback" in done.stderr) == (3, False)
+    assert "xml" in done.stderr

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
@@ -18,7 +19,7 @@ from liucun.store import prepare_tables
 from pipelines.job import Job, JobOptions
 from pipelines.sources import kafka_reading
 from pipelines.sources.kafka import KafkaLag, KafkaSource
-from pipelines.sources.kafka_ledger import Ledger, TopicPartition
+from pipelines.sources.kafka_ledger import Ledger, TopicPartition, waiting
 from pipelines.sources.kafka_settings import KafkaSettings, client_config, consumer_config
 from pipelines.sources.spec import SourceSpec
 from pipelines.summary import RunSummary
@@ -189,12 +190,17 @@ def test_two_collectors_of_one_topic_archive_everything_once(store: Store, broke
     assert [kind for kind, _ in faults(store) if kind != "orphan"] == []
 
 
-def test_a_topic_that_is_not_there_is_said_and_the_others_are_read(store: Store, brokers: Brokers) -> None:
+def test_a_topic_that_is_not_there_is_said_and_the_others_are_read(
+    store: Store, brokers: Brokers, monkeypatch: pytest.MonkeyPatch
+) -> None:
     brokers.write(8)
-    source = KafkaSource(spec(brokers.address), store.catalogue)
-    source.plan(1 << 20)
+    source = KafkaSource(spec(brokers.address, TOPIC, "nowhere"), store.catalogue)
+    there = source._reader.partitions
+    # The mock brokers make whatever topic they are asked for.
+    monkeypatch.setattr(source._reader, "partitions", lambda: [p for p in there() if p.topic != "nowhere"])
+    assert sum(len(raw.messages or ()) for raw in source.plan(1 << 20)) == 8
     source.close()
-    assert source.problems == []
+    assert [str(problem) for problem in source.problems] == ["nowhere: there is no such topic (yet)"]
 
 
 def test_brokers_that_do_not_answer_are_a_typed_error(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,8 +234,79 @@ def test_the_lag_is_what_the_cursors_have_not_reached(store: Store, brokers: Bro
     run(store, brokers)
     assert sum(lag.messages().values()) == 0
     brokers.write(4)
-    assert lag.bytes() > 0
+    assert lag.messages() == {("k", f"{TOPIC}/{number}"): 1 for number in range(PARTITIONS)}
     lag.close()
+
+
+@pytest.mark.parametrize(
+    ("topic_id", "low", "high", "waits"),
+    [
+        ("id", 0, 80, 70),
+        (None, 0, 80, 70),
+        ("id", 10, 10, 0),
+        # Retention overtook the cursor, up to all that there was; a topic made anew, longer than the cursor or not.
+        ("id", 30, 80, 50),
+        ("id", 80, 80, 1),
+        ("other", 0, 500, 500),
+        ("other", 0, 0, 1),
+        ("id", 0, 4, 4),
+    ],
+)
+def test_what_waits_is_counted_in_the_topic_that_there_is_now(
+    store: Store, ledger: Ledger, topic_id: str | None, low: int, high: int, waits: int
+) -> None:
+    place = TopicPartition("t", 0, topic_id)
+    assert waiting(None, place, low, high) == high - low
+    first, _ = ledger.take_up(TopicPartition("t", 0, "id"), 0, 80)
+    commit(store, first.partition, 0, 10)
+    assert waiting(ledger._newest("t/0"), place, low, high) == waits
+    position, _ = ledger.take_up(place, low, high)
+    if position.cursor < low:
+        ledger.overtaken(position, low)
+    assert waiting(ledger._newest("t/0"), place, low, high) == high - ledger.cursor(position.partition)
+
+
+class Answers:
+    """Stands in for a client that is asked for topics' ids; None is silence."""
+
+    def __init__(self, *told: str | None) -> None:
+        self.told = list(told)
+        self.asked = 0
+
+    def describe_topics(self, _topics: object, request_timeout: float) -> dict[str, Answers]:
+        self.asked += 1
+        return {TOPIC: self}
+
+    def result(self, _seconds: float) -> object:
+        told = self.told[min(self.asked, len(self.told)) - 1]
+        if told is None:
+            raise TimeoutError
+        return SimpleNamespace(topic_id=told)
+
+
+NONE_OF_ITS_OWN = "AAAAAAAAAAAAAAAAAAAAAA=="
+
+
+@pytest.mark.parametrize(
+    ("told", "looks", "asked"),
+    [
+        (["one", None, None, None, None, "two"], [{TOPIC: "one"}, {}, {}, {}, {}, {TOPIC: "two"}], 6),
+        ([None, "one"], [{}, {TOPIC: "one"}], 2),
+        ([None], [{}] * 6, 3),
+        ([NONE_OF_ITS_OWN], [{}] * 6, 1),
+    ],
+    ids=["busy later", "busy at first", "always silent", "none to tell"],
+)
+def test_silence_about_a_topic_s_id_is_no_answer(
+    told: list[str | None], looks: list[dict[str, str]], asked: int
+) -> None:
+    """A broker that is busy once must not make the source blind to a topic made anew."""
+    reader = kafka_reading.KafkaReader("k", settings(brokers=["127.0.0.1:1"]), batch_bytes=1 << 20)
+    answers = Answers(*told)
+    reader._admin = answers
+    assert [reader._topic_ids([TOPIC]) for _ in looks] == looks
+    assert answers.asked == asked
+    reader.close()
 
 
 # What the ledger puts on record

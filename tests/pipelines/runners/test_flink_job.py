@@ -1,0 +1,332 @@
+"""The supervisor of a job on Flink, with a stand-in for the cluster and librdkafka's mock brokers for Kafka's."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from errors import LiucunError, NotPermittedError, SettingsError, StorageError, UnreachableError
+from liucun.store import prepare_tables
+from liucun.watching.run import RunMeters
+from pipelines.runners import flink
+from pipelines.runners.cluster import Cluster, ClusterJob, require_parts
+from pipelines.runners.flink import FlinkJob
+from pipelines.runners.settings import FlinkSettings, require_no_password
+from pipelines.sources import kafka_reading
+from pipelines.sources.kafka_ledger import Ledger, TopicPartition
+from pipelines.sources.spec import SourceSpec
+from pipelines.summary import RunSummary
+from retention.store import Store, StoreSettings
+from tests.pipelines.sources.test_kafka_source import PARTITIONS, TOPIC, Brokers, spec
+
+PASSPHRASE = "a passphrase for tests"
+
+
+class StandIn:
+    """A cluster that runs whatever it is given; ``said`` is what was asked of it, in order."""
+
+    def __init__(self) -> None:
+        self.running: list[str] = ["liucun-of-an-earlier-run"]
+        self.said: list[str] = []
+
+    def slots(self) -> int:
+        return 8
+
+    def slots_each(self) -> int:
+        return 8
+
+    def jobs(self, prefix: str = "") -> list[ClusterJob]:
+        return [ClusterJob(name, name, "RUNNING", 0) for name in self.running]
+
+    def job(self, name: str) -> ClusterJob | None:
+        return ClusterJob(name, name, "RUNNING" if name in self.running else "CANCELED", 0)
+
+    def restarts(self, job: ClusterJob) -> int:
+        return 0
+
+    def cancel(self, job: ClusterJob) -> None:
+        self.said.append(f"cancel {job.name}")
+        self.running.remove(job.name)
+
+    def close(self) -> None:
+        self.said.append("close")
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    made = StandIn()
+    monkeypatch.setattr(flink, "Cluster", lambda address: made)
+    monkeypatch.setattr(flink, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(flink, "REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(flink, "require_parts", lambda cluster, settings: None)
+
+    def submit(self: Any) -> None:
+        made.said.append("submit")
+        made.running.append("liucun-of-this-run")
+        self._names.append("liucun-of-this-run")
+
+    monkeypatch.setattr(FlinkJob, "_submit", submit)
+    return made
+
+
+@pytest.fixture
+def brokers(monkeypatch: pytest.MonkeyPatch) -> Brokers:
+    monkeypatch.setattr(kafka_reading, "IDENTITY_SECONDS", 0.2)
+    return Brokers()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    Store.create(tmp_path / "store", StoreSettings(), PASSPHRASE)
+    with Store.open(tmp_path / "store", StoreSettings(), PASSPHRASE) as opened:
+        prepare_tables(opened.catalogue)
+        yield opened
+
+
+def job(store: Store, *specs: SourceSpec, follow: bool = False, said: list[str] | None = None) -> FlinkJob:
+    return FlinkJob(
+        store,
+        specs,
+        FlinkSettings(),
+        follow=follow,
+        max_seconds=30,
+        batch_bytes=1 << 20,
+        rules=None,
+        say=(said if said is not None else []).append,
+    )
+
+
+def archived(store: Store, brokers: Brokers, each: int) -> Ledger:
+    """Every partition taken up, and its cursor put to ``each``, as by an earlier run."""
+    from retention.catalogue.tables import partitions
+
+    ledger = Ledger("k", store.catalogue)
+    for number in range(PARTITIONS):
+        ledger.take_up(TopicPartition(TOPIC, number), 0, each)
+    with store.catalogue.write() as connection:
+        connection.execute(partitions.update().values(cursor=each))
+    return ledger
+
+
+def on_round(running: FlinkJob, act: Callable[[int], None]) -> Callable[[RunSummary, int], None]:
+    rounds = [0]
+
+    def progress(_summary: RunSummary, _waiting: int) -> None:
+        rounds[0] += 1
+        act(rounds[0])
+        if rounds[0] > 50:
+            running.stop()
+
+    return progress
+
+
+def test_a_run_says_how_far_each_partition_is_behind(store: Store, brokers: Brokers, cluster: StandIn) -> None:
+    brokers.write(40)
+    running = job(store, spec(brokers.address), follow=True)
+    meters = RunMeters(store.root)
+    meters.behind, meters.problems = running.lags, running.unreadable
+
+    def look(round_: int) -> None:
+        meters.round(running.summary, 0)
+        running.stop()
+
+    running.run(on_round(running, look))
+    labels = {"source": "k", "partition": f"{TOPIC}/2"}
+    assert meters.registry.get_sample_value("liucun_lag", labels) == 10
+    assert running.problems == []
+    meters.close()
+
+
+def test_what_the_workers_lost_is_said_at_once_and_counted(store: Store, brokers: Brokers, cluster: StandIn) -> None:
+    """A lane puts a loss on record and has nobody to tell; one of an earlier run is no news."""
+    brokers.write(40)
+    ledger = archived(store, brokers, 4)
+    old, _ = ledger.take_up(TopicPartition(TOPIC, 3), 6, 10)
+    ledger.overtaken(old, 6)
+    said: list[str] = []
+    running = job(store, spec(brokers.address), follow=True, said=said)
+
+    def lose(round_: int) -> None:
+        if round_ == 1:
+            behind, _ = ledger.take_up(TopicPartition(TOPIC, 1), 7, 10)
+            ledger.overtaken(behind, 7)
+        elif said:
+            running.stop()
+
+    running.run(on_round(running, lose))
+    assert said == [
+        f"{TOPIC}/1#1: offsets 4 to 7 were never archived: the topic's retention overtook the cursor",
+    ]
+    assert (running.problems, running.unreadable()) == (said, {"k": 1})
+
+
+def test_a_topic_that_is_not_there_is_said_until_it_comes(
+    store: Store, brokers: Brokers, cluster: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brokers.write(4)
+    there = kafka_reading.KafkaReader.partitions
+    hidden = [True]
+    monkeypatch.setattr(
+        kafka_reading.KafkaReader, "partitions", lambda self: [] if hidden[0] else there(self)
+    )  # the mock brokers make whatever topic they are asked for
+    running = job(store, spec(brokers.address), follow=True)
+    seen: list[dict[str, int]] = []
+
+    def look(round_: int) -> None:
+        seen.append(dict(running.unreadable()))
+        hidden[0] = round_ < 2
+        if round_ == 3:
+            running.stop()
+
+    running.run(on_round(running, look))
+    assert running.problems == [f"{TOPIC}: there is no such topic (yet)"]
+    assert (seen[0], seen[-1]) == ({"k": 1}, {})
+
+
+def test_a_run_does_not_end_over_a_loss_that_nobody_has_put_on_record(
+    store: Store, brokers: Brokers, cluster: StandIn
+) -> None:
+    """The topic was made anew and is shorter than the cursor: all of it waits, none of it counts as read."""
+    brokers.write(8)
+    ledger = archived(store, brokers, 100)
+    running = job(store, spec(brokers.address))
+    behind: list[int] = []
+
+    def work(round_: int) -> None:
+        behind.append(sum(running.lags().values()))
+        if round_ == 3:
+            for number in range(PARTITIONS):
+                ledger.take_up(TopicPartition(TOPIC, number), 2, 2)
+
+    running.run(on_round(running, work))
+    assert behind[:3] == [8, 8, 8]
+    assert behind[-1] == 0
+    assert running.unreadable() == {"k": PARTITIONS}
+
+
+@pytest.mark.parametrize("kind", [UnreachableError, NotPermittedError])
+def test_brokers_that_are_away_or_refuse_end_the_run_before_it_touches_the_cluster(
+    store: Store, cluster: StandIn, monkeypatch: pytest.MonkeyPatch, kind: type[LiucunError]
+) -> None:
+    def fail(self: object) -> None:
+        raise kind("No.", cure="-")
+
+    monkeypatch.setattr(kafka_reading.KafkaReader, "partitions", fail)
+    with pytest.raises(kind):
+        job(store, spec("127.0.0.1:1"), follow=True).run()
+    assert cluster.said == ["close"]
+    assert cluster.running == ["liucun-of-an-earlier-run"], "what cannot begin leaves it at work"
+
+
+@pytest.mark.parametrize(
+    ("kind", "follow", "rounds"),
+    [(NotPermittedError, True, 1), (UnreachableError, False, 1), (UnreachableError, True, 5)],
+)
+def test_brokers_that_fall_silent_or_refuse_later(
+    store: Store,
+    brokers: Brokers,
+    cluster: StandIn,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: type[LiucunError],
+    *,
+    follow: bool,
+    rounds: int,
+) -> None:
+    """As in the embedded run: a refusal ends it, silence only one that does not follow, and not at once."""
+    brokers.write(4)
+    monkeypatch.setattr(flink, "PATIENCE_SECONDS", 0.0)
+    running = job(store, spec(brokers.address), follow=follow)
+    seen: list[int] = []
+
+    def fail(self: object) -> None:
+        raise kind("No.", cure="-")
+
+    def look(round_: int) -> None:
+        seen.append(round_)
+        monkeypatch.setattr(kafka_reading.KafkaReader, "partitions", fail)
+        if round_ == 5:
+            running.stop()
+
+    if kind is UnreachableError and follow:
+        running.run(on_round(running, look))
+        assert running.problems == ["No."]
+    else:
+        with pytest.raises(kind):
+            running.run(on_round(running, look))
+    assert len(seen) == rounds
+    assert cluster.running == [], "nothing is left on the cluster"
+
+
+def test_an_earlier_run_s_job_is_ended_before_the_new_one_is_submitted(
+    store: Store, brokers: Brokers, cluster: StandIn
+) -> None:
+    brokers.write(4)
+    archived(store, brokers, 1)
+    job(store, spec(brokers.address)).run()
+    assert cluster.said == ["cancel liucun-of-an-earlier-run", "submit", "cancel liucun-of-this-run", "close"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "missing"),
+    [
+        ({}, "worker pool"),
+        ({"workers": "localhost:1"}, "worker pool"),
+        # As in the chart and in the stack of containers: the pool is on the loopback of the task manager's own pod.
+        ({"master": "jobmanager:8081"}, None),
+        ({"master": "10.0.0.5:8081", "workers": "127.0.0.1:50000"}, None),
+        ({"master": "jobmanager:8081", "workers": "0.0.0.0:1"}, "worker pool"),
+        ({"job_server": "127.0.0.1:1"}, "job server"),
+        ({"job_server": "127.0.0.1:99999"}, "job server"),
+    ],
+)
+def test_what_can_be_asked_from_here_is_asked(settings: dict[str, str], missing: str | None) -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        there = f"127.0.0.1:{server.getsockname()[1]}"
+        asked = FlinkSettings.model_validate({"job_server": there, "workers": "127.0.0.1:1", **settings})
+        if missing is None:
+            require_parts(cast("Cluster", StandIn()), asked)
+        else:
+            with pytest.raises(UnreachableError, match=missing):
+                require_parts(cast("Cluster", StandIn()), asked)
+
+
+def test_too_few_slots_are_said() -> None:
+    with pytest.raises(StorageError, match="8 task slots"):
+        require_parts(cast("Cluster", StandIn()), FlinkSettings(parallelism=9))
+
+
+URL = "postgresql+psycopg://liucun:secret@db/liucun"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"archive": {"catalogue": URL}},
+        {"archive": {"catalogue": "postgresql://liucun@db/liucun?password=secret"}},
+        {"archive": {"catalogue": URL.replace(":secret", "")}, "keys": {"periods": URL}},
+    ],
+)
+def test_a_job_carries_no_password(settings: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match="password") as raised:
+        require_no_password(StoreSettings.model_validate(settings))
+    assert "secret" not in str(raised.value)
+    require_no_password(StoreSettings.model_validate({"archive": {"catalogue": URL.replace(":secret", "")}}))
+    require_no_password(StoreSettings())
+
+
+def test_losses_of_other_sources_are_none_of_this_run_s(store: Store, brokers: Brokers, cluster: StandIn) -> None:
+    from pipelines.runners.account import last_loss, lost_after
+    from retention.catalogue import events
+
+    with store.catalogue.write() as connection:
+        for source in ("files", "k"):
+            body = {"source": source, "start": 1, "end": 9}
+            events.append(connection, kind="source.lost", actor="system:files", subject="partition:p", body=body)
+    assert [source for source, _ in lost_after(store.catalogue, {"k"}, 0)] == ["k"]
+    assert lost_after(store.catalogue, {"k"}, last_loss(store.catalogue)) == []
