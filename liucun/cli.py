@@ -53,6 +53,11 @@ class CommandFiles(click.Group):
         assert isinstance(found, click.Command)
         return found
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        for word in args:
+            _check_text(word)
+        return super().parse_args(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         names = self.list_commands(ctx)
         placed = {name for _, section in _SECTIONS for name in section}
@@ -62,6 +67,21 @@ class CommandFiles(click.Group):
             if rows:
                 with formatter.section(title):
                     formatter.write_dl(rows)
+
+
+def _check_text(word: str) -> None:
+    """Refuse bytes that are no UTF-8, which no record can hold; a file that is there may be called so.
+
+    Raises:
+        UsageError: naming the word.
+    """
+    try:
+        word.encode("utf-8")
+    except UnicodeEncodeError as error:
+        if os.path.lexists(word) or os.path.lexists(word.partition("=")[2]):
+            return
+        shown = word.encode("utf-8", "backslashreplace").decode()[:80]
+        raise UsageError(f"{shown!r} is no text in UTF-8.", cure="Write it in UTF-8; check the terminal.") from error
 
 
 @click.group(cls=CommandFiles, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

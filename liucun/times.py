@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -19,9 +19,12 @@ def read_time(text: str) -> datetime:
     """
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError as error:
+        known = moment if moment.tzinfo else moment.replace(tzinfo=SHANGHAI)
+        for zone in (UTC, SHANGHAI):
+            known.astimezone(zone)  # the calendar's first and last hours are no time in one of them
+    except (ValueError, OverflowError) as error:
         raise UsageError(f"{text!r} is no time.", cure="Write it as 2026-11-24T10:30 or with a zone.") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=SHANGHAI)
+    return known
 
 
 def read_time_given(text: str | None) -> datetime | None:

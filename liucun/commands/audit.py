@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 import click
 
@@ -294,15 +293,14 @@ def _print(reports: Sequence[AuditReport], targets: Sequence[Path]) -> None:
 
 
 def _moment(text: str | None, option: str) -> datetime | None:
-    if text is None:
-        return None
+    from liucun.times import read_time
+
     try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
+        return None if text is None else read_time(text)
+    except UsageError as error:
         raise UsageError(
             f"{option} {text!r} is no date or time.", cure="Write 2026-11-24 or 2026-11-24T08:00:00+08:00."
         ) from error
-    return found if found.tzinfo else found.replace(tzinfo=ZoneInfo("Asia/Shanghai"))
 
 
 def _check_target(path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 import click
 
@@ -279,11 +278,12 @@ def _masked(found: Disclosure) -> dict[str, Any]:
 
 
 def _moment(text: str, option: str) -> datetime:
+    from liucun.times import read_time
+
     try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
+        return read_time(text)
+    except UsageError as error:
         raise UsageError(f"{option} {text!r} is no date or time.", cure="Write 2026-11-24 or with a time.") from error
-    return found if found.tzinfo else found.replace(tzinfo=ZoneInfo("Asia/Shanghai"))
 
 
 def _read(path: Path) -> bytes:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from liucun.store import OpenStore
     from retention.policies.simulate import Forecast
 
+MOST_DAYS = 36_500
+_VERSION = click.IntRange(1, (1 << 31) - 1)
 REASONS = {
     "floor": "within its period 未到期",
     "open_subjects": "orders or others not ended 未完结",
@@ -164,7 +166,7 @@ def propose(
 
 @command.command(short_help="Approve a proposed period as another person.")
 @click.argument("record_class")
-@click.argument("version", type=int)
+@click.argument("version", type=_VERSION)
 @json_option
 @store_option
 def approve(record_class: str, version: int, as_json: bool, store: Path) -> None:
@@ -189,7 +191,7 @@ def approve(record_class: str, version: int, as_json: bool, store: Path) -> None
 
 @command.command(short_help="Take a proposal back, or a policy that does not count yet.")
 @click.argument("record_class")
-@click.argument("version", type=int)
+@click.argument("version", type=_VERSION)
 @store_option
 def withdraw(record_class: str, version: int, store: Path) -> None:
     """Withdraw a proposal 撤回."""
@@ -202,7 +204,9 @@ def withdraw(record_class: str, version: int, store: Path) -> None:
 
 
 @command.command(short_help="Open orders without news, for a person's decision.")
-@click.option("--days", type=click.IntRange(min=1), help="Without news for so long. [default: silent_order_days, 180]")
+@click.option(
+    "--days", type=click.IntRange(1, MOST_DAYS), help="Without news for so long. [default: silent_order_days, 180]"
+)
 @json_option
 @store_option
 def silent(days: int | None, as_json: bool, store: Path) -> None:

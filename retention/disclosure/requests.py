@@ -27,13 +27,17 @@ from retention.disclosure.register import (
     read_in,
     record,
 )
-from retention.disclosure.scope import Scope
+from retention.disclosure.scope import Scope, is_text
 from retention.disclosure.tables import approvals, disclosures, exports
 from retention.policies.periods import shanghai_date
 from retention.second_person import check_second_person
 
 APPROVERS: Final = 2
 LONGEST: Final = timedelta(days=90)
+MAX_WORDS: Final = 2000
+"""Longest part of a case (authority, number, basis, reason), in characters."""
+MAX_ACCOUNT: Final = 1000
+"""Longest name of an account, in characters."""
 MAX_DOCUMENT: Final = 16 << 20
 """Largest case document in bytes."""
 
@@ -49,6 +53,16 @@ def request(
     if not all(part.strip() for part in (case.authority, case.number, case.basis, case.reason)):
         raise DisclosureScopeError(
             "A disclosure names the authority, the case number, its legal basis and the reason.", cure="Give all four."
+        )
+    if not all(is_text(part, MAX_WORDS) for part in (case.authority, case.number, case.basis, case.reason)):
+        raise DisclosureScopeError(
+            f"A part of the case is over {MAX_WORDS:,} characters long, or no text.",
+            cure="Say it shortly; the case document is kept beside it.",
+        )
+    if strange := [account for account in scope.accounts if not is_text(account, MAX_ACCOUNT)]:
+        raise DisclosureScopeError(
+            f"{strange[0][:40]!r} is no account: it is over {MAX_ACCOUNT:,} characters long, or no text.",
+            cure="Give the account as it stands in user_id.",
         )
     if not 0 < len(document) <= MAX_DOCUMENT:
         raise DisclosureScopeError("The case document is empty or over 16 MiB.", cure="Give the scanned document.")

@@ -94,5 +94,14 @@ class Scope:
             raise DisclosureScopeError("The scope is malformed.", cure="Ask for the bundle again.") from error
 
 
+def is_text(value: str, most: int) -> bool:
+    """Whether this can be sealed, asked for and printed: UTF-8 without NUL, not over so many characters."""
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return len(value) <= most and "\0" not in value
+
+
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"

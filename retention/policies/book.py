@@ -67,7 +67,10 @@ def propose(
     Raises:
         FloorError: it goes under a floor of the law or licence; the refusal is recorded too.
         PolicyUnknownError, PolicyFileError: no such class; ceiling under floor.
+        PolicyStateError: no ground is named.
     """
+    if not basis.strip():
+        raise PolicyStateError("A policy needs its ground.", cure='Name it: --basis "a law and its article".')
     matrix = shipped_matrix()
     with catalogue.read() as connection:
         current = in_force(connection, shanghai_date(now)).get(record_class)

@@ -77,8 +77,11 @@ def propose_end(
 
     Raises:
         PolicyUnknownError: there is no such subject in the archive.
-        PolicyStateError: it has ended already, or the day lies before its last record or in the future.
+        PolicyStateError: it has ended already, the day lies before its last record or in the future, or no reason is
+            given.
     """
+    if not reason.strip():
+        raise PolicyStateError("A decision needs its reason.", cure="Say in a few words what shows that it ended.")
     blind = _named(parts, record_class, name, is_blind=is_blind)
     decision_id = f"D{secrets.token_hex(8)}"
     sealed = parts.bodies.seal(

@@ -22,7 +22,9 @@ from retention.crypto.suites import Suite
 from retention.keys.periods import PeriodKeys
 from retention.objects.base import ObjectStore
 from retention.objects.locking import can_lock
+from retention.policies.errors import PolicyUnknownError
 from retention.policies.judge import UnitState, Verdict, judge
+from retention.policies.model import shipped_matrix
 from retention.policies.partly import PartState, partly_due
 from retention.policies.periods import shanghai_date
 from retention.policies.settings import RetentionSettings
@@ -119,11 +121,24 @@ def due_units(
     parts: Parts, now: datetime, settings: RetentionSettings, classes: Iterable[str] | None = None
 ) -> list[UnitState]:
     """Units that may go today: due by their policy, free of holds and tickets, and of locks of the object store."""
-    wanted = None if classes is None else set(classes)
+    wanted = _classes(classes)
     with parts.catalogue.read() as connection:
         states = judge(connection, shanghai_date(now), settings=settings)
     due = [s for s in states if s.verdict is Verdict.DUE and (wanted is None or s.record_class in wanted)]
     return [state for state in due if locked_until(parts, state.segments, now) is None]
+
+
+def _classes(names: Iterable[str] | None) -> set[str] | None:
+    """The classes that a plan is confined to.
+
+    Raises:
+        PolicyUnknownError: there is no such class: a plan of nothing would look like nothing due.
+    """
+    wanted, known = None if names is None else set(names), shipped_matrix().policies
+    for name in sorted(wanted or ()):
+        if name not in known:
+            raise PolicyUnknownError(f"There is no record class {name[:40]!r}.", cure=f"Known: {', '.join(known)}.")
+    return wanted
 
 
 def locked_until(parts: Parts, names: Sequence[str], now: datetime) -> datetime | None:
@@ -142,7 +157,7 @@ def part_units(
     parts: Parts, now: datetime, settings: RetentionSettings, classes: Iterable[str] | None = None
 ) -> list[PartState]:
     """Units of which a part has run out so long ago that the rest is carried over to other keys."""
-    wanted = None if classes is None else set(classes)
+    wanted = _classes(classes)
     with parts.catalogue.read() as connection:
         found = partly_due(connection, shanghai_date(now), settings)
     chosen = [part for part in found if wanted is None or part.state.record_class in wanted]
@@ -166,7 +181,10 @@ def plan(
     Raises:
         ClockRefusedError: the machine's clock cannot be trusted.
         NothingDueError: nothing is due.
+        PurgeStateError, PolicyUnknownError: no reason is given; there is no such class.
     """
+    if not reason.strip():
+        raise PurgeStateError("A purge needs its reason.", cure='Say what it is for: --plan "third quarter".')
     with parts.catalogue.read() as connection:
         check_clock(connection, now, settings, witnessed=witnessed)
     due = [_unit(state) for state in due_units(parts, now, settings, classes)]
@@ -242,8 +260,10 @@ def cancel(parts: Parts, purge_id: str, *, reason: str, actor: str, now: datetim
     """Take a purge back that has not begun. Anybody with the right may, and one is enough.
 
     Raises:
-        PurgeUnknownError, PurgeStateError: there is none, or it has begun.
+        PurgeUnknownError, PurgeStateError: there is none, it has begun, or no reason is given.
     """
+    if not reason.strip():
+        raise PurgeStateError("A purge is not taken back without a reason.", cure="Give --reason TEXT.")
     with parts.catalogue.write() as connection:
         row = row_of(connection, purge_id)
         if row.state not in (PLANNED, APPROVED):

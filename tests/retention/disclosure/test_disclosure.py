@@ -129,11 +129,24 @@ def test_what_is_asked_for_must_exist_and_be_bounded(archive: SealedStore) -> No
         lambda: request(archive, CASE, SCOPE, b"", expires_at=NOW + day, actor="a", now=NOW),
         lambda: request(archive, CASE, SCOPE, b"x", expires_at=NOW + 91 * day, actor="a", now=NOW),
         lambda: request(archive, CASE, SCOPE, b"x", expires_at=NOW, actor="a", now=NOW),
+        lambda: request(
+            archive, Case("a" * 2001, "1", "b", "r"), SCOPE, b"x", expires_at=NOW + day, actor="a", now=NOW
+        ),
+        lambda: request(archive, Case("a", "\udcff", "b", "r"), SCOPE, b"x", expires_at=NOW + day, actor="a", now=NOW),
+        *(
+            (lambda name=name: request(archive, CASE, about(name), b"x", expires_at=NOW + day, actor="a", now=NOW))
+            for name in ("a\0b", "\udcff", "a" * 1001)
+        ),
         lambda: request(archive, Case("", "1", "b", "r"), SCOPE, b"x", expires_at=NOW + day, actor="a", now=NOW),
     ]
     for attempt in wrong:
         with pytest.raises(DisclosureScopeError):
             attempt()
+    assert list_disclosures(archive) == []
+
+
+def about(account: str) -> Scope:
+    return Scope.of(("user_log",), (account,), ("source_ip",), START, START + timedelta(days=2))
 
 
 def test_names_that_would_break_a_query_are_only_names(archive: SealedStore) -> None:

@@ -159,6 +159,51 @@ def test_requests(run: Run, tmp_path: Path) -> None:
     assert len(run("requests", "list", "--all")) == 1
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "retention|silent|--days|800000",
+        "retention|silent|--days|0",
+        "retention|approve|user_log|99999999999999999999999",
+        "retention|approve|user_log|0",
+        "retention|propose|user_log|--floor|P3Y|--basis| ",
+        "retention|propose|user_log|--floor|P3Y|--basis|\udcff",
+        "retention|decide|transaction|B|--ended-on|2025-02-01|--reason| ",
+        "hold|add|--matter|m|--reason|r|--since|0001-01-01",
+        "hold|add|--matter|m|--reason|r|--until|9999-12-31T23:59:59-12:00",
+        "hold|add|--matter|\udcff|--reason|r|--account|a",
+        "hold|add|--matter|m|--reason|r|--query|SELECT 'a' AS log_source, 'b' AS log_partition, 'x' AS log_offset",
+        "hold|list|--matter|\udcff",
+        "purge|--plan| ",
+        "purge|--plan|x|--class|wishes",
+        "purge|--dry-run|--class|wishes",
+        "restrict|\udcff|--ground|x",
+        "requests|add|copy|\udcff",
+        "requests|add|copy|a|--received|0001-01-01T00:00:00+14:00",
+        "requests|answer|\udcff|--outcome|granted|--text|x",
+        "disclose|approve|\udcff",
+        "disclose|keys|\udcff",
+        "audit|coverage|--since|0001-01-01",
+        "audit|access|--until|9999-12-31T23:59:59-12:00",
+    ],
+)
+def test_bad_input_is_said_and_changes_nothing(run: Run, words: str) -> None:
+    asked = words.split("|")
+    before = run("query", "SELECT count(*) AS n FROM audit_events WHERE kind NOT LIKE 'query.%'", "--purpose", "x")
+    takes_json = asked[0] != "retention" or asked[1] != "decide"
+    run(*asked, fails=2, as_json=takes_json)
+    after = run("query", "SELECT count(*) AS n FROM audit_events WHERE kind NOT LIKE 'query.%'", "--purpose", "x")
+    assert before == after
+
+
+def test_a_file_may_be_called_in_other_bytes(run: Run, tmp_path: Path) -> None:
+    """A name on the disk is no text of a record."""
+    path = tmp_path / "order\udcff.pdf"
+    path.write_bytes(b"released")
+    made = run("hold", "add", "--matter", "case 14", "--reason", "x", "--account", "alice")
+    run("hold", "release", made["hold_id"], "--reason", "over", "--proof", str(path))
+
+
 def test_audits(run: Run) -> None:
     for name in ("retention", "keys", "access"):
         report = run("audit", name)

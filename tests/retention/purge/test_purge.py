@@ -141,6 +141,11 @@ def test_a_plan_can_be_taken_back(world: World) -> None:
     made = approved(world, "2025-03-01")
     with pytest.raises(NothingDueError):
         plan(world.store, reason="x", actor="ann", now=at("2025-03-01"), settings=world.settings)
+    for wrong in (" ", ""):
+        with pytest.raises(PurgeStateError, match="reason"):
+            cancel(world.store, made.purge_id, reason=wrong, actor="cid", now=at("2025-03-05"))
+        with pytest.raises(PurgeStateError, match="reason"):
+            plan(world.store, reason=wrong, actor="ann", now=at("2025-03-01"), settings=world.settings)
     cancel(world.store, made.purge_id, reason="a lawsuit is coming", actor="cid", now=at("2025-03-05"))
     with pytest.raises(PurgeStateError):
         run(world, made.purge_id, "2025-03-09")
