@@ -85,10 +85,13 @@ faults: $(STAMP)
 fuzz: $(STAMP)
 	$(BIN)/python -m tests.faults.fuzz --seconds $(or $(SECONDS),600)
 
+# The versions that everything is made with, and of these what the program runs on (images, servers).
 lock: $(STAMP)
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes --no-emit-index-url \
 		--no-emit-find-links --no-header --quiet pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --extra second-look --generate-hashes --no-emit-index-url \
+		--no-emit-find-links --no-header --no-annotate --quiet -c requirements.lock pyproject.toml -o requirements-run.lock
 
 clean:
 	rm -rf $(VENV) $(DEMO) build *.egg-info .mypy_cache .ruff_cache .pytest_cache

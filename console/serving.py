@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Final
+from urllib.parse import urlsplit
 
 import uvicorn
 from fastapi import FastAPI
@@ -69,13 +70,18 @@ class Upkeep:
 def check_address(parts: Parts, host: str) -> None:
     """Refuse to send passwords over a network in the clear.
 
+    A container listens on all its addresses to be published on its host's loopback. That browsers come by loopback is
+    then said in the settings, and requests under any other host's name are refused (``KnownHosts``).
+
     Raises:
-        SettingsError: another host than loopback without an https address in the settings.
+        SettingsError: another host than loopback, and the settings state neither an https address nor a loopback one.
     """
-    if host not in LOOPBACK and not parts.secure:
+    by_loopback = urlsplit(parts.settings.base_url or "").hostname in LOOPBACK
+    if host not in LOOPBACK and not parts.secure and not by_loopback:
         raise SettingsError(
             f"The console would listen on {host}, and browsers would come without https.",
-            cure="Put a proxy with a certificate before it, and set [console] base_url to its https address.",
+            cure="Put a proxy with a certificate before it, and set [console] base_url to its https address (in a "
+            "container whose port is published on its host's loopback only: to that http address).",
         )
 
 

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
+import tomllib
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import yaml
+from packaging.utils import canonicalize_name
 
+from console.parts import Parts
+from console.serving import check_address
+from console.settings import ConsoleSettings
+from errors import SettingsError
 from liucun.settings import read_settings_file
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -134,5 +143,60 @@ def test_the_stack_s_secrets_are_made_once_and_asked_for(tmp_path: Path) -> None
     assert "prepare.sh" in tool("docker-compose", "-f", folder / "compose.yaml", "config", ok=False)
 
 
+def locked(file: str) -> dict[str, set[str]]:
+    """Hashes by pinned requirement (``name==version``, with its condition) of a lock file."""
+    found: dict[str, set[str]] = {}
+    for line in (DEPLOY.parent / file).read_text(encoding="utf-8").splitlines():
+        if line[:1].isalnum():
+            last = found.setdefault(line.removesuffix("\\").strip(), set())
+        elif "--hash=" in line:
+            last.add(line.strip(" \\"))
+    return found
+
+
+def test_what_servers_install_is_locked_tested_and_no_more_than_it_takes() -> None:
+    project = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    runs, all_ = locked("requirements-run.lock"), locked("requirements.lock")
+    assert all(runs.values()), "everything has hashes"
+
+    def names(pins: Iterable[str]) -> dict[str, str]:
+        return {pin.split(";")[0].split("==")[0].strip(): pin.split(";")[0].strip() for pin in pins}
+
+    ours, tested = names(runs), names(all_)
+    assert {name: pin for name, pin in ours.items() if tested.get(name) != pin} == {}, "run `make lock`"
+
+    def declared(requirements: Iterable[str]) -> set[str]:
+        return {canonicalize_name(re.split(r"[^A-Za-z0-9._-]", one)[0]) for one in requirements}
+
+    extras = project["optional-dependencies"]
+    wanted = declared([*project["dependencies"], *extras["second-look"]])
+    assert wanted - set(ours) == set()
+    tools = declared(extras["dev"]) - wanted
+    assert tools & set(ours) == set()
+    dockerfile = (DEPLOY / "container" / "Dockerfile").read_text(encoding="utf-8")
+    assert "-r requirements-run.lock" in dockerfile
+    assert "fonts-noto-cjk" in dockerfile, "without a Chinese font no report can be printed"
+
+
 def test_the_stack_s_settings_are_settings() -> None:
     read_settings_file(DEPLOY / "compose" / "liucun.toml")
+
+
+def test_what_the_stack_starts_is_not_refused() -> None:
+    """The console listens for the port that is published; the supervisor is no neighbour of the pool of workers."""
+    settings = read_settings_file(DEPLOY / "compose" / "liucun.toml")
+    services = yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text(encoding="utf-8"))["services"]
+    words = services["console"]["command"]
+    secure = str(settings.console.base_url).startswith("https://")
+    parts = SimpleNamespace(settings=settings.console, secure=secure)
+    check_address(cast("Parts", parts), words[words.index("--host") + 1])
+    (published,) = services["console"]["ports"]
+    assert published.startswith("127.0.0.1:"), "in the clear on loopback only"
+    with pytest.raises(SettingsError, match="without https"):
+        check_address(cast("Parts", SimpleNamespace(settings=ConsoleSettings(), secure=False)), "0.0.0.0")
+    other = ConsoleSettings(base_url="http://liucun.example.cn")
+    with pytest.raises(SettingsError, match="without https"):
+        check_address(cast("Parts", SimpleNamespace(settings=other, secure=False)), "0.0.0.0")
+    assert "network_mode" not in services["run"]
+    assert settings.flink.workers.startswith("127.0.0.1:")
+    assert not settings.flink.master.startswith(("127.", "localhost"))
