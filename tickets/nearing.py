@@ -1,4 +1,4 @@
-"""What the clocks warn of: deadlines of reports, of the police and of duties that come near or passed, the calendar."""
+"""What the clocks warn of: deadlines of reports, of the police, of duties and of persons' requests, the calendar."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import sqlalchemy as sa
 
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.tables import timestamp
+from retention.persons.requests import OPEN, Kind
+from retention.persons.tables import person_requests
 from tickets.calendar.working_days import WorkingCalendar
 from tickets.clocks import SHANGHAI
 from tickets.running import police_runs
@@ -23,6 +25,7 @@ OVERDUE: Final = "overdue"
 DAY_STEPS: Final = ((1, "day9"), (2, "day8"), (5, "day5"))
 """Working days left and the warning of it: days 9, 8 and 5 of ten."""
 HOUR_STEPS: Final = ((1, "1h"), (6, "6h"))
+REQUEST_STEPS: Final = ((1, "1d"), (7, "7d"))
 DUTY_STEPS: Final = ((1, "1d"), (7, "7d"), (30, "30d"))
 SERIOUS: Final = frozenset({"day9", "1h", OVERDUE, "1d", "silent"})
 
@@ -55,6 +58,7 @@ class Nearing:
         yield from self._reports_due()
         yield from self._police_due()
         yield from self._duties_due()
+        yield from self._requests_due()
         yield from self._horizon()
 
     def _reports_due(self) -> Iterable[ClockWarning]:
@@ -112,6 +116,24 @@ class Nearing:
                     f"duty:{row.duty_id}", row.clock, step, f"{row.duty_id} {row.clock} {_local(row.due_at)}"
                 )
 
+    def _requests_due(self) -> Iterable[ClockWarning]:
+        """Requests of persons about their data; the line names nobody."""
+        q = person_requests.c
+        with self.catalogue.read() as connection:
+            if not sa.inspect(connection).has_table(person_requests.name):
+                return
+            last = (self.today + timedelta(days=REQUEST_STEPS[-1][0])).isoformat()
+            rows = connection.execute(
+                sa.select(q.request_id, q.kind, q.due_on)
+                .where(q.state == OPEN, q.due_on <= last)
+                .order_by(q.due_on, q.request_id)
+            ).all()
+        for row in rows:
+            left = (date.fromisoformat(row.due_on) - self.today).days
+            step = OVERDUE if left < 0 else next(name for days, name in REQUEST_STEPS if left <= days)
+            line = f"{row.request_id} {Kind(row.kind).chinese} {row.kind} {row.due_on}"
+            yield ClockWarning(f"request:{row.request_id}", "person_request", step, line)
+
     def _horizon(self) -> Iterable[ClockWarning]:
         """From 1 November while next year's calendar is missing, once a week."""
         missing = self.today.year + 1 if self.today.month >= 11 else self.today.year
@@ -149,6 +171,7 @@ _CLOCK_NAMES: Final = {
     "data_leak": "个人信息泄露 data leak",
     "security_test": "等级测评 security test",
     "licence_shown": "许可证编号展示 licence number shown",
+    "person_request": "个人权利请求 request of a person",
     "source": "日志来源 log source",
 }
 _STEP_NAMES: Final = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -12,9 +13,12 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from retention.audits.gaps import Silence
 from retention.catalogue import events as trail
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.tables import events
+from retention.persons.tables import person_requests
+from retention.policies.prepare import prepare_policies
 from tests.tickets.conftest import PlainBodies
 from tests.tickets.test_opening import CONTENT, NOW, take
 from tickets.calendar.reading import SHIPPED, read_calendar, shipped_calendar
@@ -236,3 +240,45 @@ def test_an_authority_s_own_deadline_holds_when_it_is_earlier() -> None:
         columns = due_columns("illegal", own, effective, shipped_calendar(), TicketSettings())
         assert columns["due_on"] == due
     assert due_columns("harmful", None, effective, shipped_calendar(), TicketSettings())["due_at"] is None
+
+
+def told(desk: Desk) -> list[str]:
+    """Subjects of what was put out to people by clocks."""
+    with desk.catalogue.read() as connection:
+        return [entry.subject for entry in list_outbox(connection) if str(entry.subject).startswith("clock:")]
+
+
+def test_a_silent_source_is_an_alarm_once_for_each_silence(desk: Desk) -> None:
+    watch = Watch(desk.catalogue, desk.bodies, shipped_calendar(), SETTINGS, now=NOW)
+    first = Silence("orders", NOW - timedelta(hours=9), timedelta(hours=1))
+    long = Silence("x" * 200, NOW - timedelta(hours=9), timedelta(hours=1))
+    assert watch.silent_sources([]) == 0
+    assert watch.silent_sources([first, long]) == 2
+    assert watch.silent_sources([first, long]) == 0
+    assert set(told(desk)) == {"clock:source:silent"}
+    later = Silence("orders", NOW - timedelta(hours=2), timedelta(minutes=30))
+    assert watch.silent_sources([later]) == 1
+
+
+def test_requests_of_persons_are_warned_of(desk: Desk) -> None:
+    opened(desk)
+    look(desk, NOW)
+    prepare_policies(desk.catalogue)
+    today = NOW.astimezone(SHANGHAI).date()
+    with desk.catalogue.write() as connection:
+        for name, state, left in (("Q1", "open", 8), ("Q2", "answered", 8), ("Q3", "open", 30)):
+            row = {"kind": "deletion", "account_blind": "b", "sealed": b"-", "received_at": "-", "received_by": "-"}
+            due = (today + timedelta(days=left)).isoformat()
+            connection.execute(person_requests.insert().values(request_id=name, state=state, due_on=due, **row))
+            trail.append(connection, kind="request.received", actor="os:test", subject=f"request:{name}", body={})
+    given = []
+    for day in range(12):
+        for _ in range(2):
+            look(desk, NOW + timedelta(days=day))
+        with desk.catalogue.read() as connection:
+            kinds = events.c.kind == "clock.warned", events.c.subject.like("request:%")
+            rows = connection.execute(sa.select(events.c.subject, events.c.body).where(*kinds).order_by(events.c.id))
+            given.append([(row.subject, json.loads(row.body)["step"]) for row in rows])
+    assert given[-1] == [("request:Q1", step) for step in ("7d", "1d", "overdue")]
+    assert [len(steps) for steps in given] == [0, 1, 1, 1, 1, 1, 1, 2, 2, 3, 3, 3]
+    assert told(desk).count("clock:person_request:overdue") >= 1
