@@ -123,7 +123,10 @@ def outlook(request: str, as_json: bool, store: Path) -> None:
         return
     for item in found:
         click.echo(f"{item.record_class}: {item.records:,} records, {item.first_on} – {item.last_on}")
-        weight = "outweighs deletion 优先于删除" if item.statutory else "weaker ground: counsel decides 由法务决定"
+        law = "" if item.statutory_period is None else f"the law asks for {item.statutory_period} 法定期限; beyond it "
+        weight = (
+            "outweighs deletion 优先于删除" if item.statutory else f"{law}weaker ground: counsel decides 由法务决定"
+        )
         click.echo(f"  kept {item.kept_for} from {item.counted_from}: {item.basis} ({weight})")
     click.echo(f"{sum(item.records for item in found):,} records. 条记录。")
 

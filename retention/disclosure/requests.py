@@ -160,9 +160,15 @@ def exportable(found: Disclosure, now: datetime) -> None:
 def record_export(
     parts: Parts, disclosure_id: str, *, rows: int, sha256: str, sm3: str, actor: str, now: datetime
 ) -> int:
-    """Record that a bundle was handed out; returns its number."""
-    x = exports.c
+    """Record that a bundle is handed out; returns its number.
+
+    Raises:
+        DisclosureStateError: it was refused, or expired, while the bundle was made: it stays where it is.
+    """
+    x, d = exports.c, disclosures.c
     with parts.catalogue.write() as connection:
+        connection.execute(sa.select(d.state).where(d.disclosure_id == disclosure_id).with_for_update()).all()
+        exportable(read_in(parts, connection, disclosure_id), now)
         last = connection.execute(
             sa.select(sa.func.coalesce(sa.func.max(x.number), 0)).where(x.disclosure_id == disclosure_id)
         ).scalar_one()

@@ -20,9 +20,9 @@ from retention.catalogue.tables import timestamp
 from retention.disclosure.errors import DisclosureKeyError, DisclosureScopeError, DisclosureUnknownError
 from retention.disclosure.export import ZONE
 from retention.disclosure.export import Parts as ReadingParts
-from retention.disclosure.register import Disclosure, Parts, read
+from retention.disclosure.register import APPROVED, Disclosure, Parts, read
 from retention.disclosure.requests import exportable
-from retention.disclosure.tables import keys
+from retention.disclosure.tables import disclosures, keys
 from retention.query.render import renderer
 from retention.query.run import run_query
 
@@ -152,6 +152,7 @@ def serve(
 
     Raises:
         DisclosureScopeError: the class or the time lies outside the scope.
+        DisclosureKeyError: the key was taken back or the disclosure refused while the answer was made.
         LiucunError: the archive cannot be read, or the answer is too large: ask for less time.
     """
     scope = found.scope
@@ -185,8 +186,18 @@ def serve(
     }
     subject = f"disclosure:{found.disclosure_id}"
     with parts.catalogue.write() as connection:
+        # Once more: what was refused or taken back while the answer was made is not handed out.
+        _check_open(connection, found.disclosure_id, key, now)
         events.append(connection, kind="disclosure.served", actor=actor, subject=subject, body=body, at=now)
     return Served(answer.data, answer.rows, answer.digest, answer.query_id)
+
+
+def _check_open(connection: sa.Connection, disclosure_id: str, key: str, now: datetime) -> None:
+    k, d = keys.c, disclosures.c
+    open_ = sa.select(k.digest).join(disclosures, d.disclosure_id == k.disclosure_id)
+    still = (d.disclosure_id == disclosure_id, k.digest == _digest(key), k.revoked_at.is_(None))
+    if connection.execute(open_.where(*still, d.state == APPROVED, d.expires_at > timestamp(now))).first() is None:
+        raise DisclosureKeyError("The key opens no disclosure.", cure="Ask whoever gave it for a new one.")
 
 
 def _digest(key: str) -> str:

@@ -15,7 +15,8 @@ from retention.catalogue import events
 from retention.persons.errors import RequestStateError
 from retention.persons.requests import Kind, PersonRequest
 from retention.policies.book import in_force
-from retention.policies.periods import shanghai_date
+from retention.policies.model import Policy, shipped_matrix
+from retention.policies.periods import CalendarPeriod, shanghai_date
 from retention.query.render import renderer
 from retention.query.run import Parts, Rendered, run_query
 from retention.schema import RecordClass
@@ -106,8 +107,9 @@ def person_copy(parts: Parts, request: PersonRequest, *, actor: str, now: dateti
 class ClassOutlook:
     """What is held of an account in one class, and the ground on which it stays after a request for deletion.
 
-    ``statutory``: the ground is a law or an administrative regulation, which alone outweigh the request (art. 47);
-    otherwise counsel decides whether the floor is lowered.
+    ``statutory_period``: the longest period of a law or an administrative regulation, which alone outweigh the request
+    (art. 47); None where there is none. ``statutory``: all of ``kept_for`` stands on such ground; otherwise counsel
+    decides about what goes beyond it.
     """
 
     record_class: str
@@ -118,6 +120,7 @@ class ClassOutlook:
     counted_from: str
     basis: str
     statutory: bool
+    statutory_period: str | None
 
     def as_json(self) -> dict[str, object]:
         """The outlook for programs."""
@@ -148,6 +151,7 @@ def deletion_outlook(parts: Parts, account: str, *, purpose: str, actor: str, to
         (row,) = results[0].to_pylist()
         if row["records"]:
             policy = policies[record_class.value]
+            by_law = _by_law(record_class.value, policy)
             found.append(
                 ClassOutlook(
                     record_class=record_class.value,
@@ -157,10 +161,24 @@ def deletion_outlook(parts: Parts, account: str, *, purpose: str, actor: str, to
                     kept_for=str(policy.floor),
                     counted_from=policy.counted_from.value,
                     basis=policy.basis,
-                    statutory=policy.rank.outweighs_deletion,
+                    statutory=policy.rank.outweighs_deletion
+                    or not (by_law is None or by_law.shorter_than(policy.floor)),
+                    statutory_period=None if by_law is None else str(by_law),
                 )
             )
     return found
+
+
+def _by_law(record_class: str, policy: Policy) -> CalendarPeriod | None:
+    """The longest period that a law or an administrative regulation asks for a class."""
+    periods = [floor.period for floor in shipped_matrix().floors_of(record_class) if floor.rank.outweighs_deletion]
+    if policy.rank.outweighs_deletion:
+        periods.append(policy.floor)
+    longest: CalendarPeriod | None = None
+    for period in periods:
+        if longest is None or longest.shorter_than(period):
+            longest = period
+    return longest
 
 
 def quoted(text: str) -> str:

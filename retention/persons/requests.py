@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from retention.catalogue import events
 from retention.catalogue.tables import timestamp
 from retention.persons.errors import RequestStateError, RequestUnknownError, RestrictionError
-from retention.persons.restriction import Parts, account_blind, restrict
+from retention.persons.restriction import Parts, account_blind, restricting
 from retention.persons.tables import person_requests
 from retention.policies.periods import shanghai_date
 from retention.policies.settings import RetentionSettings
@@ -103,6 +103,11 @@ def receive(
         raise RequestStateError("A request cannot have come in the future.", cure="Correct --received.")
     request_id = f"Q{secrets.token_hex(8)}"
     due = shanghai_date(received) + timedelta(days=settings.request_days)
+    restrict_too = None
+    if kind is Kind.DELETION:
+        restrict_too = restricting(
+            parts, account, ground="个人信息保护法 第四十七条", actor=actor, now=now, request_id=request_id
+        )
     with parts.catalogue.write() as connection:
         connection.execute(
             person_requests.insert().values(
@@ -120,10 +125,11 @@ def receive(
         events.append(
             connection, kind="request.received", actor=actor, subject=f"request:{request_id}", body=body, at=now
         )
-    if kind is Kind.DELETION:
-        # Restricted already, by an earlier request or by hand: that is what is asked for.
-        with contextlib.suppress(RestrictionError):
-            restrict(parts, account, ground="个人信息保护法 第四十七条", actor=actor, now=now, request_id=request_id)
+        if restrict_too is not None:
+            # In the same transaction: there is no request for deletion whose account is still in use.
+            # Restricted already, by an earlier request or by hand: that is what is asked for.
+            with contextlib.suppress(RestrictionError):
+                restrict_too(connection)
     return request_id
 
 

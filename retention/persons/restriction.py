@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -80,12 +81,25 @@ def restrict(
     """
     if not account.strip() or not ground.strip():
         raise RestrictionError("A restriction needs an account and a ground.", cure="Give ACCOUNT and --ground TEXT.")
+    enter = restricting(parts, account, ground=ground, actor=actor, now=now, request_id=request_id)
+    with parts.catalogue.write() as connection:
+        return enter(connection)
+
+
+def restricting(
+    parts: Parts, account: str, *, ground: str, actor: str, now: datetime, request_id: str | None = None
+) -> Callable[[sa.Connection], str]:
+    """What enters a restriction in a transaction of the caller's; its words are sealed now, outside of it.
+
+    It raises ``RestrictionError``, and changes nothing, when the account is restricted already.
+    """
     restriction_id = f"R{secrets.token_hex(8)}"
     words = json.dumps({"account": account, "ground": ground}, ensure_ascii=False)
     sealed = parts.bodies.seal(words.encode("utf-8", "surrogatepass"), _context(restriction_id))
     blind = account_blind(parts.bodies, account)
     r = restrictions.c
-    with parts.catalogue.write() as connection:
+
+    def enter(connection: sa.Connection) -> str:
         there = sa.select(r.restriction_id).where(r.account_blind == blind, r.state == ACTIVE)
         found = connection.execute(there).scalar_one_or_none()
         if found is not None:
@@ -104,7 +118,9 @@ def restrict(
         body = {"account": blind, "request": request_id}
         subject = f"restriction:{restriction_id}"
         events.append(connection, kind="restriction.made", actor=actor, subject=subject, body=body, at=now)
-    return restriction_id
+        return restriction_id
+
+    return enter
 
 
 def lift(parts: Parts, account: str, *, reason: str, actor: str, now: datetime) -> str:

@@ -11,13 +11,19 @@ import zipfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from errors import KeyAccessError, LiucunError, StorageError, UsageError
 from retention.crypto.sm2 import Sm2KeyPair
-from retention.disclosure import bundle
-from retention.disclosure.errors import BundleRefusedError, DisclosureScopeError, DisclosureStateError
+from retention.disclosure import bundle, serving
+from retention.disclosure.errors import (
+    BundleRefusedError,
+    DisclosureKeyError,
+    DisclosureScopeError,
+    DisclosureStateError,
+)
 from retention.disclosure.export import Exported, export
 from retention.disclosure.paper import Records, paper
 from retention.disclosure.prepare import prepare_disclosure
@@ -113,6 +119,47 @@ def test_two_people_other_than_the_requester_approve(archive: SealedStore) -> No
     with pytest.raises(DisclosureStateError, match="over"):
         approve(archive, number, actor="user:eve", now=NOW)
     assert [item.state for item in list_disclosures(archive)] == ["refused"]
+
+
+def test_one_that_is_refused_while_its_bundle_is_made_is_not_handed_out(
+    archive: SealedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = requested(archive)
+    for actor in ("user:ben", "user:cid"):
+        approve(archive, number, actor=actor, now=NOW)
+
+    def made(*_given: object, **_more: object) -> bytes:
+        refuse(archive, number, reason="the case was closed", actor="user:ben", now=NOW)
+        return b"%PDF"
+
+    monkeypatch.setattr("retention.disclosure.export.write_pdf", made)
+    with pytest.raises(DisclosureStateError, match="refused"):
+        export(archive, log_of(archive), number, actor="user:ann", now=NOW)
+    assert read(archive, number).exports == 0
+
+
+@pytest.mark.parametrize("what", ["refused", "taken back"])
+def test_what_ends_while_an_answer_is_made_is_not_served(
+    archive: SealedStore, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    number = requested(archive)
+    for actor in ("user:ben", "user:cid"):
+        approve(archive, number, actor=actor, now=NOW)
+    key = serving.issue_key(archive, number, actor="user:ann", now=NOW)
+    found = serving.opened_by(archive, key, now=NOW)
+    assert serving.serve(archive, found, "user_log", key=key, now=NOW).rows == 10
+    asked = serving.run_query
+
+    def ended(*given: Any, **more: Any) -> Any:
+        if what == "refused":
+            refuse(archive, number, reason="x", actor="user:ben", now=NOW)
+        else:
+            serving.revoke_key(archive, number, serving.key_id_of(key), actor="user:ann", now=NOW)
+        return asked(*given, **more)
+
+    monkeypatch.setattr(serving, "run_query", ended)
+    with pytest.raises(DisclosureKeyError):
+        serving.serve(archive, found, "user_log", key=key, now=NOW)
 
 
 def test_what_is_asked_for_must_exist_and_be_bounded(archive: SealedStore) -> None:

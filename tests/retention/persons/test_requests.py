@@ -6,15 +6,20 @@ import io
 import json
 import zipfile
 from datetime import date
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from retention.catalogue.tables import events
+from retention.persons import requests, restriction
 from retention.persons.copy import deletion_outlook, person_copy
 from retention.persons.errors import RequestStateError, RequestUnknownError, RestrictionError
 from retention.persons.requests import Kind, Outcome, answer, list_requests, read_request, receive
 from retention.persons.restriction import list_restrictions, restrict
+from retention.policies import book
+from retention.policies.model import Rank
+from retention.policies.periods import CalendarPeriod
 from tests.retention.policies.world import World, at
 
 NOW = at("2026-11-24")
@@ -63,7 +68,41 @@ def test_a_deletion_request_restricts_at_once(world: World) -> None:
     assert outlook["transaction"].statutory
     assert "电子商务法" in outlook["transaction"].basis
     assert not outlook["user_log"].statutory
+    assert (outlook["user_log"].statutory_period, outlook["transaction"].statutory_period) == ("P6M", "P3Y")
     assert (outlook["transaction"].first_on, outlook["transaction"].last_on) == ("2026-01-05", "2026-02-05")
+
+
+def test_the_law_s_period_outweighs_a_request_also_within_a_longer_one_of_the_company_s(world: World) -> None:
+    wanted = {"ceiling": None, "basis": "company policy", "actor": "user:ann", "now": at("2026-10-01")}
+    asked = book.propose(
+        world.catalogue, "transaction", floor=CalendarPeriod.parse("P5Y"), rank=Rank.DESIGN, **wanted
+    )  # fmt: skip
+    book.approve(
+        world.catalogue, "transaction", asked.policy.version, actor="user:ben", now=at("2026-10-02"),
+        settings=world.settings,
+    )  # fmt: skip
+    found = {o.record_class: o for o in deletion_outlook(world.store, "alice", purpose="x", actor="ann", today=TODAY)}
+    one = found["transaction"]
+    assert (one.kept_for, one.statutory, one.statutory_period) == ("P5Y", False, "P3Y")
+
+
+def test_a_deletion_request_and_its_restriction_are_one_step(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped in between, there is neither: no request for deletion waits while the account is in use."""
+    append = requests.events.append
+
+    def stopped(connection: sa.Connection, **values: Any) -> None:
+        append(connection, **values)
+        if values["kind"] == "restriction.made":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(restriction.events, "append", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        enter(world, Kind.DELETION)
+    monkeypatch.undo()
+    assert list_requests(world.store, TODAY) == []
+    assert list_restrictions(world.store) == []
+    enter(world, Kind.DELETION)
+    assert len(list_restrictions(world.store)) == 1
 
 
 def test_the_copy_holds_the_person_s_own_records_and_no_other_s(world: World) -> None:
