@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import date, time
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from errors import SettingsError
 from tickets.states import Decision
@@ -44,6 +45,18 @@ class PlatformTopic(_Section):
     username: str = ""
     password_variable: str = Field(default="LIUCUN_ORDERS_PASSWORD", pattern=r"^[A-Z_][A-Z0-9_]*$")
     ca_file: str = ""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.topic in (".", ".."):
+            raise ValueError(f"topic: {self.topic} is none")
+        if any(not re.fullmatch(r"[^\s,]+:[0-9]{1,5}", broker) for broker in self.brokers):
+            raise ValueError("brokers are HOST:PORT")
+        if self.security.startswith("sasl_") != bool(self.username):
+            raise ValueError("a username goes with security sasl_tls or sasl_plaintext, and they need one")
+        if self.ca_file and not self.security.endswith("tls"):
+            raise ValueError("ca_file needs security tls or sasl_tls")
+        return self
 
 
 def _http(url: str) -> str:

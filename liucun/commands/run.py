@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 from collections.abc import Iterator
@@ -186,8 +187,16 @@ def _flink_job(
         rules=_rules(opened),
         opening=_opening(opened),
         savepoint=savepoint,
-        say=lambda what: click.echo(f"liucun: {what}", err=True),
+        say=_tell_problem,
     )
+
+
+def _tell_problem(what: str) -> None:
+    """What went wrong on a cluster, at once."""
+    if json_wished():
+        logging.getLogger("liucun.run").warning("%s", what)
+    else:
+        click.echo(f"liucun: {what}", err=True)
 
 
 def _rules(opened: OpenStore) -> JobRules:
@@ -239,7 +248,9 @@ def _specs(
 
 
 def _run(job: Job | FlinkJob, meters: RunMeters, *, quiet: bool) -> RunSummary:
-    said = Said(job, json=json_wished())
+    from pipelines.job import Job
+
+    said = Said(job, json=json_wished(), told=not isinstance(job, Job))
     with _stopping(job):
         if quiet or json_wished() or not sys.stderr.isatty():
 

@@ -91,9 +91,11 @@ class RunMeters(Meters):
 class Said:
     """Says in the log how a long run goes on: once a minute what was done, and at once what cannot be read."""
 
-    def __init__(self, job: HasProblems, *, json: bool) -> None:
+    def __init__(self, job: HasProblems, *, json: bool, told: bool = False) -> None:
+        """``told``: somebody else says what cannot be read, as soon as it is known."""
         self._job = job
         self._json = json
+        self._told = told
         self._minute = time.monotonic()
         self._known: set[str] = set()
 
@@ -101,7 +103,7 @@ class Said:
         """Look at what is to be said after a round."""
         if not self._json:
             return
-        for problem in self._job.problems:
+        for problem in () if self._told else self._job.problems:
             if problem not in self._known:
                 self._known.add(problem)
                 LOG.warning("not read 未读: %s", problem)

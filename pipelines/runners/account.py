@@ -6,88 +6,136 @@ Unlike the embedded run's, these counts include what any other collector of the 
 from __future__ import annotations
 
 import json
+import time
+from collections import Counter
 from collections.abc import Collection
-from datetime import datetime
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
-from pipelines.batches import BatchResult, Place
 from pipelines.sources.kafka_ledger import LOST, Loss
+from pipelines.summary import RunSummary
+from retention.catalogue import progress
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.tables import batches, events, segment_places, segments, timestamp
 from tickets.tables import findings, tickets
 
 
-def committed_since(catalogue: Catalogue, sources: Collection[str], since: datetime) -> BatchResult:
-    """The sum of what was committed of these sources since a moment, as one result.
+class Account:
+    """Counts of some sources from its making on. One thread at a time.
 
-    Bytes taken in are not in the catalogue for sources that count messages, and neither are the reasons of unparsed
-    records: both are left out.
+    A batch is counted once, when a partition's cursor has passed it: what a run did long ago is not read again, and
+    segments that are merged or destroyed afterwards change nothing.
     """
-    began = timestamp(since)
-    with catalogue.read() as connection:
-        counted = connection.execute(
-            sa.select(
-                sa.func.coalesce(sa.func.sum(batches.c.headers + batches.c.blanks), 0),
-                sa.func.count(),
-            ).where(batches.c.source.in_(sources), batches.c.committed_at >= began)
-        ).one()
-        records, stored, count = _segments(connection, sources, began)
-        found, opened = _findings(connection, sources, began)
-    return BatchResult(
-        Place("", "", 0, 0),
-        committed=bool(counted[1]),
-        records=records,
-        findings=found,
-        skipped=int(counted[0]),
-        segments=count,
-        bytes_stored=stored,
-        tickets_opened=opened,
-    )
+
+    def __init__(self, catalogue: Catalogue, sources: Collection[str]) -> None:
+        self._catalogue = catalogue
+        self._sources = list(sources)
+        self._began = datetime.now(UTC)
+        self._so_far = RunSummary()
+        with catalogue.read() as connection:
+            self._passed = self._cursors(connection)
+            newest = connection.execute(sa.select(sa.func.max(findings.c.id))).scalar_one()
+            lost = connection.execute(sa.select(sa.func.max(events.c.id)).where(events.c.kind == LOST)).scalar_one()
+        self._finding, self._loss = int(newest or 0), int(lost or 0)
+
+    def summary(self, started: float | None = None) -> RunSummary:
+        """The counts until now; ``started`` is its ``started``, by default the account's making.
+
+        Bytes taken in are not in the catalogue for sources that count messages, and neither are the reasons of unparsed
+        records: both are left out. Segments and their bytes are those in which the records lay when they were counted.
+
+        Raises:
+            StorageError, UnreachableError: the catalogue cannot be read; nothing is counted.
+        """
+        before = self._so_far
+        with self._catalogue.read() as connection:
+            cursors = self._cursors(connection)
+            fresh = RunSummary(
+                started=before.started if started is None else started,
+                records=Counter(before.records),
+                skipped=before.skipped,
+                segments=before.segments,
+                bytes_stored=before.bytes_stored,
+                batches=before.batches,
+            )
+            for place, cursor in cursors.items():
+                if cursor > (passed := self._passed.get(place, 0)):
+                    _add(connection, fresh, place, passed, cursor)
+            self._add_findings(connection, fresh)
+        self._passed, self._so_far = cursors, fresh
+        return fresh
+
+    def losses(self) -> list[tuple[str, Loss]]:
+        """What was put on record as lost, with the source's name, in that order. Raises as ``summary``.
+
+        By the events' numbers: the clocks of workers are not this process's.
+        """
+        e = events.c
+        asked = sa.select(e.subject, e.body).where(e.kind == LOST, e.id > self._loss).order_by(e.id)
+        with self._catalogue.read() as connection:
+            rows = [(row.subject.removeprefix("partition:"), json.loads(row.body)) for row in connection.execute(asked)]
+        return [
+            (body["source"], Loss(partition, body["start"], body["end"], body.get("reason", "it is no longer there")))
+            for partition, body in rows
+            if body["source"] in self._sources
+        ]
+
+    def _cursors(self, connection: sa.Connection) -> dict[tuple[str, str], int]:
+        return {
+            (source, item.partition): item.cursor
+            for source in self._sources
+            for item in progress.partitions(connection, source)
+        }
+
+    def _add_findings(self, connection: sa.Connection, summary: RunSummary) -> None:
+        t, f = tickets.c, findings.c
+        by_category = connection.execute(
+            sa.select(f.category, sa.func.count())
+            .select_from(findings.join(tickets, t.ticket_id == f.ticket_id))
+            .where(f.id > self._finding, t.source.in_(self._sources))
+            .group_by(f.category)
+        )
+        summary.findings = Counter({str(row[0]): int(row[1]) for row in by_category})
+        opened = sa.select(sa.func.count()).where(t.source.in_(self._sources), t.detected_at >= timestamp(self._began))
+        summary.tickets_opened = int(connection.execute(opened).scalar_one())
 
 
-def last_loss(catalogue: Catalogue) -> int:
-    """The number of the newest event about a loss, 0 if there is none."""
-    with catalogue.read() as connection:
-        newest = connection.execute(sa.select(sa.func.max(events.c.id)).where(events.c.kind == LOST)).scalar_one()
-    return int(newest or 0)
-
-
-def lost_after(catalogue: Catalogue, sources: Collection[str], event: int) -> list[tuple[str, Loss]]:
-    """What of these sources was put on record as lost after an event, with the source's name, in that order.
-
-    By number: the clocks of workers are not the caller's.
-    """
-    e = events.c
-    asked = sa.select(e.subject, e.body).where(e.kind == LOST, e.id > event).order_by(e.id)
-    with catalogue.read() as connection:
-        rows = [(row.subject.removeprefix("partition:"), json.loads(row.body)) for row in connection.execute(asked)]
-    return [
-        (body["source"], Loss(partition, body["start"], body["end"], body.get("reason", "the source no longer has it")))
-        for partition, body in rows
-        if body["source"] in sources
-    ]
-
-
-def _segments(connection: sa.Connection, sources: Collection[str], began: str) -> tuple[dict[str, int], int, int]:
-    g, s = segments.c, segment_places.c
-    ours = sa.select(s.segment_id).where(s.source.in_(sources)).distinct()
-    rows = connection.execute(
-        sa.select(g.record_class, sa.func.sum(g.rows), sa.func.sum(g.bytes_stored), sa.func.count())
-        .where(g.committed_at >= began, g.segment_id.in_(ours))
+def _add(connection: sa.Connection, summary: RunSummary, place: tuple[str, str], start: int, end: int) -> None:
+    """Add the batches of a partition that begin in a range of offsets."""
+    b, s, g = batches.c, segment_places.c, segments.c
+    counted = connection.execute(
+        sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(b.headers + b.blanks), 0)).where(
+            b.source == place[0], b.partition == place[1], b.start >= start, b.start < end
+        )
+    ).one()
+    summary.batches += int(counted[0])
+    summary.skipped += int(counted[1])
+    # Of a segment that holds other batches, too, this one's share of the bytes.
+    share = sa.func.sum(g.bytes_stored * 1.0 * s.rows / g.rows)
+    held = connection.execute(
+        sa.select(g.record_class, sa.func.sum(s.rows), share, sa.func.count(s.segment_id.distinct()))
+        .select_from(segment_places.join(segments, g.segment_id == s.segment_id))
+        .where(s.source == place[0], s.partition == place[1], s.start >= start, s.start < end)
         .group_by(g.record_class)
-    ).all()
-    return {str(row[0]): int(row[1]) for row in rows}, sum(int(r[2]) for r in rows), sum(int(r[3]) for r in rows)
-
-
-def _findings(connection: sa.Connection, sources: Collection[str], began: str) -> tuple[dict[str, int], int]:
-    t, f = tickets.c, findings.c
-    ours = sa.and_(t.source.in_(sources), t.detected_at >= began)
-    by_category = connection.execute(
-        sa.select(f.category, sa.func.count())
-        .select_from(findings.join(tickets, t.ticket_id == f.ticket_id))
-        .where(ours)
-        .group_by(f.category)
     )
-    opened = connection.execute(sa.select(sa.func.count()).select_from(tickets).where(ours)).scalar_one()
-    return {str(row[0]): int(row[1]) for row in by_category}, int(opened)
+    for record_class, rows, stored, count in held:
+        summary.records[str(record_class)] += int(rows)
+        summary.bytes_stored += round(float(stored))
+        summary.segments += int(count)
+
+
+class Pace:
+    """Lets something be done as often as it is asked for, unless it takes long: never more than a share of the time."""
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+        self._next = 0.0
+
+    def due(self) -> bool:
+        """Whether it may be done again."""
+        return time.monotonic() >= self._next
+
+    def took(self, seconds: float) -> None:
+        """Take note of how long it took."""
+        self._next = time.monotonic() + seconds / self._share

@@ -13,7 +13,6 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from errors import BusyError, LiucunError, NotPermittedError, StorageError, UnreachableError, UsageError
@@ -21,7 +20,7 @@ from pipelines.beam import PipelineOptions, beam
 from pipelines.elements import register_coders
 from pipelines.graph import archive_stream
 from pipelines.rules_in_force import JobRules
-from pipelines.runners.account import committed_since, last_loss, lost_after
+from pipelines.runners.account import Account, Pace
 from pipelines.runners.cluster import Cluster, ClusterJob, require_parts
 from pipelines.runners.lanes import ReadLanes
 from pipelines.runners.settings import FlinkSettings, require_no_password
@@ -45,6 +44,8 @@ MEAN_BYTES: Final = 256
 LATE_SECONDS: Final = 10.0
 """How long a submission that was taken back is waited for: it may be on its way to the job manager."""
 MOST_RESTARTS: Final = 5
+COUNT_SHARE: Final = 0.05
+"""The share of the time that may go into counting what is committed."""
 STAGES: Final = 3
 """Python stages of the job on Flink: two small ones wake the lanes, one does everything else."""
 
@@ -100,9 +101,10 @@ class FlinkJob:
         self._lag = KafkaLag(specs, store.catalogue)
         self._behind: Mapping[tuple[str, str], int] = {}
         self._lost: Counter[str] = Counter()
-        self._known_loss = 0
+        self._account: Account | None = None
+        self._counting = Pace(COUNT_SHARE)
+        self._batches = -1
         self._answered = 0.0
-        self._began = datetime.now(UTC)
 
     def stop(self) -> None:
         """End the run; safe to call from a signal handler."""
@@ -116,11 +118,10 @@ class FlinkJob:
             NotPermittedError: the brokers refuse this client.
             LiucunError: the job cannot run at all.
         """
-        self._began = datetime.now(UTC)
         try:
             # An archive whose history was changed takes nothing in: its cursors may be wrong too.
             self._store.log.keep()
-            self._known_loss = last_loss(self._store.catalogue)
+            self._account = Account(self._store.catalogue, self._specs)
             # Before the job of an earlier run is ended: what cannot begin leaves that at work.
             require_parts(self._cluster, self._flink)
             self._behind = self._lag.messages()
@@ -133,7 +134,7 @@ class FlinkJob:
                 self._end(self._ours())
                 self._withdraw()
                 self._losses()
-                self._count()
+                self._count(ending=True)
         finally:
             self._cluster.close()
             self._lag.close()
@@ -221,9 +222,8 @@ class FlinkJob:
             self._losses()
             if job is not None and job.alive:
                 self._fares(job, waiting)
-            if progress:
-                self._count()
-                progress(self.summary, waiting or 0)
+            if self._count() and waiting is not None and self._goes_on(job, waiting) and progress:
+                progress(self.summary, waiting)
             if waiting == 0 and not self._follow:
                 return
 
@@ -306,7 +306,7 @@ class FlinkJob:
     def _losses(self) -> None:
         """Say what the workers put on record as lost: they have nobody to tell."""
         try:
-            found = lost_after(self._store.catalogue, self._specs, self._known_loss)
+            found = self._account.losses() if self._account is not None else []
         except LiucunError as error:
             self._problem(error.what)
             return
@@ -356,10 +356,28 @@ class FlinkJob:
             self.problems.append(what)
             self._say(what)
 
-    def _count(self) -> None:
-        fresh = RunSummary(started=self.summary.started)
-        fresh.add([committed_since(self._store.catalogue, list(self._specs), self._began)])
-        self.summary = fresh
+    def _goes_on(self, job: ClusterJob | None, waiting: int) -> bool:
+        """Whether the job runs and, if anything waits, has committed since the last look.
+
+        One that stands, or does nothing but restart, must not pass for a run that goes round: monitors go by it.
+        """
+        before, self._batches = self._batches, self.summary.batches
+        running = job is not None and job.state == "RUNNING"
+        return running and (waiting == 0 or self.summary.batches != before)
+
+    def _count(self, *, ending: bool = False) -> bool:
+        """Count what is committed, unless that takes too much of the time; whether it was counted."""
+        if self._account is None or not (ending or self._counting.due()):
+            return False
+        began = time.monotonic()
+        try:
+            self.summary = self._account.summary(self.summary.started)
+        except LiucunError as error:
+            self._problem(error.what)
+            return False
+        finally:
+            self._counting.took(time.monotonic() - began)
+        return True
 
     def _over(self) -> bool:
         limit = self._max_seconds

@@ -6,6 +6,7 @@ Secrets are named, never written: a password's file or environment variable is r
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -50,7 +51,7 @@ class KafkaSettings(BaseModel):
         bad = [topic for topic in self.topics if not _is_topic(topic)]
         if bad or len(set(self.topics)) != len(self.topics):
             raise ValueError(f"topics: {', '.join(bad) or 'one is named twice'}")
-        if any(":" not in broker for broker in self.brokers):
+        if any(not re.fullmatch(r"[^\s,]+:[0-9]{1,5}", broker) for broker in self.brokers):
             raise ValueError("brokers are HOST:PORT")
         if self.security.startswith("sasl_"):
             if not self.username or bool(self.password_file) == bool(self.password_env):

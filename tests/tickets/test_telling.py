@@ -212,3 +212,26 @@ def test_findings_on_a_topic_are_signed_one_a_record(telling: Desk) -> None:
         finally:
             consumer.close()
     assert sorted(found.values()) == sorted(f"c{first}-{n}" for first in range(3) for n in range(50))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"brokers": []},
+        {"brokers": ["h"]},
+        {"brokers": ["h:9092", "h:kafka"]},
+        {"topic": ".."},
+        {"topic": "two words"},
+        {"security": "sasl_tls"},
+        {"username": "u"},
+        {"security": "tls", "username": "u"},
+        {"ca_file": "ca.pem"},
+        {"password": "secret"},
+    ],
+)
+def test_a_topic_that_cannot_be_spoken_to_is_refused(given: dict[str, object]) -> None:
+    good = {"brokers": ["h:9092"], "topic": "orders"}
+    PlatformTopic.model_validate(good)
+    PlatformTopic.model_validate({**good, "security": "sasl_tls", "username": "u", "ca_file": "ca.pem"})
+    with pytest.raises(ValueError, match=r"validation error"):
+        PlatformTopic.model_validate({**good, **given})

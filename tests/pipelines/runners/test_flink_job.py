@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +14,7 @@ from errors import LiucunError, NotPermittedError, SettingsError, StorageError, 
 from liucun.store import prepare_tables
 from liucun.watching.run import RunMeters
 from pipelines.runners import flink
+from pipelines.runners.account import Account
 from pipelines.runners.cluster import Cluster, ClusterJob, require_parts
 from pipelines.runners.flink import FlinkJob
 from pipelines.runners.settings import FlinkSettings, require_no_password
@@ -112,16 +114,19 @@ def archived(store: Store, brokers: Brokers, each: int) -> Ledger:
     return ledger
 
 
-def on_round(running: FlinkJob, act: Callable[[int], None]) -> Callable[[RunSummary, int], None]:
-    rounds = [0]
+def look_on(running: FlinkJob, act: Callable[[int], None]) -> None:
+    """Run it; after every look at the brokers, and once at the end, ``act`` is told how often that was."""
+    looks, real = [0], running._losses
 
-    def progress(_summary: RunSummary, _waiting: int) -> None:
-        rounds[0] += 1
-        act(rounds[0])
-        if rounds[0] > 50:
+    def losses() -> None:
+        real()
+        looks[0] += 1
+        act(looks[0])
+        if looks[0] > 20:
             running.stop()
 
-    return progress
+    running._losses = losses  # type: ignore[method-assign]
+    running.run()
 
 
 def test_a_run_says_how_far_each_partition_is_behind(store: Store, brokers: Brokers, cluster: StandIn) -> None:
@@ -134,7 +139,7 @@ def test_a_run_says_how_far_each_partition_is_behind(store: Store, brokers: Brok
         meters.round(running.summary, 0)
         running.stop()
 
-    running.run(on_round(running, look))
+    look_on(running, look)
     labels = {"source": "k", "partition": f"{TOPIC}/2"}
     assert meters.registry.get_sample_value("liucun_lag", labels) == 10
     assert running.problems == []
@@ -157,7 +162,7 @@ def test_what_the_workers_lost_is_said_at_once_and_counted(store: Store, brokers
         elif said:
             running.stop()
 
-    running.run(on_round(running, lose))
+    look_on(running, lose)
     assert said == [
         f"{TOPIC}/1#1: offsets 4 to 7 were never archived: the topic's retention overtook the cursor",
     ]
@@ -182,7 +187,7 @@ def test_a_topic_that_is_not_there_is_said_until_it_comes(
         if round_ == 3:
             running.stop()
 
-    running.run(on_round(running, look))
+    look_on(running, look)
     assert running.problems == [f"{TOPIC}: there is no such topic (yet)"]
     assert (seen[0], seen[-1]) == ({"k": 1}, {})
 
@@ -202,7 +207,7 @@ def test_a_run_does_not_end_over_a_loss_that_nobody_has_put_on_record(
             for number in range(PARTITIONS):
                 ledger.take_up(TopicPartition(TOPIC, number), 2, 2)
 
-    running.run(on_round(running, work))
+    look_on(running, work)
     assert behind[:3] == [8, 8, 8]
     assert behind[-1] == 0
     assert running.unreadable() == {"k": PARTITIONS}
@@ -223,8 +228,8 @@ def test_brokers_that_are_away_or_refuse_end_the_run_before_it_touches_the_clust
 
 
 @pytest.mark.parametrize(
-    ("kind", "follow", "rounds"),
-    [(NotPermittedError, True, 1), (UnreachableError, False, 1), (UnreachableError, True, 5)],
+    ("kind", "follow", "looks"),
+    [(NotPermittedError, True, 2), (UnreachableError, False, 2), (UnreachableError, True, 6)],
 )
 def test_brokers_that_fall_silent_or_refuse_later(
     store: Store,
@@ -234,7 +239,7 @@ def test_brokers_that_fall_silent_or_refuse_later(
     kind: type[LiucunError],
     *,
     follow: bool,
-    rounds: int,
+    looks: int,
 ) -> None:
     """As in the embedded run: a refusal ends it, silence only one that does not follow, and not at once."""
     brokers.write(4)
@@ -252,12 +257,12 @@ def test_brokers_that_fall_silent_or_refuse_later(
             running.stop()
 
     if kind is UnreachableError and follow:
-        running.run(on_round(running, look))
+        look_on(running, look)
         assert running.problems == ["No."]
     else:
         with pytest.raises(kind):
-            running.run(on_round(running, look))
-    assert len(seen) == rounds
+            look_on(running, look)
+    assert len(seen) == looks, "the last is at the end"
     assert cluster.running == [], "nothing is left on the cluster"
 
 
@@ -268,6 +273,66 @@ def test_an_earlier_run_s_job_is_ended_before_the_new_one_is_submitted(
     archived(store, brokers, 1)
     job(store, spec(brokers.address)).run()
     assert cluster.said == ["cancel liucun-of-an-earlier-run", "submit", "cancel liucun-of-this-run", "close"]
+
+
+class Step:
+    """Stands in for the account of a run: so many batches more at every look, or the catalogue's error."""
+
+    def __init__(self, *steps: int | LiucunError) -> None:
+        self.steps = list(steps)
+        self.batches = 0
+
+    def summary(self, started: float) -> RunSummary:
+        step = self.steps.pop(0) if self.steps else 0
+        if isinstance(step, LiucunError):
+            raise step
+        self.batches += step
+        return RunSummary(started=started, batches=self.batches)
+
+    def losses(self) -> list[object]:
+        return []
+
+
+def test_a_job_that_commits_nothing_does_not_pass_for_one_that_goes_round(
+    store: Store, brokers: Brokers, cluster: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Monitors go by the rounds: 40 messages wait; it commits twice, stands, the catalogue is away once, and on."""
+    brokers.write(40)
+    away = UnreachableError("The database is away.", cure="-")
+    step = Step(1, 1, 0, 0, away, 1, 0)
+    monkeypatch.setattr(flink, "Account", lambda catalogue, sources: step)
+    monkeypatch.setattr(flink, "COUNT_SHARE", 1e9)
+    running = job(store, spec(brokers.address), follow=True)
+    rounds: list[int] = []
+    looks: list[int] = []
+    real = FlinkJob._losses
+
+    def look(self: FlinkJob) -> None:
+        looks.append(len(step.steps))
+        if not step.steps:
+            self.stop()
+        real(self)
+
+    monkeypatch.setattr(FlinkJob, "_losses", look)
+    running.run(lambda summary, _waiting: rounds.append(summary.batches))
+    assert rounds == [1, 2, 3]
+    assert running.problems == ["The database is away."]
+    assert len(looks) >= 7
+
+
+def test_a_job_that_only_restarts_does_not_go_round(
+    store: Store, brokers: Brokers, cluster: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brokers.write(4)
+    archived(store, brokers, 1)
+    monkeypatch.setattr(
+        StandIn, "job", lambda self, name: ClusterJob(name, name, "RESTARTING" if name in self.running else "FAILED", 0)
+    )
+    running = job(store, spec(brokers.address), follow=True)
+    rounds: list[int] = []
+    threading.Timer(3.0, running.stop).start()
+    running.run(lambda summary, _waiting: rounds.append(summary.batches))
+    assert rounds == []
 
 
 @pytest.mark.parametrize(
@@ -320,13 +385,17 @@ def test_a_job_carries_no_password(settings: dict[str, Any]) -> None:
     require_no_password(StoreSettings())
 
 
-def test_losses_of_other_sources_are_none_of_this_run_s(store: Store, brokers: Brokers, cluster: StandIn) -> None:
-    from pipelines.runners.account import last_loss, lost_after
+def test_losses_of_other_sources_are_none_of_this_run_s(store: Store) -> None:
     from retention.catalogue import events
 
-    with store.catalogue.write() as connection:
-        for source in ("files", "k"):
+    def lose(source: str) -> None:
+        with store.catalogue.write() as connection:
             body = {"source": source, "start": 1, "end": 9}
             events.append(connection, kind="source.lost", actor="system:files", subject="partition:p", body=body)
-    assert [source for source, _ in lost_after(store.catalogue, {"k"}, 0)] == ["k"]
-    assert lost_after(store.catalogue, {"k"}, last_loss(store.catalogue)) == []
+
+    lose("k")
+    account = Account(store.catalogue, {"k"})
+    lose("files")
+    assert account.losses() == []
+    lose("k")
+    assert [source for source, _ in account.losses()] == ["k"]
