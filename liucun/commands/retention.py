@@ -207,25 +207,32 @@ def withdraw(record_class: str, version: int, store: Path) -> None:
 @click.option(
     "--days", type=click.IntRange(1, MOST_DAYS), help="Without news for so long. [default: silent_order_days, 180]"
 )
+@click.option(
+    "--limit", type=click.IntRange(1, 1_000_000), default=1000, show_default=True, help="List so many at most."
+)
 @json_option
 @store_option
-def silent(days: int | None, as_json: bool, store: Path) -> None:
+def silent(days: int | None, limit: int, as_json: bool, store: Path) -> None:
     """List open orders (sellers, streams) without news 无消息订单. They never expire by themselves.
 
     Their names are not stored; the segment tells where their records are.
     """
+    from retention.policies.decisions import count_silent
     from retention.policies.decisions import silent as find
     from retention.policies.periods import shanghai_date
 
     with _opened(store) as opened, opened.catalogue.read() as connection:
-        limit = days or opened.settings.retention.silent_order_days
-        found = find(connection, shanghai_date(datetime.now(UTC)), limit)
+        today, quiet = shanghai_date(datetime.now(UTC)), days or opened.settings.retention.silent_order_days
+        found = find(connection, today, quiet, limit)
+        total = count_silent(connection, today, quiet)[0] if len(found) == limit else len(found)
+    if total > len(found):
+        click.echo(f"The {len(found):,} longest silent of {total:,}: --limit lists more. 仅列出部分。", err=True)
     if as_json:
         print_json([asdict(item) for item in found])
         return
     for item in found:
         click.echo(f"{item.record_class} {item.blind}  last {item.news_on}  {item.records} records  {item.segment_id}")
-    click.echo(f"{len(found)} without news for {limit} days. 条无消息。")
+    click.echo(f"{total} without news for {quiet} days. 条无消息。")
 
 
 @command.command(short_help="Propose that an open order has ended.")

@@ -20,7 +20,7 @@ from retention.keys.signing import load_verifiers
 from retention.manifest import SegmentManifest
 from retention.persons.tables import person_requests
 from retention.policies.book import in_force
-from retention.policies.decisions import silent
+from retention.policies.decisions import count_silent
 from retention.policies.judge import UnitState, Verdict
 from retention.policies.model import shipped_matrix
 from retention.policies.periods import first_day_of, last_day_of, may_go_on, shanghai_date, stored_date
@@ -189,13 +189,13 @@ def _keys(connection: sa.Connection) -> Iterator[tuple[str, str]]:
 def _waiting(connection: sa.Connection, report: AuditReport, now: datetime, settings: RetentionSettings) -> None:
     """What waits for people: silent orders, purges that do not go on, requests past their day."""
     today = shanghai_date(now)
-    quiet = silent(connection, today, settings.silent_order_days, limit=100_000)
-    report.checked["silent_orders"] = len(quiet)
+    quiet, since = count_silent(connection, today, settings.silent_order_days)
+    report.checked["silent_orders"] = quiet
     if quiet:
         report.add(
             "silent_orders",
             "retention",
-            f"{len(quiet)} open orders without news for {settings.silent_order_days} days, since {quiet[0].news_on} at "
+            f"{quiet} open orders without news for {settings.silent_order_days} days, since {since} at "
             "the earliest: `liucun retention silent`.",
             Severity.NOTICE,
         )

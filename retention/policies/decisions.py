@@ -37,9 +37,8 @@ class Silent:
 
 
 def silent(connection: sa.Connection, today: date, days: int, limit: int = 1000) -> list[Silent]:
-    """Open subjects whose last record is over ``days`` natural days old, the longest silent first."""
+    """Open subjects whose last record is over ``days`` days old, ``limit`` at most, the longest silent first."""
     c, m, n, g = subjects.c, unit_segments.c, segment_subjects.c, segments.c
-    before = (today - timedelta(days=days)).isoformat()
     rows = connection.execute(
         sa.select(
             c.record_class,
@@ -53,13 +52,27 @@ def silent(connection: sa.Connection, today: date, days: int, limit: int = 1000)
             .join(unit_segments, m.number == n.number)
             .join(segments, sa.and_(g.segment_id == m.segment_id, g.record_class == c.record_class))
         )
-        # A listing that is up is on sale, not silent; one that is down waits for orders, which are named themselves.
-        .where(still_open(), c.news_on < before, sa.not_(is_listing()))
+        .where(*_silent_since(today, days))
         .group_by(c.record_class, c.blind, c.news_on)
         .order_by(c.news_on, c.blind)
         .limit(limit)
     )
     return [Silent(row[0], bytes(row[1]).hex(), row[2], int(row[3]), row[4]) for row in rows]
+
+
+def count_silent(connection: sa.Connection, today: date, days: int) -> tuple[int, str | None]:
+    """How many ``silent`` would list without a limit, and since when the longest of them is."""
+    c = subjects.c
+    named = sa.select(segment_subjects.c.number).where(segment_subjects.c.blind == c.blind).exists()
+    chosen = sa.select(sa.func.count(), sa.func.min(c.news_on)).where(*_silent_since(today, days), named)
+    count, first = connection.execute(chosen).one()
+    return int(count), first
+
+
+def _silent_since(today: date, days: int) -> tuple[sa.ColumnElement[bool], ...]:
+    before = (today - timedelta(days=days)).isoformat()
+    # A listing that is up is on sale, not silent; one that is down waits for orders, which are named themselves.
+    return still_open(), subjects.c.news_on < before, sa.not_(is_listing())
 
 
 def propose_end(

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from retention.policies.decisions import approve_end, propose_end, silent
+from retention.policies.decisions import approve_end, count_silent, propose_end, silent
 from retention.policies.errors import PolicyStateError, PolicyUnknownError
 from retention.policies.follow import follow
 from retention.policies.judge import Verdict, judge, ticket_segments
@@ -123,12 +123,23 @@ def test_records_without_an_order_never_go_by_themselves(world: World) -> None:
     assert one.records == 2
 
 
+def test_what_is_left_out_of_a_list_is_counted(world: World) -> None:
+    world.ingest([order(f"o{n}", "paid", "2023-01-05") for n in range(3)], "transaction")
+    world.ingest([order(f"o{n}", "paid", "2023-02-05") for n in range(2)], "transaction")
+    world.follow()
+    with world.catalogue.read() as connection:
+        assert len(silent(connection, date(2024, 1, 1), 180, limit=2)) == 2
+        assert count_silent(connection, date(2024, 1, 1), 180) == (3, "2023-01-05")
+
+
 def test_silent_orders_are_listed_and_two_people_close_one(world: World) -> None:
     world.ingest([order("A", "paid", "2023-01-05"), order("B", "paid", "2023-01-20")], "transaction")
     world.follow()
     now = at("2023-07-10")
     with world.catalogue.read() as connection:
         (found,) = silent(connection, date(2023, 7, 10), 180)
+        assert count_silent(connection, date(2023, 7, 10), 180) == (1, found.news_on)
+        assert count_silent(connection, date(2023, 1, 1), 180) == (0, None)
     assert (found.news_on, found.records) == ("2023-01-05", 1)
     for day, error in (("2023-01-04", PolicyStateError), ("2023-07-11", PolicyStateError)):
         with pytest.raises(error):
