@@ -476,6 +476,7 @@ def test_a_reader_never_resets_never_commits_and_reads_committed_messages_only()
     assert config["auto.offset.reset"] == "error"
     assert config["enable.auto.commit"] is False
     assert config["isolation.level"] == "read_committed"
+    assert consumer_config(settings(), queued_bytes=16 << 20)["queued.max.messages.kbytes"] == 16 << 10, "back-pressure"
 
 
 @pytest.mark.parametrize(
