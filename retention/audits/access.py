@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol
 import sqlalchemy as sa
 
 from errors import LiucunError
+from retention.audits.asked import Asked, show_asked
 from retention.audits.figures import show_queries
 from retention.audits.report import AuditReport, Severity, Span, Table
 from retention.audits.subject import Progress, Subject, no_progress, within
@@ -67,6 +68,7 @@ class _Query:
     at: datetime
     actor: str
     purpose: str | None = None
+    sql: str = ""
     restricted: bool = False
     outcome: str | None = None
     rows: int = 0
@@ -122,6 +124,13 @@ def audit_access(
         disclosures_served=sum(sum(others[kind].values()) for kind in HANDED_OUT),
     )
     _tables(report, accounts, others)
+    show_asked(
+        report,
+        (
+            Asked(one.at, one.actor, one.sql, one.purpose or "", one.rows if one.outcome == "query.answered" else None)
+            for one in queries.values()
+        ),
+    )
     show_queries(report, (query.at for query in queries.values()), now=report.span.until or moment)
     return report
 
@@ -244,8 +253,8 @@ def _words(subject: ReadableSubject, report: AuditReport, name: str, query: _Que
     except (LiucunError, ValueError):
         report.add("record_changed", name, f"The words of the query of {query.actor} on {when} do not authenticate.")
         return
-    query.purpose = str(words.get("purpose", "")).strip()
-    if not query.purpose:
+    query.purpose, query.sql = str(words.get("purpose", "")).strip(), str(words.get("sql", ""))
+    if not any(sign.isalnum() for sign in query.purpose):
         report.add("no_purpose", name, f"{query.actor} asked on {when} without a purpose.")
     if query.restricted and not str(words.get("basis", "")).strip():
         report.add("no_ground", name, f"{query.actor} saw restricted records on {when} without a legal ground.")

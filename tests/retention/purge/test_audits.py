@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from retention.audits.access import audit_access
+from retention.audits.asked import Asked, outline, show_asked
 from retention.audits.keys import audit_keys
 from retention.audits.report import AuditReport, Severity, Span
 from retention.audits.retention import audit_retention
@@ -18,6 +19,7 @@ from retention.holds.place import Matter
 from retention.persons.requests import Kind, receive
 from retention.policies.tables import policy_versions
 from retention.purge.tables import purge_units, purges
+from retention.query.errors import QueryInvalidError
 from retention.query.render import renderer
 from retention.query.run import run_query, seal_words
 from tests.retention.policies.world import World, at, logs, order
@@ -226,7 +228,12 @@ def test_access_in_order(world: World) -> None:
 
 @pytest.mark.parametrize(
     ("purpose", "basis", "restricted", "kind"),
-    [("", None, False, "no_purpose"), (" ", None, False, "no_purpose"), ("x", None, True, "no_ground")],
+    [
+        ("", None, False, "no_purpose"),
+        ("…", None, False, "no_purpose"),
+        (" ", None, False, "no_purpose"),
+        ("x", None, True, "no_ground"),
+    ],
 )
 def test_a_query_without_a_purpose_or_ground(
     world: World, purpose: str, basis: str | None, restricted: bool, kind: str
@@ -235,6 +242,46 @@ def test_a_query_without_a_purpose_or_ground(
     record(world, "query.started", "q1", {"sealed": sealed, "restricted": restricted})
     record(world, "query.answered", "q1", {"rows": 1})
     assert found(audit_access(world.store)) == {kind: ["query:q1"]}
+
+
+def test_the_audit_tells_what_was_asked_and_names_nobody(world: World) -> None:
+    world.ingest(logs("2025-02-01"))
+    ask(world)
+    with pytest.raises(QueryInvalidError):
+        run_query(world.store, "SELECT x", purpose="typo", actor="ben", render=renderer("json", "UTC"))
+    (table,) = [one for one in audit_access(world.store).tables if one.name == "asked"]
+    assert [row[1:] for row in table.rows] == [
+        ("ben", "SELECT x", "typo", "–"),
+        ("ann", "SELECT * FROM user_logs", "weekly check", "1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sql", "told"),
+    [
+        ("SELECT count(*) FROM user_logs WHERE user_id = '张三' LIMIT 10",
+         "SELECT count ( * ) FROM user_logs WHERE user_id = … LIMIT 10"),
+        ("SELECT 1 -- 李四\n, 2 /* SECRET */", "SELECT 1 , 2"),
+        ("SELECT 13800138000, E'SECRET\\'x', $$SECRET$$, $t$ SECRET $t$", "SELECT … , … , … , …"),
+        ('SELECT user_id AS "SECRET 张三", order_id AS 张三 FROM x', "SELECT user_id AS … , order_id AS … FROM x"),
+        ("SELECT 'SECRET", "SELECT …"),
+        ("\udcff SECRET'", None),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_statements_without_their_values(sql: str, told: str | None) -> None:
+    found = outline(sql)
+    assert told is None or found == told
+    assert "SECRET'" not in found
+    assert len(outline(sql * 500)) <= 300
+
+
+def test_the_newest_queries_are_listed_and_all_counted() -> None:
+    report = AuditReport("access", at("2025-03-03"), Span())
+    show_asked(report, (Asked(at("2025-03-03"), "ann", "SELECT 1", "x", 1) for _ in range(1234)))
+    (table,) = report.tables
+    assert len(table.rows) == 200
+    assert "the newest 200 of 1,234" in table.title
 
 
 def test_records_of_access_that_were_tampered_with(world: World) -> None:
