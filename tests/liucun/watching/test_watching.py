@@ -13,17 +13,21 @@ import sys
 import time
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
 
 from errors import LiucunError, StorageError, UnreachableError, UsageError
+from liucun.commands import run
 from liucun.watching import meters as measuring
 from liucun.watching.catalogue import METRICS
 from liucun.watching.meters import Meters
+from liucun.watching.run import RunMeters, Said
 from liucun.watching.server import shown
 from liucun.watching.store import days_left
 from pipelines.logs import JsonLines, error_fields
+from pipelines.summary import RunSummary
 from tickets.calendar.reading import shipped_calendar
 
 ROOT = Path(__file__).parents[3]
@@ -114,6 +118,40 @@ def test_a_clock_that_jumps_is_said_and_counted(tmp_path: Path, monkeypatch, cap
     ]
     assert meters.registry.get_sample_value("liucun_clock_jumps_total") == 2
     meters.close()
+
+
+def test_a_source_that_can_be_read_again_is_no_problem_any_more(tmp_path: Path) -> None:
+    meters = RunMeters(tmp_path)
+    broken = {"shop": 2}
+    meters.problems = lambda: dict(broken)
+    meters.round(RunSummary(), 0)
+    assert meters.registry.get_sample_value("liucun_source_problems", {"source": "shop"}) == 2
+    broken.clear()
+    meters.round(RunSummary(), 0)
+    assert not meters.registry.get_sample_value("liucun_source_problems", {"source": "shop"})
+    meters.close()
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_problem_is_said_once(caplog, *, told: bool) -> None:
+    """A supervisor tells it as soon as it knows; of other runs it is said after the round."""
+    job = SimpleNamespace(problems=["posts: there is no such topic (yet)"])
+    said = Said(job, json=True, told=told)
+    with caplog.at_level(logging.WARNING, logger="liucun.run"):
+        said.round(RunSummary(), 0)
+        said.round(RunSummary(), 0)
+    assert len(caplog.records) == (0 if told else 1)
+
+
+def test_what_a_supervisor_tells_is_json_where_that_is_wished(caplog, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("LIUCUN_LOG", "json")
+    with caplog.at_level(logging.WARNING, logger="liucun.run"):
+        run._tell_problem("the job restarted: 50 %s of it")
+    assert [record.getMessage() for record in caplog.records] == ["the job restarted: 50 %s of it"]
+    assert capsys.readouterr().err == ""
+    monkeypatch.setenv("LIUCUN_LOG", "text")
+    run._tell_problem("the job restarted")
+    assert capsys.readouterr().err == "liucun: the job restarted\n"
 
 
 def test_logs_hold_no_words_of_foreign_errors() -> None:
