@@ -237,6 +237,13 @@ KINDS: Final[Mapping[str, _Kind]] = {
         {r"Past (\S+), kept for a reason: (.+)\.": "已过 {0}，因故保存：{1}。"},
     ),
     "vanished": _Kind("去向不明", "日志中有，而目录既未保存也未记载销毁。"),
+    "object_returned": _Kind(
+        "对象复现", "该封存段已销毁，其对象又出现。",
+        {
+            r"It was destroyed, and its object (\S+) is there again\. .+":
+                "该封存段已销毁，其对象 {0} 又出现；无密钥不可读，请删除并查明何人放回。",
+        },
+    ),
     "destroyed_without_purge": _Kind(
         "无计划销毁", "未经计划、批准或证明即被取出。",
         {rf"{_N} of (\S+) went by no such purge\.": "{1} 类 {0} 项的销毁没有对应的计划。"},

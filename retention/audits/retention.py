@@ -173,9 +173,29 @@ def _objects(subject: Subject, known: dict[str, str], living: set[str], report: 
     for name in sorted(known.keys() - found):
         report.add("early", f"segment:{known[name]}", f"Its object {name} is gone without a certificate.")
     with subject.catalogue.read() as connection:
+        for name, segment_id in _deleted(connection):
+            if name in found:
+                report.add(
+                    "object_returned",
+                    f"segment:{segment_id}",
+                    f"It was destroyed, and its object {name} is there again. Nobody can read it without the key: "
+                    "delete it, and find out who put it back.",
+                )
         for name, key_id in _keys(connection):
             if key_id not in living:
                 report.add("early", f"segment:{name}", f"Its key {key_id} is destroyed or missing: it cannot be read.")
+
+
+def _deleted(connection: sa.Connection) -> list[tuple[str, str]]:
+    """Objects that a purge deleted, each with its segment."""
+    s, r = purge_segments.c, retired_segments.c
+    rows = connection.execute(
+        sa.select(s.object_name, s.segment_id)
+        .select_from(purge_segments.join(retired_segments, r.segment_id == s.segment_id))
+        .where(r.object_deleted_at.is_not(None))
+        .order_by(s.object_name)
+    )
+    return [(row.object_name, row.segment_id) for row in rows]
 
 
 def _keys(connection: sa.Connection) -> Iterator[tuple[str, str]]:

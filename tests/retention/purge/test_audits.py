@@ -75,6 +75,16 @@ def test_an_early_deletion_of_an_object(lawful: World) -> None:
     assert found(retention(lawful, "2025-03-09")) == {"early": [f"segment:{row.segment_id}"]}
 
 
+def test_an_object_that_was_put_back(world: World) -> None:
+    """By a restored backup of the objects, say; the certificate and what is there must agree."""
+    (manifest,) = world.ingest(logs("2024-02-01"))
+    data = (world.store.root / "objects" / manifest.object_name).read_bytes()
+    run(world, approved(world, "2025-03-01").purge_id, "2025-03-08")
+    assert found(retention(world, "2025-03-09")) == {}
+    (world.store.root / "objects" / manifest.object_name).write_bytes(data)
+    assert found(retention(world, "2025-03-09")) == {"object_returned": [f"segment:{manifest.segment_id}"]}
+
+
 def test_an_early_destruction_by_the_book(lawful: World) -> None:
     """Certificate and all, but before the law's floor: the plan is not believed."""
     lawful.execute(retired_segments.update().values(retired_at="2025-01-20T00:00:00.000000Z"))
