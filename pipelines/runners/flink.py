@@ -41,8 +41,8 @@ START_SECONDS: Final = 120.0
 END_SECONDS: Final = 30.0
 MEAN_BYTES: Final = 256
 """What a message is taken to weigh: the catalogue counts none of their bytes."""
-LATE_SECONDS: Final = 10.0
-"""How long a submission that was taken back is waited for: it may be on its way to the job manager."""
+LATE_SECONDS: Final = 60.0
+"""How long a submission that was taken back is waited for: on a busy machine it may be on its way."""
 MOST_RESTARTS: Final = 5
 COUNT_SHARE: Final = 0.05
 """The share of the time that may go into counting what is committed."""
