@@ -37,10 +37,10 @@ OPTIONS: Final = TrainOptions(
     prior=STREAM_PRIOR,
     min_df=2,
     none_label=NONE,
-    shared_rate=0.014,
+    shared_rate=0.015,
     apart=(HOSTILITY,),
 )
-"""The harmless half of the corpus is made of what is hard; ordinary texts raise a tenth of its false alarms."""
+"""Much of what is harmless in the corpus is hard; ordinary texts raise a fifth of its false alarms."""
 COPIES: Final = 2
 """Disguised copies of each text of the corpus."""
 COPIED: Final = {"homophone": 5, "pinyin": 3, "initials": 3, "emoji": 1, "split": 1, "repeated": 1}
