@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from errors import UnreachableError
@@ -184,7 +185,7 @@ def _topic(kafka: str, name: str) -> Iterator[str]:
     admin = AdminClient({"bootstrap.servers": kafka, "log_level": 0})
     try:
         admin.create_topics([NewTopic(name, PARTITIONS, 1)])[name].result(_SECONDS)
-    except Exception as error:
+    except (KafkaException, TimeoutError) as error:
         raise UnreachableError(f"Kafka at {kafka} does not answer: {error}.", cure="Check --kafka.") from error
     try:
         yield name

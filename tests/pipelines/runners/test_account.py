@@ -4,32 +4,21 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from errors import StorageError
-from liucun.store import prepare_tables
 from pipelines.job import Job, JobOptions
 from pipelines.runners.account import Account, Pace
 from pipelines.sources.spec import SourceSpec
 from pipelines.summary import RunSummary
 from retention.catalogue.tables import segments
 from retention.compaction.merge import compact, plan
-from retention.store import Store, StoreSettings
+from retention.store import Store
 
-PASSPHRASE = "a passphrase for tests"
 ILLEGAL = "稳赚不赔的百家乐平台，加微信 abc12345 领彩金"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    Store.create(tmp_path / "store", StoreSettings(), PASSPHRASE)
-    with Store.open(tmp_path / "store", StoreSettings(), PASSPHRASE) as opened:
-        prepare_tables(opened.catalogue)
-        yield opened
 
 
 def source(folder: Path, name: str) -> SourceSpec:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
 
 from errors import LiucunError, NotPermittedError, SettingsError, StorageError, UnreachableError
-from liucun.store import prepare_tables
 from liucun.watching.run import RunMeters
 from pipelines.runners import flink
 from pipelines.runners.account import Account
@@ -24,8 +22,6 @@ from pipelines.sources.spec import SourceSpec
 from pipelines.summary import RunSummary
 from retention.store import Store, StoreSettings
 from tests.pipelines.sources.test_kafka_source import PARTITIONS, TOPIC, Brokers, spec
-
-PASSPHRASE = "a passphrase for tests"
 
 
 class StandIn:
@@ -79,14 +75,6 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> StandIn:
 def brokers(monkeypatch: pytest.MonkeyPatch) -> Brokers:
     monkeypatch.setattr(kafka_reading, "IDENTITY_SECONDS", 0.2)
     return Brokers()
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    Store.create(tmp_path / "store", StoreSettings(), PASSPHRASE)
-    with Store.open(tmp_path / "store", StoreSettings(), PASSPHRASE) as opened:
-        prepare_tables(opened.catalogue)
-        yield opened
 
 
 def job(store: Store, *specs: SourceSpec, follow: bool = False, said: list[str] | None = None) -> FlinkJob:
