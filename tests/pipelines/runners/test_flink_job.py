@@ -21,7 +21,7 @@ from pipelines.sources.kafka_ledger import Ledger, TopicPartition
 from pipelines.sources.spec import SourceSpec
 from pipelines.summary import RunSummary
 from retention.store import Store, StoreSettings
-from tests.pipelines.sources.test_kafka_source import PARTITIONS, TOPIC, Brokers, spec
+from tests.pipelines.sources.mock_kafka import PARTITIONS, TOPIC, Brokers, spec
 
 
 class StandIn:
@@ -69,12 +69,6 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> StandIn:
 
     monkeypatch.setattr(FlinkJob, "_submit", submit)
     return made
-
-
-@pytest.fixture
-def brokers(monkeypatch: pytest.MonkeyPatch) -> Brokers:
-    monkeypatch.setattr(kafka_reading, "IDENTITY_SECONDS", 0.2)
-    return Brokers()
 
 
 def job(store: Store, *specs: SourceSpec, follow: bool = False, said: list[str] | None = None) -> FlinkJob:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from errors import BusyError
-from liucun.store import prepare_tables
 from pipelines.batches import DetectedBatch, Messages, Place, RawBatch
 from pipelines.decode.decoder import Decoder
 from pipelines.embedded import EmbeddedRunner
@@ -23,7 +20,7 @@ from pipelines.stages.isolating import TRIES, isolated
 from retention.audits.coverage import audit_coverage
 from retention.audits.integrity import audit_integrity
 from retention.compaction.merge import compact, plan
-from retention.store import Store, StoreSettings
+from retention.store import Store
 
 SPEC = SourceSpec.model_validate(
     {
@@ -95,14 +92,6 @@ def test_files_are_not_taken_apart() -> None:
     raw = RawBatch(Place("f", "p", 0, 9), b"poison a\n", True, True)
     with pytest.raises(ZeroDivisionError):
         list(isolated(raw, fails_on_poison, refuse=refuse))
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    Store.create(tmp_path / "store", StoreSettings(), "a passphrase for tests")
-    with Store.open(tmp_path / "store", StoreSettings(), "a passphrase for tests") as opened:
-        prepare_tables(opened.catalogue)
-        yield opened
 
 
 @pytest.mark.parametrize("stage", ["decode", "detect"])

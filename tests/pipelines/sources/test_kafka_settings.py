@@ -1,0 +1,77 @@
+"""The settings of a Kafka source: what is refused, where passwords come from, what the client is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from errors import SettingsError
+from pipelines.sources.kafka_settings import KafkaSettings, client_config, consumer_config
+from pipelines.sources.spec import SourceSpec
+
+
+def settings(**given: object) -> KafkaSettings:
+    return KafkaSettings.model_validate({"brokers": ["h:9092"], "topics": ["t"], **given})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"topics": []},
+        {"topics": ["a", "a"]},
+        {"topics": ["bad topic"]},
+        {"topics": [".."]},
+        {"brokers": ["h"]},
+        {"brokers": ["h:"]},
+        {"brokers": ["h:9092", "h:kafka"]},
+        {"brokers": ["h:9092,g:9092"]},
+        {"brokers": ["h: 9092"]},
+        {"security": "sasl_tls"},
+        {"security": "sasl_tls", "username": "u"},
+        {"security": "sasl_tls", "username": "u", "password_env": "A", "password_file": "b"},
+        {"username": "u", "password_env": "A"},
+        {"ca_file": "ca.pem"},
+        {"security": "tls", "certificate_file": "c.pem"},
+        {"password": "secret"},
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(given: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"validation error"):
+        settings(**given)
+
+
+def test_a_password_comes_from_where_the_settings_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "password"
+    file.write_text("from the file\n", encoding="utf-8")
+    by_file = settings(security="sasl_tls", username="u", password_file=str(file))
+    assert client_config(by_file)["sasl.password"] == "from the file"
+    by_env = settings(security="sasl_tls", username="u", password_env="KAFKA_PASSWORD_OF_TESTS")
+    with pytest.raises(SettingsError, match="KAFKA_PASSWORD_OF_TESTS"):
+        client_config(by_env)
+    monkeypatch.setenv("KAFKA_PASSWORD_OF_TESTS", "from the environment")
+    assert client_config(by_env)["sasl.password"] == "from the environment"
+    with pytest.raises(SettingsError, match="nowhere"):
+        client_config(settings(security="sasl_tls", username="u", password_file=str(tmp_path / "nowhere")))
+
+
+def test_a_reader_never_resets_never_commits_and_reads_committed_messages_only() -> None:
+    config = consumer_config(settings(), queued_bytes=1 << 20)
+    assert config["auto.offset.reset"] == "error"
+    assert config["enable.auto.commit"] is False
+    assert config["isolation.level"] == "read_committed"
+    assert consumer_config(settings(), queued_bytes=16 << 20)["queued.max.messages.kbytes"] == 16 << 10, "back-pressure"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"kind": "kafka"},
+        {"kind": "kafka", "paths": ["x"], "kafka": {"brokers": ["h:1"], "topics": ["t"]}},
+        {"kind": "files", "paths": ["x"], "kafka": {"brokers": ["h:1"], "topics": ["t"]}},
+        {"kind": "kafka", "format": "csv", "kafka": {"brokers": ["h:1"], "topics": ["t"]}},
+    ],
+)
+def test_sources_are_of_one_kind(fields: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"validation error"):
+        SourceSpec.model_validate({"name": "k", "record_class": "content", "format": "ndjson", **fields})
