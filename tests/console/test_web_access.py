@@ -1,4 +1,4 @@
-"""The pages over HTTP, without script: first run, sign-in, sessions, accounts, headers, and what must be refused."""
+"""The pages over HTTP, without script: first run, sign-in, language, accounts, headers, what must be refused."""
 
 from __future__ import annotations
 
@@ -133,6 +133,14 @@ def test_other_hosts_and_large_bodies_are_refused(console) -> None:
 
 
 @pytest.mark.parametrize(
+    "path", ["/tickets/%00", "/tickets/..%2F..", "/accounts/%F0%9F%98%80", "/queue?q=%00", "/rules?q=%ED%A0%80"]
+)
+def test_odd_addresses_are_answered_without_an_error_of_ours(console, path: str) -> None:
+    for name in ("head", "sysadmin"):
+        assert console.person(name).get(path).status_code < 500
+
+
+@pytest.mark.parametrize(
     "target", ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)", "/a\nb"]
 )
 def test_sign_in_leads_nowhere_else(console, target: str) -> None:
@@ -147,6 +155,15 @@ def test_after_sign_in_the_wanted_page_opens(console) -> None:
     assert 'value="/queue?state=triage"' in page.text
     answer = visitor.post("/sign-in", name="reviewer", password=PASSWORD, target="/queue?state=triage")
     assert answer.headers["location"] == "/queue?state=triage"
+
+
+def test_english_by_a_switch(console) -> None:
+    visitor = console.visitor()
+    visitor.get("/sign-in")
+    assert visitor.post("/language", language="en", target="/sign-in").status_code == 303
+    page = visitor.get("/sign-in")
+    assert 'lang="en"' in page.text
+    assert visitor.post("/language", language="xx").status_code == 403
 
 
 def test_wrong_passwords_say_the_same_and_lock(console) -> None:
