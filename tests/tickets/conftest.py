@@ -16,7 +16,10 @@ from retention.segments import Archive
 from retention.transparency.verdict import LogVerdict
 from retention.transparency.verify_images import check_images
 from tests.retention.samples import archive as cheap_archive
+from tests.tickets.people import MING
+from tests.tickets.reporting import COMPANY
 from tickets.calendar.reading import shipped_calendar
+from tickets.reports.filing import ReportBook
 from tickets.service import Desk
 
 
@@ -70,3 +73,8 @@ def archive(tmp_path: Path) -> Archive:
 @pytest.fixture
 def desk(catalogue: Catalogue, bodies: PlainBodies, archive: Archive) -> Desk:
     return Desk(catalogue, bodies, shipped_calendar(), "os:alice", archive=archive)
+
+
+@pytest.fixture
+def book(catalogue: Catalogue, bodies: PlainBodies, archive: Archive) -> ReportBook:
+    return ReportBook(catalogue, bodies, shipped_calendar(), MING, company=COMPANY, archive=archive)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeVar
 
 from tickets.actors import Actor, Role
+from tickets.reports.filing import ReportBook
 from tickets.service import Desk
+
+Seat = TypeVar("Seat", Desk, ReportBook)
 
 MING = Actor("ming", frozenset({Role.REVIEWER}))
 HONG = Actor("hong", frozenset({Role.REVIEWER}))
@@ -15,6 +19,6 @@ AUDITOR = Actor("shen", frozenset({Role.AUDITOR}))
 ROOT = Actor("root", frozenset({Role.SYSTEM_ADMIN}))
 
 
-def by(desk: Desk, who: Actor) -> Desk:
-    """The same desk with somebody else at it."""
+def by(desk: Seat, who: Actor) -> Seat:
+    """The same desk, or book of reports, with somebody else at it."""
     return replace(desk, actor=who)

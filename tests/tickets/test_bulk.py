@@ -13,8 +13,8 @@ from errors import BusyError, LiucunError, NotPermittedError, UsageError
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.tables import events
 from tests.tickets.conftest import PlainBodies
+from tests.tickets.findings import CONTENT, HIT, take
 from tests.tickets.people import AUDITOR, HONG, MING, ROOT, WANG, by
-from tests.tickets.test_opening import CONTENT, HIT, take
 from tickets.errors import NothingChosenError, TransitionError
 from tickets.queue import Filters, list_tickets, ticket_detail, tickets_by_id
 from tickets.service import Desk

@@ -16,8 +16,8 @@ from retention.catalogue.engine import Catalogue
 from retention.catalogue.tables import batches, events, segments
 from retention.lookups.opened import OpenedSegments
 from tests.tickets.conftest import PlainBodies
+from tests.tickets.findings import CONTENT, take
 from tests.tickets.people import AUDITOR, HONG, MING, ROOT, WANG, by
-from tests.tickets.test_opening import CONTENT, take
 from tickets.archived import take_out
 from tickets.messages import message_context
 from tickets.queue import Ticket, list_tickets, ticket_detail, tickets_by_id

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from errors import NotPermittedError, UsageError
 from retention.catalogue.engine import Catalogue
 from tests.tickets.conftest import PlainBodies
+from tests.tickets.findings import CONTENT, HIT, NOW, take
 from tests.tickets.people import AUDITOR, HONG, MING, by
-from tests.tickets.test_opening import CONTENT, HIT, NOW, take
 from tickets.errors import HeldError, TransitionError
 from tickets.opening import OpenedCounts, open_or_extend, prepare
 from tickets.queue import get_ticket, list_tickets, ticket_detail

@@ -29,7 +29,7 @@ from retention.catalogue.migrate import migrate
 from retention.catalogue.tables import timestamp
 from tests.retention.samples import archive as cheap_archive
 from tests.tickets.conftest import PlainBodies
-from tests.tickets.test_opening import CONTENT, HIT, take
+from tests.tickets.findings import CONTENT, HIT, take
 from tickets.actors import Actor, Right, Role
 from tickets.archived import take_out
 from tickets.calendar.reading import shipped_calendar

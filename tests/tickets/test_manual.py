@@ -10,8 +10,8 @@ import pytest
 from errors import NotPermittedError, UsageError
 from retention.catalogue.engine import Catalogue
 from tests.tickets.conftest import PlainBodies
+from tests.tickets.findings import CONTENT, take
 from tests.tickets.people import AUDITOR, HONG, MING, WANG, by
-from tests.tickets.test_opening import CONTENT, take
 from tickets.clocks import SHANGHAI
 from tickets.errors import SecondPersonError, TransitionError
 from tickets.queue import Filters, get_ticket, list_tickets, ticket_detail

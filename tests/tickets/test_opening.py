@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
@@ -11,32 +10,12 @@ import sqlalchemy as sa
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.tables import events
 from tests.tickets.conftest import PlainBodies
-from tickets.opening import ContentFinding, Hit, OpenedCounts, open_or_extend, prepare
+from tests.tickets.findings import CONTENT, HIT, NOW, take
+from tickets.opening import OpenedCounts, open_or_extend, prepare
 from tickets.queue import list_tickets, ticket_detail
 from tickets.service import Desk
 from tickets.states import Decision, Measure
 from tickets.tables import metadata, tickets
-
-HIT = Hit("gambling.001", "gambling", "casino", 3, 0, 2, "赌场", 0.9, "pack-1")
-CONTENT = ContentFinding(
-    source="s",
-    partition="/p#1",
-    offset=10,
-    content_id="c1",
-    record_class="content",
-    user_id="u1",
-    field="text",
-    text="赌场 free 😀",
-    event_time=datetime(2026, 11, 20, tzinfo=UTC),
-    findings=(HIT,),
-)
-NOW = datetime(2026, 11, 24, tzinfo=UTC)
-
-
-def take(catalogue: Catalogue, bodies: PlainBodies, *contents: ContentFinding) -> OpenedCounts:
-    prepared = prepare(bodies, contents, now=NOW)
-    with catalogue.write() as connection:
-        return open_or_extend(connection, prepared)
 
 
 def test_migration_makes_the_tables_that_the_code_declares(catalogue: Catalogue) -> None:

@@ -21,8 +21,8 @@ from retention.catalogue.engine import Catalogue
 from retention.segments import Archive
 from tests.services import servers
 from tests.tickets.conftest import PlainBodies
+from tests.tickets.findings import CONTENT, take
 from tests.tickets.receivers import Mailbox, Received, http_receiver, smtp_receiver
-from tests.tickets.test_opening import CONTENT, take
 from tickets.calendar.reading import shipped_calendar
 from tickets.delivery.robots import robot_request, send_to_robot
 from tickets.delivery.signing import sign, verify

@@ -10,7 +10,7 @@ import pytest
 from errors import NotPermittedError, UsageError
 from retention.catalogue.engine import Catalogue
 from tests.tickets.conftest import PlainBodies
-from tests.tickets.test_opening import CONTENT, HIT, take
+from tests.tickets.findings import CONTENT, HIT, take
 from tickets.actors import Actor, Role
 from tickets.calendar.reading import shipped_calendar
 from tickets.errors import HeldError, SecondPersonError, TicketChangedError, TicketUnknownError, TransitionError

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from retention.catalogue.engine import Catalogue
 from tests.tickets.conftest import PlainBodies
+from tests.tickets.findings import CONTENT, take
 from tests.tickets.test_joining import opened
-from tests.tickets.test_opening import CONTENT, take
 from tickets import recall
 from tickets.service import Desk
 from tickets.similar import ALIKE, Sketcher, likeness, normalised

@@ -10,8 +10,8 @@ import pytest
 from errors import NotPermittedError
 from retention.catalogue.engine import Catalogue
 from tests.tickets.conftest import PlainBodies
+from tests.tickets.findings import CONTENT, HIT, take
 from tests.tickets.people import AUDITOR, HONG, MING, WANG, by
-from tests.tickets.test_opening import CONTENT, HIT, take
 from tickets.queue import Filters, Ticket, list_tickets
 from tickets.service import Desk
 from tickets.states import Decision, Measure, Part, State

@@ -14,8 +14,8 @@ from retention.catalogue.engine import Catalogue
 from retention.segments import Archive
 from tests.services import servers
 from tests.tickets.conftest import PlainBodies
+from tests.tickets.findings import CONTENT, HIT, NOW
 from tests.tickets.receivers import Received, http_receiver
-from tests.tickets.test_opening import CONTENT, HIT, NOW
 from tickets.calendar.reading import shipped_calendar
 from tickets.delivery.signing import verify
 from tickets.messages import PLATFORM, put

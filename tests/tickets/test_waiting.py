@@ -11,8 +11,8 @@ from errors import UsageError
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.tables import timestamp
 from tests.tickets.conftest import PlainBodies
+from tests.tickets.findings import CONTENT, take
 from tests.tickets.people import HONG, MING, WANG, by
-from tests.tickets.test_opening import CONTENT, take
 from tickets.queue import Filters, count_tickets, list_tickets, tickets_by_id
 from tickets.service import Desk
 from tickets.states import Channel, Decision, Measure, Part, State, Waits

@@ -20,7 +20,7 @@ from retention.catalogue.tables import events
 from retention.persons.tables import person_requests
 from retention.policies.prepare import prepare_policies
 from tests.tickets.conftest import PlainBodies
-from tests.tickets.test_opening import CONTENT, NOW, take
+from tests.tickets.findings import CONTENT, NOW, take
 from tickets.calendar.reading import SHIPPED, read_calendar, shipped_calendar
 from tickets.calendar.working_days import WorkingCalendar
 from tickets.clocks import CLOCKS, DATA_LEAK, SECURITY_TEST, ClockKind, deadline
