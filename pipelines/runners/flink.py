@@ -1,4 +1,4 @@
-"""A run on a Flink cluster: submits the graph, watches over the job, and submits it anew when the cluster has lost it.
+"""A run on a Flink cluster: watches over its job, counts what it commits, and has it submitted anew when it is lost.
 
 The cluster keeps nothing that cannot be lost (the catalogue holds the cursors), so that a job manager without high
 availability, an upgrade or a changed parallelism need no savepoint: whatever starts next goes on at the cursors.
@@ -6,27 +6,20 @@ availability, an upgrade or a changed parallelism need no savepoint: whatever st
 
 from __future__ import annotations
 
-import hashlib
-import logging
 import threading
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from errors import BusyError, LiucunError, NotPermittedError, StorageError, UnreachableError, UsageError
-from pipelines.beam import PipelineOptions, beam
-from pipelines.elements import register_coders
-from pipelines.graph import archive_stream
 from pipelines.rules_in_force import JobRules
 from pipelines.runners.account import Account, Pace
 from pipelines.runners.cluster import Cluster, ClusterJob, require_parts
-from pipelines.runners.lanes import ReadLanes
 from pipelines.runners.settings import FlinkSettings, require_no_password
+from pipelines.runners.submissions import Submissions
 from pipelines.sources.kafka import PATIENCE_SECONDS, KafkaLag
 from pipelines.sources.spec import SourceSpec
-from pipelines.stores import StoreRef
 from pipelines.summary import RunSummary
 from retention.store import Store
 from tickets.telling import AS_SHIPPED, Opening
@@ -38,18 +31,11 @@ LOST_SECONDS: Final = 5.0
 START_SECONDS: Final = 120.0
 """How long the first submission may take until the job runs."""
 
-END_SECONDS: Final = 30.0
 MEAN_BYTES: Final = 256
 """What a message is taken to weigh: the catalogue counts none of their bytes."""
-LATE_SECONDS: Final = 60.0
-"""How long a submission that was taken back is waited for: on a busy machine it may be on its way."""
 MOST_RESTARTS: Final = 5
 COUNT_SHARE: Final = 0.05
 """The share of the time that may go into counting what is committed."""
-STAGES: Final = 3
-"""Python stages of the job on Flink: two small ones wake the lanes, one does everything else."""
-
-_QUIET = ("apache_beam", "apache_beam.options.pipeline_options", "apache_beam.runners.portability.portable_runner")
 
 
 class FlinkJob:
@@ -82,22 +68,25 @@ class FlinkJob:
         self.summary = RunSummary()
         self.problems: list[str] = []
         self._say = say
-        self._savepoint = savepoint
-        self._names: list[str] = []
-        self._submission: Any = None
         self._stuck: tuple[tuple[str, int | None], int] = (("", None), 0)
-        whose = "\n".join([str(store.root.resolve()), *sorted(spec.name for spec in specs)])
-        self._prefix = f"liucun-{hashlib.sha256(whose.encode()).hexdigest()[:10]}-"
         self._store = store
         self._specs = {spec.name: spec for spec in specs}
         self._flink = flink
         self._follow = follow
         self._max_seconds = max_seconds
-        self._batch_bytes = batch_bytes
-        self._rules = rules
-        self._opening = opening
         self._stop = threading.Event()
         self._cluster = Cluster(flink.master)
+        self._jobs = Submissions(
+            store,
+            self._specs,
+            flink,
+            self._cluster,
+            batch_bytes=batch_bytes,
+            rules=rules,
+            opening=opening,
+            savepoint=savepoint,
+            problem=self._problem,
+        )
         self._lag = KafkaLag(specs, store.catalogue)
         self._behind: Mapping[tuple[str, str], int] = {}
         self._lost: Counter[str] = Counter()
@@ -126,13 +115,12 @@ class FlinkJob:
             require_parts(self._cluster, self._flink)
             self._behind = self._lag.messages()
             self._answered = time.monotonic()
-            self._end(self._cluster.jobs(self._prefix))
-            self._submit()
+            self._jobs.end_earlier()
+            self._jobs.submit()
             try:
                 self._watch(progress)
             finally:
-                self._end(self._ours())
-                self._withdraw()
+                self._jobs.end()
                 self._losses()
                 self._count(ending=True)
         finally:
@@ -148,55 +136,6 @@ class FlinkJob:
         """How many topics are missing, and losses were put on record since the run began, by source."""
         return self._lost + Counter({name: len(topics) for name, topics in self._lag.missing.items()})
 
-    # Submission
-
-    def _submit(self) -> None:
-        job = uuid.uuid4().hex[:12]
-        name = f"{self._prefix}{job}"
-        register_coders()
-        for logger in _QUIET:
-            logging.getLogger(logger).setLevel(logging.ERROR)
-        ref = StoreRef(str(self._store.root.resolve()), self._store.settings)
-        lanes = self._flink.lanes or self._flink.parallelism
-        pipeline = beam.Pipeline(options=self._options(name))
-        batches = pipeline | ReadLanes(ref, self._specs, job, lanes, self._flink.parallelism, self._batch_bytes)
-        archive_stream(batches, ref, self._specs, job, self._rules, self._opening)
-        try:
-            self._submission = pipeline.run()
-        except LiucunError:
-            raise
-        except Exception as error:  # Beam, gRPC and the job server have no common class
-            raise UnreachableError(
-                f"The job could not be submitted through {self._flink.job_server}: {error}",
-                cure="Look into the job server's log; its Flink version must be the cluster's.",
-            ) from error
-        self._names.append(name)
-
-    def _options(self, name: str) -> Any:
-        flink = self._flink
-        # Once: a job that the cluster lost goes on at the cursors. What another version kept for stages that are no
-        # more is let go.
-        savepoint, self._savepoint = self._savepoint, None
-        restored = [f"--savepoint_path={savepoint}", "--allow_non_restored_state"] if savepoint else []
-        return PipelineOptions(
-            flags=restored,
-            runner="PortableRunner",
-            job_name=name,
-            job_endpoint=flink.job_server,
-            flink_master=flink.master,
-            environment_type="EXTERNAL",
-            environment_config=flink.workers,
-            streaming=True,
-            parallelism=flink.parallelism,
-            # Stages are dealt out to worker processes in turn: with fewer, two lanes could share one and its GIL.
-            sdk_worker_parallelism=STAGES * min(flink.parallelism, self._cluster.slots_each()),
-            checkpointing_interval=flink.checkpoint_seconds * 1000,
-            # A lane's timer is fired, and set anew, where a bundle ends: between two turns it waits for that twice.
-            max_bundle_time_mills=20,
-        )
-
-    # Watching
-
     def _watch(self, progress: Callable[[RunSummary, int], None] | None) -> None:
         reported, missing, ever, seen = 0.0, None, False, False
         submitted = time.monotonic()
@@ -207,7 +146,7 @@ class FlinkJob:
                 continue
             reported = now
             self._number()
-            job = self._look(self._names[-1])
+            job = self._jobs.newest()
             if job is not None and job.alive:
                 seen, missing = True, None
                 ever = ever or job.state == "RUNNING"
@@ -217,7 +156,7 @@ class FlinkJob:
                 missing = missing or now
                 # The cluster shows a job some seconds after its submission.
                 if now - missing >= (LOST_SECONDS if seen or job is not None else START_SECONDS):
-                    missing, seen = None, seen and not self._again()
+                    missing, seen = None, seen and not self._jobs.again()
             waiting = self._waiting()
             self._losses()
             if job is not None and job.alive:
@@ -252,27 +191,6 @@ class FlinkJob:
             self._stuck = ((job.job_id, waiting), restarts)
         elif not self._follow and restarts - self._stuck[1] >= MOST_RESTARTS:
             raise self._failed(job)
-
-    def _look(self, name: str) -> ClusterJob | None:
-        """The job as the cluster knows it, None when it is lost or the cluster does not answer."""
-        try:
-            return self._cluster.job(name)
-        except LiucunError as error:
-            self._problem(error.what)
-            return None
-
-    def _again(self) -> bool:
-        """Submit the job anew if the whole cluster answers and does not know it; says whether it did."""
-        try:
-            require_parts(self._cluster, self._flink)
-            if (job := self._cluster.job(self._names[-1])) is not None and job.alive:
-                return False
-            self._submit()
-        except LiucunError as error:
-            self._problem(error.what)
-            return False
-        self._problem(f"the cluster lost the job {self._names[-2]}; it was submitted anew")
-        return True
 
     def _failed(self, job: ClusterJob | None) -> LiucunError:
         cause = self._cluster.root_cause(job) if job is not None else None
@@ -313,43 +231,6 @@ class FlinkJob:
         self._lost = Counter(source for source, _ in found)
         for _, loss in found:
             self._problem(f"{loss.partition}: {loss}")
-
-    def _ours(self) -> list[ClusterJob]:
-        return [job for name in self._names if (job := self._look(name)) is not None]
-
-    def _end(self, jobs: list[ClusterJob]) -> None:
-        """Cancel jobs: every batch is committed or not at all, so there is nothing to wait for.
-
-        One that an earlier run of the same sources left behind would do the same work beside this one, to no harm but
-        in its way.
-        """
-        found = [job for job in jobs if job.alive]
-        for job in found:
-            try:
-                self._cluster.cancel(job)
-            except LiucunError as error:
-                self._problem(f"the job {job.name} may still run: {error.what}")
-        until = time.monotonic() + END_SECONDS
-        while any((now := self._look(old.name)) is not None and now.alive for old in found):
-            if time.monotonic() > until:
-                self._problem(f"the cluster has not ended the job after {END_SECONDS:.0f} s; look at its job manager")
-                return
-            time.sleep(POLL_SECONDS)
-
-    def _withdraw(self) -> None:
-        """Take back a submission that the cluster has not shown, so that it does not run with nobody watching."""
-        if self._look(self._names[-1]) is not None:
-            return
-        try:
-            self._submission.cancel()
-        except Exception as error:  # noqa: BLE001 - gRPC and the job server have no common class; it is told
-            self._problem(f"the submission of {self._names[-1]} could not be taken back: {error}")
-        until = time.monotonic() + LATE_SECONDS
-        while (job := self._look(self._names[-1])) is None:
-            if time.monotonic() > until:
-                return
-            time.sleep(POLL_SECONDS)
-        self._end([job])
 
     def _problem(self, what: str) -> None:
         if what not in self.problems:

@@ -11,47 +11,19 @@ import pytest
 
 from errors import LiucunError, NotPermittedError, SettingsError, StorageError, UnreachableError
 from liucun.watching.run import RunMeters
-from pipelines.runners import flink
+from pipelines.runners import flink, submissions
 from pipelines.runners.account import Account
 from pipelines.runners.cluster import Cluster, ClusterJob, require_parts
 from pipelines.runners.flink import FlinkJob
 from pipelines.runners.settings import FlinkSettings, require_no_password
+from pipelines.runners.submissions import Submissions
 from pipelines.sources import kafka_reading
 from pipelines.sources.kafka_ledger import Ledger, TopicPartition
 from pipelines.sources.spec import SourceSpec
 from pipelines.summary import RunSummary
 from retention.store import Store, StoreSettings
+from tests.pipelines.runners.stand_in import StandIn
 from tests.pipelines.sources.mock_kafka import PARTITIONS, TOPIC, Brokers, spec
-
-
-class StandIn:
-    """A cluster that runs whatever it is given; ``said`` is what was asked of it, in order."""
-
-    def __init__(self) -> None:
-        self.running: list[str] = ["liucun-of-an-earlier-run"]
-        self.said: list[str] = []
-
-    def slots(self) -> int:
-        return 8
-
-    def slots_each(self) -> int:
-        return 8
-
-    def jobs(self, prefix: str = "") -> list[ClusterJob]:
-        return [ClusterJob(name, name, "RUNNING", 0) for name in self.running]
-
-    def job(self, name: str) -> ClusterJob | None:
-        return ClusterJob(name, name, "RUNNING" if name in self.running else "CANCELED", 0)
-
-    def restarts(self, job: ClusterJob) -> int:
-        return 0
-
-    def cancel(self, job: ClusterJob) -> None:
-        self.said.append(f"cancel {job.name}")
-        self.running.remove(job.name)
-
-    def close(self) -> None:
-        self.said.append("close")
 
 
 @pytest.fixture
@@ -60,14 +32,15 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     monkeypatch.setattr(flink, "Cluster", lambda address: made)
     monkeypatch.setattr(flink, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(flink, "REPORT_SECONDS", 0.0)
-    monkeypatch.setattr(flink, "require_parts", lambda cluster, settings: None)
+    for module in (flink, submissions):
+        monkeypatch.setattr(module, "require_parts", lambda cluster, settings: None)
 
     def submit(self: Any) -> None:
         made.said.append("submit")
         made.running.append("liucun-of-this-run")
         self._names.append("liucun-of-this-run")
 
-    monkeypatch.setattr(FlinkJob, "_submit", submit)
+    monkeypatch.setattr(Submissions, "submit", submit)
     return made
 
 
