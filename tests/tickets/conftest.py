@@ -17,10 +17,13 @@ from retention.transparency.verdict import LogVerdict
 from retention.transparency.verify_images import check_images
 from tests.retention.samples import archive as cheap_archive
 from tests.tickets.people import MING
+from tests.tickets.receivers import Received, http_receiver
 from tests.tickets.reporting import COMPANY
+from tests.tickets.sending import SECRET
 from tickets.calendar.reading import shipped_calendar
 from tickets.reports.filing import ReportBook
 from tickets.service import Desk
+from tickets.settings import PlatformSettings, TicketSettings
 
 
 class PlainBodies:
@@ -78,3 +81,18 @@ def desk(catalogue: Catalogue, bodies: PlainBodies, archive: Archive) -> Desk:
 @pytest.fixture
 def book(catalogue: Catalogue, bodies: PlainBodies, archive: Archive) -> ReportBook:
     return ReportBook(catalogue, bodies, shipped_calendar(), MING, company=COMPANY, archive=archive)
+
+
+@pytest.fixture
+def platform(monkeypatch: pytest.MonkeyPatch):
+    """A platform that takes orders by HTTP."""
+    monkeypatch.setenv("LIUCUN_PLATFORM_SECRET", SECRET)
+    with http_receiver() as received:
+        yield received
+
+
+@pytest.fixture
+def ordering(catalogue: Catalogue, bodies: PlainBodies, archive: Archive, platform: Received) -> Desk:
+    """A desk that orders what it disposes of at the platform."""
+    settings = TicketSettings(platform=PlatformSettings(url=f"http://127.0.0.1:{platform.port}/orders"))
+    return Desk(catalogue, bodies, shipped_calendar(), "os:alice", settings, archive=archive)

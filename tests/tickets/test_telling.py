@@ -15,12 +15,13 @@ from retention.segments import Archive
 from tests.services import servers
 from tests.tickets.conftest import PlainBodies
 from tests.tickets.findings import CONTENT, HIT, NOW
-from tests.tickets.receivers import Received, http_receiver
+from tests.tickets.receivers import Received
+from tests.tickets.sending import SECRET, step
 from tickets.calendar.reading import shipped_calendar
 from tickets.delivery.signing import verify
 from tickets.messages import PLATFORM, put
 from tickets.opening import ContentFinding, open_or_extend, prepare
-from tickets.outbox import SILENT, deliver, list_outbox
+from tickets.outbox import SILENT, list_outbox
 from tickets.queue import list_tickets
 from tickets.service import Desk
 from tickets.settings import FindingsSettings, PlatformSettings, PlatformTopic, TicketSettings
@@ -28,19 +29,10 @@ from tickets.states import Channel, Decision, State
 from tickets.steps.opening import ManualFinding
 from tickets.telling import MOST_CONTENTS, MOST_HITS, Opening
 
-SECRET = "s3cret-shared"
-
-
-@pytest.fixture
-def platform(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("LIUCUN_PLATFORM_SECRET", SECRET)
-    with http_receiver() as received:
-        received.answer(204)
-        yield received
-
 
 @pytest.fixture
 def telling(catalogue: Catalogue, bodies: PlainBodies, archive: Archive, platform: Received) -> Desk:
+    platform.answer(204)
     findings = FindingsSettings(url=f"http://127.0.0.1:{platform.port}/findings")
     settings = TicketSettings(platform=PlatformSettings(findings=findings))
     return Desk(catalogue, bodies, shipped_calendar(), "os:alice", settings, archive=archive)
@@ -50,10 +42,6 @@ def take(desk: Desk, *contents: ContentFinding) -> None:
     prepared = prepare(desk.bodies, contents, now=NOW, opening=Opening.of(desk.settings))
     with desk.catalogue.write() as connection:
         open_or_extend(connection, prepared)
-
-
-def step(desk: Desk, **more: object):
-    return deliver(desk.catalogue, desk.bodies, desk.calendar, desk.settings, **more)
 
 
 def told(platform: Received) -> list[dict[str, object]]:
