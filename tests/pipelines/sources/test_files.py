@@ -34,7 +34,7 @@ class Collector:
         return self.source
 
     def plan(self) -> list[RawBatch]:
-        self.source._scanned = 0.0
+        self.source._files.scanned = 0.0
         return self.source.plan(1 << 20)
 
     def commit(self, batches: list[RawBatch]) -> None:
