@@ -1,6 +1,7 @@
 """Turns a result into bytes: a table for eyes, JSON, CSV, Parquet.
 
-JSON: decimals are numbers with every digit, times are ISO 8601 with their offset, binary is base64, maps are
+JSON: decimals are numbers with every digit, times are ISO 8601 with their offset (in
+UTC where the zone's time would leave the years 1 to 9999), binary is base64, maps are
 objects; NaN and infinities, which JSON has not, are strings. CSV (RFC 4180) writes the same words without quotes
 around text, nested values as JSON, and nothing for NULL.
 """
@@ -13,7 +14,7 @@ import io
 import math
 import unicodedata
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock
 from decimal import Decimal
 from typing import Any, Final
@@ -74,7 +75,7 @@ def _as_csv(table: pa.Table, zone: ZoneInfo) -> bytes:
     writer = csv.writer(out)
     writer.writerow(table.column_names)
     for batch in table.to_batches(max_chunksize=_ROWS_AT_ONCE):
-        columns = [[_word(value, zone) for value in column.to_pylist()] for column in batch.columns]
+        columns = [[_word(value, zone) for value in _values(column)] for column in batch.columns]
         writer.writerows(zip(*columns, strict=True))
     return out.getvalue().encode("utf-8", "surrogatepass")
 
@@ -87,7 +88,7 @@ def _as_parquet(table: pa.Table) -> bytes:
 
 def _as_table(table: pa.Table, zone: ZoneInfo) -> bytes:
     names = [_shown(name) for name in table.column_names]
-    columns = [[_shown(_cell(value, zone)) for value in column.to_pylist()] for column in table.columns]
+    columns = [[_shown(_cell(value, zone)) for value in _values(column)] for column in table.columns]
     widths = [max(map(_width, [name, *cells])) for name, cells in zip(names, columns, strict=True)]
     right = [_is_number(field.type) for field in table.schema]
     lines = ["  ".join(map(_padded, names, widths, right)).rstrip(), "  ".join("─" * width for width in widths)]
@@ -96,10 +97,28 @@ def _as_table(table: pa.Table, zone: ZoneInfo) -> bytes:
     return ("\n".join(lines) + "\n").encode("utf-8", "replace")
 
 
+def _values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
+    """A column as Python's objects, times with a zone in UTC, in which the archive's years 1 to 9999 all exist."""
+    if pa.types.is_timestamp(column.type) and column.type.tz:
+        column = column.cast(pa.timestamp(column.type.unit, "UTC"))
+    values: list[Any] = column.to_pylist()
+    return values
+
+
+def _local(moment: datetime, zone: ZoneInfo) -> datetime:
+    """A time in a zone. In UTC where it would leave the years that can be written, as the last hours of 9999 do."""
+    if moment.tzinfo is None:
+        return moment
+    try:
+        return moment.astimezone(zone)
+    except OverflowError:
+        return moment.astimezone(UTC)
+
+
 def _plain_column(column: pa.Array, zone: ZoneInfo) -> list[Any]:
     """A column as ``orjson`` writes it; most kinds need no look at each value."""
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    values: list[Any] = column.to_pylist()
+    values = _values(column)
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_string(kind) or pa.types.is_null(kind):
         return values
     return [value if value is None else _plain(value, zone) for value in values]
@@ -117,7 +136,7 @@ def _plain(value: Any, zone: ZoneInfo) -> Any:  # noqa: PLR0912  # one line a ty
         case Decimal():
             return orjson.Fragment(format(value, "f")) if value.is_finite() else str(value)
         case datetime():
-            return (value.astimezone(zone) if value.tzinfo else value).isoformat()
+            return _local(value, zone).isoformat()
         case date() | clock():
             return value.isoformat()
         case bytes():
@@ -152,7 +171,7 @@ def _cell(value: Any, zone: ZoneInfo) -> str:
     if value is None:
         return "NULL"
     if isinstance(value, datetime):
-        moment = value.astimezone(zone) if value.tzinfo else value
+        moment = _local(value, zone)
         return moment.strftime("%Y-%m-%d %H:%M:%S") + (f".{moment.microsecond:06d}" if moment.microsecond else "")
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")

@@ -57,6 +57,15 @@ def test_json_keeps_every_digit_and_type() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Shanghai"])
+def test_the_last_hours_that_the_archive_knows_are_written(zone: str) -> None:
+    at = pa.array([253402300799999999, 0], pa.int64()).cast(pa.timestamp("us", zone))
+    rows = json.loads(renderer("json", "Asia/Shanghai")(pa.table({"at": at})).data)
+    assert [row["at"] for row in rows] == ["9999-12-31T23:59:59.999999+00:00", "1970-01-01T08:00:00+08:00"]
+    for name in ("csv", "table"):
+        assert b"9999-12-31" in renderer(name, "Asia/Shanghai")(pa.table({"at": at})).data
+
+
 def test_csv_reads_back() -> None:
     header, first, second = csv.reader(io.StringIO(renderer("csv", "UTC")(TABLE).data.decode(), newline=""))
     assert header == TABLE.column_names
