@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from errors import StorageError, UsageError
+from errors import UsageError
 from liucun.cli import json_option, print_json, store_option
 from tickets.rights import Right
 
@@ -152,25 +151,10 @@ def export(request: str, output: Path, as_json: bool, store: Path) -> None:
         raise UsageError(f"{output} exists already.", cure="Name a file that does not exist yet.")
     now = datetime.now(UTC)
     with open_store(store, Right.PERSONS_EXPORT) as opened:
-        copy = person_copy(opened, read_request(opened, request, shanghai_date(now)), actor=opened.actor, now=now)
-    _write(output, copy.data)
+        asked = read_request(opened, request, shanghai_date(now))
+        copy = person_copy(opened, asked, output, actor=opened.actor, now=now)
     if as_json:
-        print_json({"output": str(output), "records": copy.records, "digest": copy.digest})
+        print_json({"output": str(output), "records": copy.records, "files": copy.files, "digest": copy.digest})
     else:
-        click.echo(f"{sum(copy.records.values()):,} records written to {output}; digest {copy.digest}. 已导出。")
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a new file for its owner only."""
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(handle)
-    except FileExistsError as error:
-        raise UsageError(f"{path} exists already.", cure="Name a file that does not exist yet.") from error
-    except OSError as error:
-        raise StorageError(
-            f"{path} cannot be written: {error.strerror or error}.", cure="Check the folder and the disk's free space."
-        ) from error
+        total = sum(copy.records.values())
+        click.echo(f"{total:,} records in {copy.files:,} files written to {output}; digest {copy.digest}. 已导出。")

@@ -146,7 +146,7 @@ def test_requests(run: Run, tmp_path: Path) -> None:
     assert (made["days_left"], made["state"]) == (15, "open")
     target = tmp_path / "copy.zip"
     found = run("requests", "export", made["request_id"], "--output", str(target))
-    assert found["records"] == {"transaction": 1}
+    assert (found["records"], found["files"]) == ({"transaction": 1}, 1)
     assert target.stat().st_mode & 0o777 == 0o600
     with zipfile.ZipFile(target) as opened:
         assert json.loads(opened.read("data/transaction.json"))[0]["order_id"] == "B"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import json
 import zipfile
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -105,11 +105,11 @@ def test_a_deletion_request_and_its_restriction_are_one_step(world: World, monke
     assert len(list_restrictions(world.store)) == 1
 
 
-def test_the_copy_holds_the_person_s_own_records_and_no_other_s(world: World) -> None:
+def test_the_copy_holds_the_person_s_own_records_and_no_other_s(world: World, tmp_path: Path) -> None:
     made = read_request(world.store, enter(world, Kind.COPY), TODAY)
     restrict(world.store, "alice", ground="x", actor="ann", now=NOW)
-    copy = person_copy(world.store, made, actor="ann", now=NOW)
-    with zipfile.ZipFile(io.BytesIO(copy.data)) as opened:
+    copy = person_copy(world.store, made, tmp_path / "copy.zip", actor="ann", now=NOW)
+    with zipfile.ZipFile(copy.path) as opened:
         names = set(opened.namelist())
         logs = json.loads(opened.read("data/user_log.json"))
         orders = json.loads(opened.read("data/transaction.json"))
@@ -120,17 +120,19 @@ def test_the_copy_holds_the_person_s_own_records_and_no_other_s(world: World) ->
     assert names == {"data/user_log.json", "data/transaction.json", "digests.json", "README.txt"}
     assert [row["source_ip"] for row in logs] == ["10.0.0.1"]
     assert [row["order_id"] for row in orders] == ["B"]
-    assert copy.records == {"user_log": 1, "transaction": 1}
+    assert (copy.records, copy.files) == ({"user_log": 1, "transaction": 1}, 2)
+    data = copy.path.read_bytes()
+    assert (copy.size, copy.digest) == (len(data), suite.hash(data).hex())
     assert digests["data/transaction.json"]["kept"] == "P3Y"
     assert made.request_id in readme
-    again = person_copy(world.store, made, actor="ann", now=NOW)
-    assert again.data == copy.data
+    again = person_copy(world.store, made, tmp_path / "again.zip", actor="ann", now=NOW)
+    assert again.path.read_bytes() == data
     with world.catalogue.read() as connection:
         kinds = list(connection.execute(sa.select(events.c.kind)).scalars())
     assert kinds.count("request.exported") == 2
 
 
-def test_wrong_use(world: World) -> None:
+def test_wrong_use(world: World, tmp_path: Path) -> None:
     with pytest.raises(RestrictionError):
         enter(world, Kind.ACCESS, " ")
     with pytest.raises(RequestStateError):
@@ -143,13 +145,14 @@ def test_wrong_use(world: World) -> None:
     with pytest.raises(RequestStateError):
         answer(world.store, made, Outcome.REFUSED, text=" ", actor="ben", now=NOW)
     with pytest.raises(RequestStateError):
-        person_copy(world.store, read_request(world.store, made, TODAY), actor="ann", now=NOW)
+        person_copy(world.store, read_request(world.store, made, TODAY), tmp_path / "c", actor="ann", now=NOW)
+    assert not (tmp_path / "c").exists()
 
 
-def test_hostile_account_names(world: World) -> None:
-    for name in ("x' OR '1'='1", "用户'; --", "a\\'b", '"', "x" * 5000):
+def test_hostile_account_names(world: World, tmp_path: Path) -> None:
+    for number, name in enumerate(("x' OR '1'='1", "用户'; --", "a\\'b", '"', "x" * 5000)):
         made = read_request(world.store, enter(world, Kind.ACCESS, name), TODAY)
-        assert person_copy(world.store, made, actor="ann", now=NOW).records == {}
+        assert person_copy(world.store, made, tmp_path / f"{number}.zip", actor="ann", now=NOW).records == {}
         assert deletion_outlook(world.store, name, purpose="x", actor="ann", today=TODAY) == []
 
 
