@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pipelines.compiled import kernel, wide
 from pipelines.decode.cells import Bytes, Cells, Extras, Int32s, Int64s, Kind, Work, empty_grid
+from pipelines.decode.json_text import QUOTE, read_text
 from pipelines.decode.json_values import (
     BRACE,
     BRACKET,
@@ -23,13 +24,11 @@ from pipelines.decode.json_values import (
     KEYS,
     MAX_DEPTH,
     MORE_KEYS,
-    QUOTE,
     RECORD,
     SERIAL,
     SPACED,
     compact,
     note_key,
-    read_text,
     skip_scalar,
     skip_space,
     skip_value,
