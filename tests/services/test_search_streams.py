@@ -2,7 +2,7 @@
 
 The server that can be installed here has none. It shows how such a server is refused, and, on an index, that documents
 which are there already are written over by ``create``, conflict and sequence number. The rest is tried with a stand-in:
-tests/retention/search/test_data_streams.py.
+test_data_streams.py and test_following.py in tests/retention/search.
 """
 
 from __future__ import annotations
