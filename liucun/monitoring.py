@@ -46,18 +46,33 @@ def monitoring_of(root: Path, settings: Settings, catalogue: Catalogue) -> Monit
     Raises:
         PackError, ModelFileError: a pack or the model in use is damaged.
     """
-    found: dict[int, set[str]] = defaultdict(set)
+    rules: dict[int, set[str]] = defaultdict(set)
+    models: dict[int, set[str]] = defaultdict(set)
     items = {name: category.item for name, category in categories().items()}
     for rule in read_layers(layers_of(root, settings.detect), today()).running.rules:
         if rule.state is State.LIVE:
-            found[items.get(rule.category, 9)].add(f"规则 rules {rule.category}")
+            rules[items.get(rule.category, 9)].add(_named(rule.category))
     model = default_model(installed(root / MODELS)).model
     for label in model.labels:
         if label != model.none_label:
-            found[items.get(label, 9)].add(f"模型 model {label}")
+            models[items.get(label.partition("/")[0], 9)].add(_named(label))
     return Monitoring(
-        detectors={item: tuple(sorted(names)) for item, names in found.items() if item},
+        detectors={
+            item: tuple(
+                f"{what}: {'、'.join(sorted(names))}"
+                for what, names in (("规则 rules", rules.get(item)), ("模型 model", models.get(item)))
+                if names
+            )
+            for item in sorted(rules.keys() | models.keys())
+            if item
+        },
         engines=dict(settings.detect.engines),
         sources=declared_sources(settings),
         ran=ran_sources(catalogue, settings),
     )
+
+
+def _named(label: str) -> str:
+    """A category, or a subtype as the model knows it (``abuse/hostility``), in Chinese with its name in rules."""
+    known = categories().get(label.partition("/")[0])
+    return f"{known.name} {label}" if known else label

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from errors import LiucunError
 from retention.audits.asked import Asked, show_asked
-from retention.audits.figures import show_queries
+from retention.audits.figures import SYSTEM, show_queries
 from retention.audits.report import AuditReport, Severity, Span, Table
 from retention.audits.subject import Progress, Subject, no_progress, within
 from retention.catalogue.tables import events, timestamp
@@ -191,7 +191,7 @@ def _tables(report: AuditReport, accounts: Mapping[str, _Account], others: Mappi
                     f"{one.queries:,}",
                     f"{one.rows:,}",
                     f"{one.restricted:,}",
-                    "\n".join(f"{purpose[:80]} ({count:,})" for purpose, count in one.purposes.most_common(3)),
+                    _purposes(one),
                 )
                 for actor, one in sorted(accounts.items(), key=lambda item: -item[1].queries)
             ),
@@ -213,6 +213,18 @@ def _tables(report: AuditReport, accounts: Mapping[str, _Account], others: Mappi
             numbers=frozenset({2}),
         )
     )
+
+
+def _purposes(account: _Account) -> str:
+    """The purposes that were named most often, how many more there are, and how many queries name none."""
+    most = account.purposes.most_common(3)
+    said = [f"{purpose[:80]}{'…' if len(purpose) > 80 else ''} ({count:,})" for purpose, count in most]
+    more, without = len(account.purposes) - len(most), account.queries - account.purposes.total()
+    if more:
+        said.append(f"另有 {more:,} 种 {more:,} more")
+    if without:
+        said.append(f"未写明 none stated ({without:,})")
+    return "\n".join(said)
 
 
 def _queries(
@@ -293,7 +305,7 @@ def _unusual(report: AuditReport, actor: str, account: _Account) -> None:
         )
     hours = [time.astimezone(SHANGHAI).hour for time in account.times]
     night = sum(1 for hour in hours if hour >= NIGHT[0] or hour < NIGHT[1])
-    if night:
+    if night and not actor.startswith(SYSTEM):  # the program's own work has no hours
         note("at_night", f"{night} of {account.queries} queries between {NIGHT[0]}:00 and {NIGHT[1]}:00.")
     times = sorted(account.times)
     burst = max(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -12,12 +12,15 @@ import duckdb
 
 from retention.audits.report import AuditReport, Table
 from retention.policies.periods import SHANGHAI
+from retention.schema import RECORD_SCHEMA
 
 MOST_ASKED: Final = 200
-"""Queries that a report lists, the newest; all of them are counted by account."""
+"""Rows of queries that a report lists, the newest; all of them are counted by account."""
 LONGEST: Final = 300
+LONGEST_PURPOSE: Final = 120
 LEFT_OUT: Final = "…"
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_COLUMNS: Final = frozenset(RECORD_SCHEMA.names)
 _SHORT_NUMBER: Final = re.compile(r"[0-9]{1,3}")
 
 
@@ -33,7 +36,7 @@ class Asked:
 
 
 def outline(sql: str) -> str:
-    """A statement with texts, long numbers, quoted names and comments left out."""
+    """A statement with texts, long numbers, quoted names that are no columns' names, and comments left out."""
     return " ".join(_parts(sql))[:LONGEST]
 
 
@@ -52,33 +55,53 @@ def _parts(sql: str) -> Iterator[str]:
             continue
         plain = (
             name in ("keyword", "operator")
-            or (name == "identifier" and _NAME.fullmatch(text))
+            or (name == "identifier" and (_NAME.fullmatch(text) or text.strip('"') in _COLUMNS))
             or (name == "numeric_const" and _SHORT_NUMBER.fullmatch(text))
         )
         yield text if plain else LEFT_OUT
 
 
 def show_asked(report: AuditReport, queries: Iterable[Asked]) -> None:
-    """List the newest queries: who asked what, why, how many rows."""
-    found = sorted(queries, key=lambda one: one.at, reverse=True)
-    shown = found[:MOST_ASKED]
-    few = f"(最近 {len(shown)} 项,共 {len(found):,} 项 the newest {len(shown)} of {len(found):,})"
+    """List the newest queries: who asked what, why, how many rows. What an account asked several times for one purpose
+    stands in one row, with the first and the last time."""
+    found: dict[tuple[str, str, str], list[Asked]] = {}
+    count = 0
+    for one in sorted(queries, key=lambda query: query.at, reverse=True):
+        found.setdefault((one.actor, outline(one.sql) if one.sql else "–", _purpose(one.purpose)), []).append(one)
+        count += 1
+    shown = list(found.items())[:MOST_ASKED]
+    listed = sum(len(those) for _, those in shown)
+    few = f"(最近 {listed:,} 次,共 {count:,} 次 the newest {listed:,} of {count:,})" if listed < count else ""
     report.tables.append(
         Table(
             "asked",
-            "查询内容,值已隐去 What was asked, values left out" + (f" {few}" if len(shown) < len(found) else ""),
-            ("时间 Time", "账号 Account", "语句 Statement", "用途 Purpose", "行 Rows"),
+            f"查询内容,值已隐去 What was asked, values left out {few}".rstrip(),
+            ("时间 Time", "账号 Account", "语句 Statement", "用途 Purpose", "次数 Times", "行 Rows"),
             tuple(
-                (
-                    one.at.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M"),
-                    one.actor,
-                    outline(one.sql) if one.sql else "–",
-                    one.purpose[:80] or "–",
-                    "–" if one.rows is None else f"{one.rows:,}",
-                )
-                for one in shown
+                (_times(those), actor, statement, purpose, f"{len(those):,}", _rows(those))
+                for (actor, statement, purpose), those in shown
             ),
-            widths=(1.6, 1.6, 4.6, 2.2, 1),
-            numbers=frozenset({4}),
+            widths=(1.75, 1.7, 3.9, 2.3, 1, 1.2),
+            numbers=frozenset({4, 5}),
         )
     )
+
+
+def _purpose(purpose: str) -> str:
+    if not purpose:
+        return "未写明 none stated"
+    return purpose if len(purpose) <= LONGEST_PURPOSE else f"{purpose[:LONGEST_PURPOSE]}{LEFT_OUT}"
+
+
+def _times(those: Sequence[Asked]) -> str:
+    """When, the newest first; of several the first and the last time."""
+    last, first = (one.at.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M") for one in (those[0], those[-1]))
+    return last if first == last else f"{first}\n至 to {last}"
+
+
+def _rows(those: Sequence[Asked]) -> str:
+    """Rows of all the answers together; what was not answered says so."""
+    answered = [one.rows for one in those if one.rows is not None]
+    lost = len(those) - len(answered)
+    said = [f"{sum(answered):,}"] if answered else []
+    return "\n".join([*said, *([f"未成功 {lost:,}\nfailed"] if lost else [])])

@@ -12,6 +12,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from retention.audits.report import AuditReport
+from retention.audits.words import TITLES
 
 FILE: Final = Path(__file__).parent / "clauses.toml"
 
@@ -76,8 +77,10 @@ def standing(clause: Clause, reports: Sequence[AuditReport], duties: Mapping[str
     for name in clause.audits:
         report = next((one for one in reports if one.audit == name), None)
         if report is None:
-            said.append(f"{name}: 本次未审计 not audited here")
+            said.append(f"{TITLES[name][0]} {name}: 本次未审计 not audited here")
             continue
-        notices = f", {len(report.notices)} 待决定" if report.notices else ""
-        said.append(f"{name}: {'通过 passed' if report.ok else f'{len(report.faults)} 问题 faults'}{notices}")
+        faults, waiting = len(report.faults), len(report.notices)
+        result = "通过 passed" if report.ok else f"{faults:,} 项问题 faults"
+        notices = f"; {waiting:,} 项待决定 notices" if waiting else ""
+        said.append(f"{TITLES[name][0]} {name}: {result}{notices}")
     return "\n".join(said)

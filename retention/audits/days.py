@@ -27,6 +27,8 @@ from retention.segments import Archive, open_segment
 
 SHOWN: Final = 400
 """Days that the calendar shows."""
+OCCASIONAL: Final = frozenset({RecordClass.UNPARSED, RecordClass.EVIDENCE, RecordClass.SELLER_IDENTITY})
+"""Classes of which a day may well bring nothing."""
 _DESTROYED: Final = "destroyed"
 
 
@@ -142,8 +144,16 @@ class Coverage:
         return sum(self.rows)
 
     @property
+    def daily(self) -> bool:
+        """Whether a day without a record of the class is a gap: nobody expects faults, evidence or sellers daily."""
+        return self.record_class not in OCCASIONAL
+
+    @property
     def gaps(self) -> list[date]:
-        """Days without a record after the first one that has any, yesterday at the latest."""
+        """Days without a record after the first one that has any, yesterday at the latest; none of a class that is
+        not ``daily``."""
+        if not self.daily:
+            return []
         begun = next((n for n, rows in enumerate(self.rows) if rows), len(self.rows))
         found = (self.first + timedelta(days=n) for n in range(begun, len(self.rows) - 1) if not self.rows[n])
         return [day for day in found if day not in self.destroyed]

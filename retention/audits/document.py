@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from retention.audits.clauses import clauses, clauses_of, standing
-from retention.audits.finding_words import both
-from retention.audits.report import AuditReport, Finding, Table
+from retention.audits.finding_words import both, place
+from retention.audits.report import UNCERTIFIED, AuditReport, Finding, Table
 from retention.audits.words import CHECKED, TITLES
 from retention.policies.periods import SHANGHAI
-from retention.printing.blocks import Block, Document, Grid, Heading, Pairs, Paragraph, Tone
+from retention.printing.blocks import Block, Contents, Document, Grid, Heading, Pairs, Paragraph, Tone
 
 MOST: Final = 300
 """Findings of a kind that are printed; the JSON report holds all."""
+TOGETHER: Final = 15
+"""Places that one row names: a row does not break over pages."""
 PASSED: Final = "通过 PASSED"
 FAILED: Final = "发现问题 FAULTS FOUND"
 
@@ -57,11 +59,11 @@ def _blocks(reports: Sequence[AuditReport], context: Context) -> Iterator[Block]
             ("单位 Company", context.company or "—"),
             ("许可证编号 Licence", context.licence or "—"),
             ("留存库 Store", context.store),
-            ("审计时间 Audited at", first.at.astimezone(SHANGHAI).isoformat(timespec="seconds")),
+            ("审计时间 Audited at", f"{first.at.astimezone(SHANGHAI):%Y-%m-%d %H:%M:%S} 北京时间 UTC+8"),
             ("审计人 Auditor", context.actor),
-            ("范围 Span", first.span.words()),
+            ("范围 Span", first.span.both()),
             ("密码套件 Suite", context.suite or "—"),
-            ("密码产品认证 Certification", ", ".join(sorted({report.certification for report in reports}))),
+            ("密码产品认证 Certification", _certification(reports)),
             ("第二保管人 Custodian", "已锚定 anchored" if _anchored(reports) else "未锚定 not anchored"),
         )
     )
@@ -74,6 +76,7 @@ def _blocks(reports: Sequence[AuditReport], context: Context) -> Iterator[Block]
             widths=(2, 1.6, 1.2, 1.3, 5),
             numbers=frozenset({2, 3}),
         )
+        yield Contents("目录 Contents")
         yield from _by_clause(reports, context)
     for report in reports:
         yield from _section(report, alone=len(reports) == 1)
@@ -81,6 +84,11 @@ def _blocks(reports: Sequence[AuditReport], context: Context) -> Iterator[Block]
 
 def _anchored(reports: Sequence[AuditReport]) -> bool:
     return all(report.anchored for report in reports)
+
+
+def _certification(reports: Sequence[AuditReport]) -> str:
+    named = sorted({report.certification for report in reports})
+    return ", ".join("未认证 uncertified" if name == UNCERTIFIED else name for name in named)
 
 
 def _limits(reports: Sequence[AuditReport]) -> Iterator[Block]:
@@ -112,7 +120,7 @@ def _line(report: AuditReport) -> tuple[str, ...]:
 
 
 def _by_clause(reports: Sequence[AuditReport], context: Context) -> Iterator[Block]:
-    yield Heading("许可证条款逐条对照 Clause by clause", 1, begins_page=True)
+    yield Heading("许可证条款逐条对照 Clause by clause", 1)
     yield Paragraph(
         "每一条款或由软件回答(见所列审计),或由有时限与证据的义务事项回答,或不在范围之内并说明理由。\n"
         "Each clause is answered by the software (see the audits named), by a duty with a clock and evidence, or lies "
@@ -120,7 +128,7 @@ def _by_clause(reports: Sequence[AuditReport], context: Context) -> Iterator[Blo
         Tone.QUIET,
     )
     yield Grid(
-        ("条款", "要求 Requirement", "回答 By", "如何 How", "现状 As it stands"),
+        ("条款 Clause", "要求 Requirement", "回答 By", "如何 How", "现状 As it stands"),
         tuple(
             (
                 clause.number,
@@ -131,7 +139,7 @@ def _by_clause(reports: Sequence[AuditReport], context: Context) -> Iterator[Blo
             )
             for clause in clauses()
         ),
-        widths=(1, 3, 1.5, 4, 3.2),
+        widths=(1.1, 3, 1.5, 3.8, 3.6),
     )
 
 
@@ -150,7 +158,7 @@ def _section(report: AuditReport, *, alone: bool) -> Iterator[Block]:
     figures = tuple(
         (CHECKED.get(name, name), f"{value:,}" if isinstance(value, int) else value)
         for name, value in report.checked.items()
-        if ": " not in name and not name.startswith("account ")  # those stand in the audit's tables
+        if name in CHECKED or (": " not in name and not name.startswith("account "))  # those stand in tables
     )
     yield Heading("检查项 What was checked", 2)
     yield Pairs(figures)
@@ -175,8 +183,18 @@ def _findings(title: str, findings: Sequence[Finding]) -> Iterator[Block]:
     yield Heading(f"{title}: {len(findings):,}", 2)
     yield Grid(
         ("类型 Kind", "位置 Where", "说明 Detail"),
-        tuple((kind, one.where, detail) for one in findings[:MOST] for kind, detail in (both(one),)),
+        tuple(_grouped(findings[:MOST])),
         widths=(1.6, 3, 4),
     )
     if len(findings) > MOST:
         yield Paragraph(f"另有 {len(findings) - MOST:,} 项,见 JSON 报告。The JSON report holds all.", Tone.QUIET)
+
+
+def _grouped(findings: Sequence[Finding]) -> Iterator[tuple[str, str, str]]:
+    """Rows of (kind, places, detail): findings that say the same of several places stand in one row."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for one in findings:
+        found.setdefault(both(one), []).append(place(one.where))
+    for (kind, detail), places in found.items():
+        for first in range(0, len(places), TOGETHER):
+            yield kind, "\n".join(places[first : first + TOGETHER]), detail

@@ -13,7 +13,7 @@ from retention.audits import days, pictures
 from retention.audits.report import AuditReport, Table
 from retention.audits.words import COUNTED, LASTING
 from retention.catalogue.tables import batches, partitions
-from retention.keys.periods import PeriodKeyRecord
+from retention.keys.periods import ALWAYS, PeriodKeyRecord
 from retention.manifest import SegmentManifest
 from retention.policies.judge import Verdict
 from retention.policies.periods import SHANGHAI, CalendarPeriod
@@ -35,9 +35,9 @@ CLASSES: Final = {
     "disclosure": "数据提供记录",
 }
 TRAILS: Final = {"access": "查询、访问与解密", "provision": "对外提供", "assessment": "评估与义务"}
-_VERDICTS: Final = ((Verdict.KEPT, "期限内 kept"), (Verdict.DUE, "到期 due"), (Verdict.HELD, "冻结 held"))
+_VERDICTS: Final = ((Verdict.KEPT, "期限内 kept"), (Verdict.DUE, "到期 due"), (Verdict.HELD, "因故保留 held"))
 _LONGER: Final = {
-    "hold": "冻结 under hold",
+    "hold": "保全 under hold",
     "open_ticket": "工单未结 ticket open",
     "open_neighbour": "同段有未完结订单 an open order beside",
     "later_neighbour": "同段有较晚记录 a later record beside",
@@ -68,13 +68,14 @@ def _both(record_class: str) -> str:
 def show_calendars(connection: sa.Connection, report: AuditReport, *, now: datetime) -> None:
     """A calendar of 400 days for every class."""
     for found in days.coverage(connection, now=now):
-        gaps = f",{len(found.gaps)} 天无记录 days without" if found.gaps else ""
+        count = len(found.gaps)
+        gaps, lacking = (f",缺记录 {count} 天", f", {count} days missing") if count else ("", "")
         last = found.first + timedelta(days=days.SHOWN - 1)
         report.pictures.append(
             Picture(
                 pictures.calendar(found),
-                f"{class_name(found.record_class)} {found.record_class}:{found.first} 至 {last},每日记录数 "
-                f"records a day;共 {found.total:,} 条{gaps}",
+                f"{_both(found.record_class)}:{found.first} 至 {last} 的每日记录数,共 {found.total:,} 条{gaps}。\n"
+                f"Records a day; {found.total:,} in these {days.SHOWN} days{lacking}.",
             )
         )
     waiting = days.uncounted(connection)
@@ -151,9 +152,9 @@ def show_forecast(report: AuditReport, found: Forecast) -> None:
         Table(
             "classes",
             "各类记录的期限与现状 Periods and how they stand",
-            ("类别 Class", "至少 At least", "起算 From", "依据 Basis", "期限内 Kept", "到期 Due", "冻结 Held"),
+            ("类别 Class", "至少 At least", "起算 From", "依据 Basis", "期限内 Kept", "到期 Due", "因故保留 Held"),
             tuple(_class_line(name, one) for name, one in found.classes.items()),
-            widths=(2.1, 1.2, 2.2, 3.8, 1.5, 1.2, 1.2),
+            widths=(2.1, 1.1, 2.2, 3.8, 1.4, 1.2, 1.3),
             numbers=frozenset({4, 5, 6}),
         )
     )
@@ -209,6 +210,12 @@ def _class_line(name: str, one: ClassForecast) -> tuple[str, ...]:
     )
 
 
+def in_use(record: PeriodKeyRecord, needed: Mapping[str, int]) -> bool:
+    """Whether a living key seals something. What those of the system seal (events, reasons, entries of the log) is not
+    counted one by one: they live with the store."""
+    return bool(needed.get(record.key_id)) or record.record_class.startswith(SYSTEM)
+
+
 def show_keys(report: AuditReport, records: Sequence[PeriodKeyRecord], needed: Mapping[str, int]) -> None:
     """Keys by class and state."""
     living: Counter[str] = Counter()
@@ -219,8 +226,7 @@ def show_keys(report: AuditReport, records: Sequence[PeriodKeyRecord], needed: M
         spans[record.record_class].append(record.period)
         if record.destroyed_at is not None:
             gone[record.record_class] += 1
-        elif needed.get(record.key_id) or record.record_class.startswith(SYSTEM):
-            # What they seal (events, reasons, entries of the log) is not counted one by one: they live with the store.
+        elif in_use(record, needed):
             using[record.record_class] += 1
         else:
             living[record.record_class] += 1
@@ -244,8 +250,8 @@ def show_keys(report: AuditReport, records: Sequence[PeriodKeyRecord], needed: M
             tuple(
                 (
                     _both(name),
-                    min(spans[name]),
-                    max(spans[name]),
+                    _period(min(spans[name])),
+                    _period(max(spans[name])),
                     f"{using[name]:,}",
                     f"{living[name]:,}",
                     f"{gone[name]:,}",
@@ -256,6 +262,10 @@ def show_keys(report: AuditReport, records: Sequence[PeriodKeyRecord], needed: M
             numbers=frozenset({3, 4, 5}),
         )
     )
+
+
+def _period(period: str) -> str:
+    return "长期 always" if period == ALWAYS else period
 
 
 def show_queries(report: AuditReport, times: Iterable[datetime], *, now: datetime) -> None:

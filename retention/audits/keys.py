@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
-from retention.audits.figures import show_keys
+from retention.audits.figures import in_use, show_keys
 from retention.audits.report import AuditReport, Severity, Span
 from retention.audits.subject import Progress, Subject, no_progress
 from retention.catalogue.tables import segments
@@ -57,7 +57,7 @@ def audit_keys(
         keys=len(records),
         living=sum(1 for record in records if record.destroyed_at is None),
         destroyed=sum(1 for record in records if record.destroyed_at is not None),
-        needed=len(needed),
+        needed=sum(1 for record in records if record.destroyed_at is None and in_use(record, needed)),
     )
     show_keys(report, records, needed)
     for record in records:

@@ -13,6 +13,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from retention.audits.finding_words import item_numeral
 from retention.audits.gaps import silences, time_gaps
 from retention.audits.kinds import NAMES, STANDARD, kind_of
 from retention.audits.report import AuditReport, Severity, Table
@@ -109,9 +110,7 @@ def _categories(monitoring: Monitoring, report: AuditReport) -> None:
     rows = []
     for item, words in ITEMS.items():
         names = monitoring.detectors.get(item, ())
-        rows.append(
-            (f"({item})", words, ", ".join(names[:6]) + (" …" if len(names) > 6 else "") or "未监测 not monitored")
-        )
+        rows.append((f"({item_numeral(item)})", words, "\n".join(names) or "未监测 not monitored"))
         if not names:
             report.add(
                 "not_monitored",
@@ -147,7 +146,7 @@ def _types(connection: sa.Connection, monitoring: Monitoring, report: AuditRepor
     rows = []
     for kind in [*STANDARD, *sorted(held.keys() - set(STANDARD))]:
         count = held.get(kind, 0)
-        name = f"{NAMES.get(kind, kind)} {kind}"
+        name = f"{NAMES[kind]} {kind}" if kind in NAMES else kind
         rows.append((name, f"{count:,}", engines.get(kind, "未监测 not monitored")))
         if kind not in engines:
             there = f"{count:,} records of this type are in the archive" if count else "no record of it came yet"

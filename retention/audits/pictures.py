@@ -9,8 +9,10 @@ from typing import Final
 
 from retention.audits.days import Coverage
 
-SHADES: Final = ("#d6e8f7", "#9ecae1", "#4292c6", "#08519c")
-EMPTY: Final = "#eeeeee"
+SHADES: Final = ("#c6dbef", "#8db9da", "#3f86bd", "#08408a")
+"""From few to many; in black and white they stay apart, and apart from a cell without records, which is not filled."""
+_SHADES_OF: Final = {1: (2,), 2: (0, 3), 3: (0, 2, 3), 4: (0, 1, 2, 3)}
+PALE: Final = "#bbbbbb"
 GAP: Final = "#a00000"
 GONE: Final = "#8a8a8a"
 INK: Final = "#333333"
@@ -20,15 +22,18 @@ _STEP: Final = 13
 _LEFT: Final = 30
 _TOP: Final = 20
 _WEEKDAYS: Final = ((0, "一"), (2, "三"), (4, "五"), (6, "日"))
-COLOURS: Final = ("#08519c", "#4292c6", "#9ecae1", "#a00000", "#8a8a8a", "#e0a100")
+COLOURS: Final = ("#08408a", "#3f86bd", "#b5d3e9", "#a00000", "#8a8a8a", "#e0a100")
+_DARK: Final = frozenset({"#08408a", "#3f86bd", "#a00000"})
 
 
 def calendar(found: Coverage) -> str:
-    """A class's days as weeks of seven cells, Monday on top; a day without a record bears a cross."""
+    """A class's days as weeks of seven cells, Monday on top; a day that lacks records bears a cross."""
     start = found.first - timedelta(days=found.first.weekday())
     gaps = set(found.gaps)
     busy = sorted(rows for rows in found.rows if rows)
-    bounds = sorted({busy[len(busy) * part // 4] for part in (1, 2, 3)}) if busy else []
+    quarters = {busy[len(busy) * part // 4] for part in (1, 2, 3)} if busy else set()
+    bounds = sorted(bound for bound in quarters if bound < busy[-1])
+    shades = [SHADES[n] for n in _SHADES_OF[len(bounds) + 1]]
     parts: list[str] = []
     last_month = -1000
     for n, rows in enumerate(found.rows):
@@ -36,7 +41,7 @@ def calendar(found: Coverage) -> str:
         week, weekday = divmod((day - start).days, 7)
         x, y = _LEFT + week * _STEP, _TOP + weekday * _STEP
         if rows:
-            parts.append(_cell(x, y, SHADES[sum(rows > bound for bound in bounds)], f"{day} {rows:,}"))
+            parts.append(_cell(x, y, shades[sum(rows > bound for bound in bounds)], f"{day} {rows:,}"))
         elif day in gaps:
             parts.append(_cell(x, y, "#ffffff", f"{day} 无记录", stroke=GAP))
             parts.append(_cross(x, y))
@@ -44,7 +49,7 @@ def calendar(found: Coverage) -> str:
             parts.append(_cell(x, y, "#ffffff", f"{day} 已依法销毁", stroke=GONE))
             parts.append(f'<circle cx="{x + 5.5}" cy="{y + 5.5}" r="2" fill="{GONE}"/>')
         else:
-            parts.append(_cell(x, y, EMPTY, f"{day}"))
+            parts.append(_cell(x, y, "#ffffff", f"{day} {_blank(found)}", stroke=PALE))
         if day.day == 1 and x - last_month > 48:
             parts.append(_label(x, 13, f"{day:%Y-%m}"))
             last_month = x
@@ -52,14 +57,19 @@ def calendar(found: Coverage) -> str:
         parts.append(_label(8, _TOP + weekday * _STEP + 9.5, name))
     weeks = (found.first + timedelta(days=len(found.rows) - 1) - start).days // 7 + 1
     width, height = _LEFT + weeks * _STEP + 24, _TOP + 7 * _STEP + 24
-    parts.append(_legend(_LEFT, _TOP + 7 * _STEP + 8, bounds))
+    parts.append(_legend(_LEFT, _TOP + 7 * _STEP + 8, bounds, shades if busy else [], found))
     return _svg(width, height, parts)
 
 
-def _legend(x: float, y: float, bounds: Sequence[int]) -> str:
+def _blank(found: Coverage) -> str:
+    """What a day without a record means where none is missed."""
+    return "首条记录之前 before the first" if found.daily else "无记录,不要求每日有 none, none expected"
+
+
+def _legend(x: float, y: float, bounds: Sequence[int], shades: Sequence[str], found: Coverage) -> str:
     parts = []
     low = 1
-    for shade, bound in zip(SHADES, [*bounds, None] if bounds else [], strict=False):
+    for shade, bound in zip(shades, [*bounds, None], strict=False):
         parts.append(_cell(x, y, shade, ""))
         words = (
             f"{low:,}–{bound:,}" if bound is not None and bound > low else f"{low:,}+" if bound is None else f"{low:,}"
@@ -67,11 +77,12 @@ def _legend(x: float, y: float, bounds: Sequence[int]) -> str:
         parts.append(_label(x + 15, y + 9.5, words))
         x += 34 + 6.2 * len(words)
         low = bound + 1 if bound is not None else low
-    parts += [_cell(x, y, "#ffffff", "", stroke=GAP), _cross(x, y), _label(x + 15, y + 9.5, "无记录")]
-    x += 66
+    if found.daily:
+        parts += [_cell(x, y, "#ffffff", "", stroke=GAP), _cross(x, y), _label(x + 15, y + 9.5, "缺记录 missing")]
+        x += 110
     parts += [_cell(x, y, "#ffffff", "", stroke=GONE), f'<circle cx="{x + 5.5}" cy="{y + 5.5}" r="2" fill="{GONE}"/>']
-    parts.append(_label(x + 15, y + 9.5, "已销毁"))
-    parts += [_cell(x + 66, y, EMPTY, ""), _label(x + 81, y + 9.5, "首条记录之前")]
+    parts.append(_label(x + 15, y + 9.5, "已销毁 destroyed"))
+    parts += [_cell(x + 120, y, "#ffffff", "", stroke=PALE), _label(x + 135, y + 9.5, _blank(found))]
     return "".join(parts)
 
 
@@ -92,6 +103,8 @@ def bars(names: Sequence[str], series: Sequence[tuple[str, Sequence[int]]], *, u
                     f'<rect x="{x:.1f}" y="{y}" width="{max(size, 0.8):.1f}" height="18" fill="{colour}">'
                     f"<title>{escape(f'{name} {label} {values[n]:,}')}</title></rect>"
                 )
+                if values[n] < totals[n] and size > 12 + 6.2 * len(f"{values[n]:,}"):
+                    parts.append(_inside(x + 5, y + 13, f"{values[n]:,}", light=colour in _DARK))
                 x += size
         parts.append(_label(x + 6, y + 14, f"{totals[n]:,}{unit}"))
     y, x = 8 + len(names) * row + 6, float(left)
@@ -116,6 +129,8 @@ def columns(labels: Sequence[str], values: Sequence[int]) -> str:
         _label(left - 6, height + 10, "0", end=True),
     ]
     every = max(len(values) // 8, 1)
+    if not any(values):
+        parts.append(_label(left + width / 2 - 30, height / 2, "没有 none"))
     for n, (label, value) in enumerate(zip(labels, values, strict=True)):
         size, x = value / top * height, left + n * pitch
         if value:
@@ -156,6 +171,11 @@ def _cell(x: float, y: float, fill: str, title: str, *, stroke: str | None = Non
 def _cross(x: float, y: float) -> str:
     a, b, c, d = x + 2.5, y + 2.5, x + 8.5, y + 8.5
     return f'<path d="M{a} {b}L{c} {d}M{c} {b}L{a} {d}" stroke="{GAP}" stroke-width="1.3"/>'
+
+
+def _inside(x: float, y: float, text: str, *, light: bool) -> str:
+    fill = "#ffffff" if light else "#000000"
+    return f'<text x="{x:.1f}" y="{y:.1f}" font-size="10.5" fill="{fill}">{escape(text)}</text>'
 
 
 def _label(x: float, y: float, text: str, *, end: bool = False) -> str:

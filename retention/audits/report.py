@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from retention.policies.periods import SHANGHAI
 from retention.printing.blocks import Picture
 
 UNCERTIFIED: Final = "uncertified"
@@ -56,6 +57,19 @@ class Span:
 
     since: datetime | None = None
     until: datetime | None = None
+
+    def both(self) -> str:
+        """The span for people, in Chinese and English, in Shanghai's time."""
+        if self.since is None and self.until is None:
+            return "全部 everything"
+        since, until = (
+            None if moment is None else moment.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M")
+            for moment in (self.since, self.until)
+        )
+        return (
+            f"提交时间自 {since or '最初'} 至 {until or '现在'}\n"
+            f"committed from {since or 'the beginning'} to {until or 'now'}"
+        )
 
     def words(self) -> str:
         """The span for a reader."""

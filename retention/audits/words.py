@@ -53,11 +53,12 @@ CHECKED: Final = {
     "skipped_lines": "表头与空行 headers and blank lines",
     "source_bytes": "来源字节 source bytes",
     "segments": "封存段 segments",
+    "days_uncounted": "未计入日历的封存段 segments not in the calendar yet",
     "objects": "存储对象 objects",
-    "verified": "已验证 verified",
-    "rows": "行 rows",
+    "verified": "已验证封存段 segments verified",
+    "rows": "记录 records",
     "bytes": "密文字节 sealed bytes",
-    "of": "总数 out of",
+    "of": "应验证封存段 segments to verify",
     "sample": "随机抽样 random sample",
     "queries": "查询 queries",
     "answered": "已答复 answered",
@@ -118,6 +119,14 @@ COUNTED: Final = {
     "ticket_closure": "工单办结 closure of the ticket",
 }
 """The days that periods count from, in words."""
+
+PLACES: Final = {
+    "source": "来源", "segment": "封存段", "unit": "销毁单元", "key": "密钥", "purge": "销毁", "query": "查询",
+    "account": "账号", "ticket": "工单", "day": "日期", "days": "日期", "policy": "留存策略", "request": "个人请求",
+    "content_type": "内容类型", "article15": "第十五条第", "event": "事件", "log": "透明日志", "archive": "归档",
+    "retention": "留存", "review": "人工抽检",
+}  # fmt: skip
+"""What the places that findings name are called."""
 
 LASTING: Final = {"system:bodies": "数据库密封字段", "system:log": "透明日志"}
 """Classes of keys that belong to no class of records."""

@@ -94,7 +94,7 @@ def export(
         run_query(
             parts,
             found.scope.sql(record_class),
-            purpose=f"disclosure {disclosure_id}",
+            purpose=f"向主管部门提供 disclosure {disclosure_id}",
             actor=actor,
             render=taken.take,
             basis=found.case.basis,

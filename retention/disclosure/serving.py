@@ -170,7 +170,7 @@ def serve(
     answer = run_query(
         parts,
         replace(scope, since=begin, until=end).sql(record_class),
-        purpose=f"disclosure {found.disclosure_id}",
+        purpose=f"向主管部门提供 disclosure {found.disclosure_id}",
         actor=actor,
         render=renderer(form, ZONE),
         basis=found.case.basis,

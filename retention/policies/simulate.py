@@ -9,14 +9,14 @@ from datetime import date
 
 import sqlalchemy as sa
 
-from retention.catalogue.tables import segments
+from retention.catalogue.tables import segment_days, segments
 from retention.crypto.bodies import BESIDE
 from retention.policies.beside import beside_units
 from retention.policies.beside_unit import BesideUnit
 from retention.policies.book import in_force
 from retention.policies.judge import UnitState, Verdict, judge
 from retention.policies.listings import ListingCount, count_listings
-from retention.policies.model import Policy
+from retention.policies.model import CountedFrom, Policy
 from retention.policies.periods import may_go_on
 from retention.policies.settings import RetentionSettings
 from retention.policies.subject_ends import counting_day, still_open
@@ -99,6 +99,8 @@ def simulate(connection: sa.Connection, at: date, *, settings: RetentionSettings
             found.longer = _beside_longer(beside, name, found.policy, at, states)
         elif found.policy.counted_from.later_record:
             found.longer = _longer_than_needed(connection, name, found.policy, at, states)
+        else:
+            found.longer = _longer_by_day(connection, name, found.policy, at, states)
     return Forecast(at, classes, states, trails_on(connection, at, states), count_listings(connection))
 
 
@@ -124,6 +126,36 @@ def _longer_than_needed(
         state = staying.get(row.unit_id)
         if state is not None and may_go_on(date.fromisoformat(row.day), policy.floor) <= at:
             found[_why(state)] += int(row.rows)
+    return dict(found)
+
+
+def _longer_by_day(
+    connection: sa.Connection, record_class: str, policy: Policy, at: date, states: Iterable[UnitState]
+) -> dict[str, int]:
+    """The same of a class whose records count from their own day: all of a unit whose last record has run out, else
+    those of the days that have, where the days of its segments are counted (``segment_days``)."""
+    found: dict[str, int] = defaultdict(int)
+    young: dict[int, UnitState] = {}
+    for state in states:
+        if state.record_class != record_class or state.verdict is Verdict.DUE or state.counts_from is None:
+            continue
+        if may_go_on(state.counts_from, policy.floor) <= at:
+            found[_why(state)] += state.rows
+        elif policy.counted_from is CountedFrom.EVENT_TIME:
+            young[state.unit_id] = state
+    m, d, g = unit_segments.c, segment_days.c, segments.c
+    rows = connection.execute(
+        sa.select(m.unit_id, d.day, sa.func.sum(d.rows).label("rows"))
+        .select_from(
+            unit_segments.join(segments, g.segment_id == m.segment_id).join(segment_days, d.segment_id == m.segment_id)
+        )
+        .where(g.record_class == record_class, d.day < at.isoformat())
+        .group_by(m.unit_id, d.day)
+    )
+    for row in rows:
+        state_of = young.get(row.unit_id)
+        if state_of is not None and may_go_on(date.fromisoformat(row.day), policy.floor) <= at:
+            found[_why(state_of)] += int(row.rows)
     return dict(found)
 
 

@@ -12,7 +12,9 @@ import sqlalchemy as sa
 
 ENDED: Final = ("closed", "dismissed", "reversed")
 """States in which nothing more is done about a ticket; all others keep its records."""
-_COLUMNS: Final = ("ticket_id", "state", "source", "partition", "offset", "closed_at", "triaged_at", "merged_into")
+_COLUMNS: Final = (
+    "ticket_id", "state", "source", "partition", "offset", "closed_at", "triaged_at", "detected_at", "merged_into",
+)  # fmt: skip
 
 
 def has_tickets(connection: sa.Connection) -> bool:
@@ -48,7 +50,10 @@ def standing_tickets() -> sa.Subquery:
             own.c.partition,
             own.c.offset,
             ended.label("ended"),
-            sa.case((ended, sa.func.coalesce(root.c.closed_at, root.c.triaged_at))).label("ended_at"),
+            # What was dismissed at once, because a person had dismissed the same text before, ended when it was found.
+            sa.case((ended, sa.func.coalesce(root.c.closed_at, root.c.triaged_at, root.c.detected_at))).label(
+                "ended_at"
+            ),
         )
         .select_from(own)
         .outerjoin(final, final.c.ticket_id == own.c.ticket_id)

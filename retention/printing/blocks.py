@@ -60,7 +60,14 @@ class Picture:
     caption: str
 
 
-Block = Heading | Paragraph | Pairs | Grid | Picture
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """The list of the document's headings of level 1, with their pages where there are pages."""
+
+    title: str
+
+
+Block = Heading | Paragraph | Pairs | Grid | Picture | Contents
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,18 @@ from typing import Any, Final
 import typst
 
 from errors import StorageError
-from retention.printing.blocks import Block, Document, Grid, Heading, Pairs, Paragraph, Picture, Tone, printable
+from retention.printing.blocks import (
+    Block,
+    Contents,
+    Document,
+    Grid,
+    Heading,
+    Pairs,
+    Paragraph,
+    Picture,
+    Tone,
+    printable,
+)
 from retention.printing.coverage import missing
 from retention.printing.fonts import choose
 
@@ -38,9 +49,12 @@ _DOCUMENT: Final = """
 #set table.cell(breakable: false)
 #let digest = regex("^[0-9a-f]{64}$")
 #let long = regex("[^\\s\\p{Han}]{20,}")
+#let joint = regex("[A-Za-z][:_/@]")
 #let line(value) = if value.match(digest) != none { text(size: 8pt, value) } else {
   // Long runs (addresses, ids) may break anywhere, so that nothing leaves its cell.
   show long: run => run.text.clusters().map(text).join(sym.zws)
+  // Shorter ones break after the signs that join their parts (user:name, kind_of_thing).
+  show joint: run => run.text + sym.zws
   text(value)
 }
 #let broken(value) = value.split("\\n").map(line).join(linebreak())
@@ -63,12 +77,17 @@ _DOCUMENT: Final = """
     } else if block.tone == "quiet" { par(text(size: 9pt, fill: grey, broken(block.text))) }
     else { par(broken(block.text)) }
   } else if block.kind == "pairs" {
-    table(columns: (4.6cm, 1fr), stroke: 0.5pt, inset: 5pt,
+    table(columns: (6cm, 1fr), stroke: 0.5pt, inset: 5pt,
       ..block.rows.map(row => (strong(broken(row.at(0))), broken(row.at(1)))).flatten())
   } else if block.kind == "picture" {
     std.block(breakable: false, {
       image(bytes(block.svg), format: "svg", width: 100%, alt: block.caption)
-      text(size: 9pt, fill: grey, block.caption)
+      text(size: 9pt, fill: grey, broken(block.caption))
+    })
+  } else if block.kind == "contents" {
+    std.block(breakable: false, {
+      text(font: data.heading, weight: "bold", block.title)
+      outline(title: none, depth: 1)
     })
   } else {
     table(columns: if block.widths.len() > 0 { block.widths.map(share => share * 1fr) } else {
@@ -193,5 +212,7 @@ def _block(block: Block) -> dict[str, Any]:
                 "widths": list(block.widths),
                 "numbers": sorted(block.numbers),
             }
+        case Contents():
+            return {"kind": "contents", "title": printable(block.title)}
         case Picture():
             return {"kind": "picture", "svg": block.svg, "caption": printable(block.caption)}

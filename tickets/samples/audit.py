@@ -119,10 +119,17 @@ def _days(first: str, last: str) -> str:
     return f"day:{first}" if first == last else f"days:{first}..{last}"
 
 
+def _newest(title: str, shown: Mapping[str, Rate], every: Mapping[str, Rate]) -> str:
+    """A table's title; one that leaves some out says so."""
+    some = f"(最近 {len(shown)} 项,共 {len(every)} 项 the newest {len(shown)} of {len(every)})"
+    return title if len(shown) == len(every) else f"{title} {some}"
+
+
 def _tables(
     report: AuditReport, weeks: Mapping[str, Rate], days: Mapping[str, Rate], types: Mapping[str, Rate]
 ) -> None:
     shown = dict(list(weeks.items())[-SHOWN_WEEKS:])
+    last = dict(list(days.items())[-SHOWN_DAYS:])
     measured = {week: rate for week, rate in shown.items() if rate.rate is not None}
     if measured:
         report.pictures.append(
@@ -134,9 +141,9 @@ def _tables(
             )
         )
     for name, title, first, rates in (
-        ("miss_rate_by_week", "每周漏检率 Miss rate by week", "周一 Monday", shown),
+        ("miss_rate_by_week", _newest("每周漏检率 Miss rate by week", shown, weeks), "周一 Monday", shown),
         ("miss_rate_by_type", "各内容类型漏检率 Miss rate by type of content", "类型 Type", types),
-        ("miss_rate_by_day", "每日漏检率 Miss rate by day", "日 Day", dict(list(days.items())[-SHOWN_DAYS:])),
+        ("miss_rate_by_day", _newest("每日漏检率 Miss rate by day", last, days), "日 Day", last),
     ):
         rows = tuple(
             (

@@ -140,7 +140,7 @@ def test_what_is_not_monitored_is_named_and_printed(store: SealedStore) -> None:
     page = write_page(document([again], Context(store="/x", actor="<b>ann</b>\u202e")))
     assert "<b>ann" not in page
     assert "\u202e" not in page
-    assert "content_type:image" in page
+    assert "内容类型 image" in page
     assert page.count("<svg") == 1
 
 

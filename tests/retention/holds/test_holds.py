@@ -27,7 +27,7 @@ NOW = at("2026-11-24")
 CASE = Matter("case 12", "lawsuit of a buyer")
 TICKETS = """CREATE TABLE tickets (
     ticket_id TEXT, state TEXT, source TEXT, partition TEXT, "offset" INT, closed_at TEXT, triaged_at TEXT,
-    merged_into TEXT)"""
+    merged_into TEXT, detected_at TEXT)"""
 
 
 def held(world: World) -> dict[str, list[str]]:
@@ -100,7 +100,9 @@ def test_a_ticket_s_records(world: World) -> None:
     (one,) = world.ingest(logs("2020-01-05", "2020-01-06"), "content")
     world.ingest(logs("2020-02-05"), "content")
     world.execute(sa.text(TICKETS))
-    world.execute(sa.text("INSERT INTO tickets VALUES ('T1', 'closed', 'app', 'content.log#1', 10, NULL, NULL, NULL)"))
+    world.execute(
+        sa.text("INSERT INTO tickets VALUES ('T1', 'closed', 'app', 'content.log#1', 10, NULL, NULL, NULL, NULL)")
+    )
     hold_id = place.hold_ticket(world.store, CASE, "T1", actor="ann", now=NOW)
     assert held(world) == {one.segment_id: [hold_id]}
     with pytest.raises(HoldTargetError):
@@ -114,9 +116,9 @@ def test_a_ticket_s_evidence_and_what_was_merged_into_it(world: World) -> None:
     world.execute(sa.text(TICKETS))
     for name, place_, into in (("T1", 0, None), ("T2", 10, "T1"), ("T3", 20, None)):
         world.execute(
-            sa.text("INSERT INTO tickets VALUES (:n, 'closed', 'app', 'content.log#1', :p, NULL, NULL, :i)").bindparams(
-                n=name, p=place_, i=into
-            )
+            sa.text(
+                "INSERT INTO tickets VALUES (:n, 'closed', 'app', 'content.log#1', :p, NULL, NULL, :i, NULL)"
+            ).bindparams(n=name, p=place_, i=into)
         )
     sealed = {}
     for name in ("T1", "T2", "T3"):

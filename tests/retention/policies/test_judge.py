@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
+from retention.audits.days import count_days
 from retention.policies.decisions import approve_end, count_silent, propose_end, silent
 from retention.policies.errors import PolicyStateError, PolicyUnknownError
 from retention.policies.follow import follow
@@ -18,7 +19,7 @@ from tests.retention.policies.world import World, at, logs, order
 
 TICKETS = """CREATE TABLE tickets (
     ticket_id TEXT, state TEXT, source TEXT, partition TEXT, "offset" INT, closed_at TEXT, triaged_at TEXT,
-    merged_into TEXT)"""
+    merged_into TEXT, detected_at TEXT)"""
 
 
 def codes(state) -> list[str]:
@@ -214,7 +215,7 @@ def test_an_open_ticket_keeps_the_record_s_segment(world: World) -> None:
     world.ingest(logs("2020-02-05"), "content")
     world.execute(sa.text(TICKETS))
     world.execute(
-        sa.text("INSERT INTO tickets VALUES ('T1', 'disposed', 'app', 'content.log#1', 10, NULL, NULL, NULL)")
+        sa.text("INSERT INTO tickets VALUES ('T1', 'disposed', 'app', 'content.log#1', 10, NULL, NULL, NULL, NULL)")
     )
     first, second = world.judge("2026-01-01")
     assert (first.verdict, codes(first), second.verdict) == (Verdict.HELD, ["ticket"], Verdict.DUE)
@@ -227,7 +228,9 @@ def test_an_open_ticket_keeps_the_record_s_segment(world: World) -> None:
 def test_evidence_counts_from_the_closure_of_its_ticket(world: World) -> None:
     world.ingest([{"event_time": at("2020-01-05"), "event_id": "T1"}], "evidence")
     world.execute(sa.text(TICKETS))
-    world.execute(sa.text("INSERT INTO tickets VALUES ('T1', 'disposed', 'app', 'content.log#1', 0, NULL, NULL, NULL)"))
+    world.execute(
+        sa.text("INSERT INTO tickets VALUES ('T1', 'disposed', 'app', 'content.log#1', 0, NULL, NULL, NULL, NULL)")
+    )
     assert codes(world.one("2040-01-01")) == ["open_subjects"]
     world.execute(sa.text("UPDATE tickets SET state = 'closed', closed_at = '2021-05-31T16:00:00.000000Z'"))
     assert world.one("2040-01-01").expires_on == date(2024, 6, 2)
@@ -247,7 +250,7 @@ def test_what_was_merged_ends_as_the_ticket_does_that_took_it_in(world: World) -
         ("T2", "merged", "2020-02-01T00:00:00.000000Z", "T1"),
         ("T3", "merged", "2020-02-01T00:00:00.000000Z", "T2"),
     ):
-        given = sa.text("INSERT INTO tickets VALUES (:n, :s, 'app', 'evidence.log#1', 0, :c, NULL, :i)")
+        given = sa.text("INSERT INTO tickets VALUES (:n, :s, 'app', 'evidence.log#1', 0, :c, NULL, :i, NULL)")
         world.execute(given.bindparams(n=name, s=state, c=closed, i=into))
 
     def ended(state: str, at_: str | None) -> list[str]:
@@ -314,7 +317,7 @@ def test_ten_years_of_every_class(world: World) -> None:
     world.ingest(logs(leap), "unparsed", on=leap)
     world.execute(sa.text(TICKETS))
     closed = at(silvester, 23).isoformat().replace("+00:00", ".000000Z")
-    given = sa.text("INSERT INTO tickets VALUES ('T1', 'closed', 'none', 'none', 0, :c, NULL, NULL)")
+    given = sa.text("INSERT INTO tickets VALUES ('T1', 'closed', 'none', 'none', 0, :c, NULL, NULL, NULL)")
     world.execute(given.bindparams(c=closed))
     edges = {day + timedelta(days=n) for day in DUE.values() for n in (-1, 0, 1)}
     spread = {date(2024, 3, 1) + timedelta(days=311 * n) for n in range(12)}
@@ -325,3 +328,22 @@ def test_ten_years_of_every_class(world: World) -> None:
         assert {state.record_class for state in states} == set(DUE)
         for state in states:
             assert (state.verdict is Verdict.DUE) == (day >= DUE[state.record_class]), (state.record_class, day)
+
+
+def test_what_outlives_its_own_year_is_counted_with_its_reason(world: World) -> None:
+    world.ingest(logs("2024-02-05", "2024-02-05", "2024-02-20"))
+    world.ingest(logs("2024-02-06"), "content")
+    count_days(world.store)
+    world.follow()
+
+    def longer(day: date, name: str) -> dict[str, int]:
+        with world.catalogue.read() as connection:
+            return simulate(connection, day, settings=world.settings).classes[name].longer
+
+    assert longer(date(2025, 2, 5), "user_log") == {}
+    assert longer(date(2025, 2, 6), "user_log") == {"later_neighbour": 2}
+    assert longer(date(2025, 3, 1), "user_log") == {}, "it is due"
+    world.execute(sa.text(TICKETS))
+    given = "INSERT INTO tickets VALUES ('T1', 'disposed', 'app', 'content.log#1', 0, NULL, NULL, NULL, NULL)"
+    world.execute(sa.text(given))
+    assert longer(date(2025, 3, 1), "content") == {"open_ticket": 1}

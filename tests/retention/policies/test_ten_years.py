@@ -26,7 +26,7 @@ from tests.retention.policies.world import World, at, close, logs, make_world, o
 FIRST, LAST = date(2023, 11, 1), date(2033, 11, 1)
 TICKETS = """CREATE TABLE tickets (
     ticket_id TEXT, state TEXT, source TEXT, partition TEXT, "offset" INT, closed_at TEXT, triaged_at TEXT,
-    merged_into TEXT)"""
+    merged_into TEXT, detected_at TEXT)"""
 
 EDGES = [date(y, m, d) for y in (2024, 2028) for m, d in ((2, 28), (2, 29), (3, 1))]
 EDGES += [date(y, m, d) for y in range(2023, 2033) for m, d in ((12, 31), (1, 1)) if date(y, m, d) >= FIRST]
@@ -103,7 +103,9 @@ def test_due_means_due(days: list[date], lives: list[Life], data: st.DataObject)
         world.execute(sa.text(TICKETS))
         if ticket is not None:
             world.execute(
-                sa.text("INSERT INTO tickets VALUES ('T', 'confirmed', 'app', 'user_log.log#1', :o, NULL, NULL, NULL)"),
+                sa.text(
+                    "INSERT INTO tickets VALUES ('T', 'confirmed', 'app', 'user_log.log#1', :o, NULL, NULL, NULL, NULL)"
+                ),
                 {"o": 10 * ticket},
             )
         # The test's own reading of which month the ticket's record is in: rows are sealed month by month, in order.

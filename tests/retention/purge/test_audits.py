@@ -261,8 +261,8 @@ def test_the_audit_tells_what_was_asked_and_names_nobody(world: World) -> None:
         run_query(world.store, "SELECT x", purpose="typo", actor="ben", render=renderer("json", "UTC"))
     (table,) = [one for one in audit_access(world.store).tables if one.name == "asked"]
     assert [row[1:] for row in table.rows] == [
-        ("ben", "SELECT x", "typo", "–"),
-        ("ann", "SELECT * FROM user_logs", "weekly check", "1"),
+        ("ben", "SELECT x", "typo", "1", "未成功 1\nfailed"),
+        ("ann", "SELECT * FROM user_logs", "weekly check", "1", "1"),
     ]
 
 
@@ -274,6 +274,7 @@ def test_the_audit_tells_what_was_asked_and_names_nobody(world: World) -> None:
         ("SELECT 1 -- 李四\n, 2 /* SECRET */", "SELECT 1 , 2"),
         ("SELECT 13800138000, E'SECRET\\'x', $$SECRET$$, $t$ SECRET $t$", "SELECT … , … , … , …"),
         ('SELECT user_id AS "SECRET 张三", order_id AS 张三 FROM x', "SELECT user_id AS … , order_id AS … FROM x"),
+        ('SELECT "user_id", "SECRET" FROM x', "SELECT \"user_id\" , … FROM x"),
         ("SELECT 'SECRET", "SELECT …"),
         ("\udcff SECRET'", None),
         ("", ""),
@@ -288,10 +289,35 @@ def test_statements_without_their_values(sql: str, told: str | None) -> None:
 
 def test_the_newest_queries_are_listed_and_all_counted() -> None:
     report = AuditReport("access", at("2025-03-03"), Span())
-    show_asked(report, (Asked(at("2025-03-03"), "ann", "SELECT 1", "x", 1) for _ in range(1234)))
+    show_asked(report, (Asked(at("2025-03-03"), f"ann{n}", "SELECT 1", "x", 1) for n in range(1234)))
     (table,) = report.tables
     assert len(table.rows) == 200
     assert "the newest 200 of 1,234" in table.title
+
+
+def test_what_was_asked_again_and_again_stands_in_one_row() -> None:
+    report = AuditReport("access", at("2025-03-03"), Span())
+    days = [f"2025-03-{n:02d}" for n in range(1, 31)]
+    asked = [Asked(at(day, 9), "ann", f"SELECT {n + 1000}", "weekly " * 30, n or None) for n, day in enumerate(days)]
+    show_asked(report, [*asked, Asked(at("2025-03-02"), "ann", "", "", 1)])
+    (table,) = report.tables
+    first, second = table.rows
+    assert first[0] == "2025-03-01 09:00\n至 to 2025-03-30 09:00"
+    assert first[1:3] == ("ann", "SELECT …")
+    assert first[3].endswith("…")
+    assert first[4:] == ("30", "435\n未成功 1\nfailed")
+    assert second[2:] == ("–", "未写明 none stated", "1", "1")
+    assert table.title == "查询内容,值已隐去 What was asked, values left out"
+
+
+def test_the_program_s_own_queries_have_no_night_and_queries_without_a_purpose_are_counted(world: World) -> None:
+    sealed = seal_words(world.store.bodies, "q1", "SELECT 1", "")
+    record(world, "query.started", "q1", {"sealed": sealed}, hour=2)
+    assert "at_night" in notices(audit_access(world.store))
+    world.execute(events.update().where(events.c.subject == "query:q1").values(actor="system:review"))
+    assert "at_night" not in notices(audit_access(world.store))
+    (table,) = [one for one in audit_access(world.store).tables if one.name == "accounts"]
+    assert table.rows[0][4] == "未写明 none stated (1)"
 
 
 def test_records_of_access_that_were_tampered_with(world: World) -> None:

@@ -294,3 +294,15 @@ def test_damaged_tickets_keep_nobody_waiting(queue: World, monkeypatch: pytest.M
     assert (found[0], sorted(found[1])) == (2, wrong)
     found = seal_lacking(queue.catalogue, queue.store.bodies)
     assert (found[0], sorted(found[1])) == (0, wrong)
+
+
+def test_what_was_dismissed_as_a_text_dismissed_before_ended_when_it_was_found(queue: World) -> None:
+    # As opening leaves it: dismissed at once, and nobody triaged or closed it.
+    values = {"state": "dismissed", "closed_at": None, "triaged_at": None}
+    queue.execute(tickets.update().where(tickets.c.content_id == "D").values(**values))
+    kept = state(queue, "2025-02-10")
+    assert [str(kept.counts_from), str(kept.expires_on)] == ["2022-02-10", "2025-02-11"]
+    queue.execute(tickets.update().values(**values))
+    assert str(state(queue, "2025-02-10").counts_from) == "2022-01-05"
+    assert faults(queue, "2024-02-10") == set()
+    approved(queue, "2025-03-01")
