@@ -3,38 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from retention.audits.clauses import clauses, standing
 from retention.audits.document import Context, document
 from retention.audits.report import AuditReport, combined
 from retention.new_file import write_out
 from retention.printing.web import write_page
 from retention.transparency.note import Signer
-
-if TYPE_CHECKING:
-    from liucun.store import OpenStore
-
-
-def duties_of(opened: OpenStore) -> Mapping[str, str]:
-    """How the register of duties stands, by the name of the clock."""
-    from tickets.clocks import DUTIES
-    from tickets.duties import NAMES, list_duties
-
-    found: dict[str, list[str]] = {}
-    with opened.catalogue.read() as connection:
-        for duty in list_duties(connection, opened.bodies, state=None, limit=10_000):
-            if duty.state == "open":
-                said = f"{'逾期 overdue' if duty.overdue else '待办 open'},{duty.due_on} 到期"
-            else:
-                said = f"{(duty.completed_at or '')[:10]} 办结 done,{len(duty.files)} 份证据"
-            found.setdefault(duty.clock, []).append(said)
-    return {
-        clock.name: f"{NAMES.get(clock.name, clock.name)}: "
-        + "; ".join(found.get(clock.name, ["未登记 none entered"])[:3])
-        for clock in DUTIES
-    }
 
 
 def write_report(
@@ -64,13 +42,28 @@ _FORMS: Final = ("pdf", "html", "json")
 def rendered(form: str, reports: Sequence[AuditReport], context: Context, *, fonts: Sequence[str] = ()) -> bytes:
     """Reports in one of the three forms."""
     if form == "json":
-        shown = reports[0].as_json() if len(reports) == 1 else combined(reports)
+        shown = (
+            reports[0].as_json() if len(reports) == 1 else combined(reports) | {"clauses": _clauses(reports, context)}
+        )
         return (json.dumps(shown, ensure_ascii=False, indent=2) + "\n").encode()
     if form == "html":
         return write_page(document(reports, context)).encode()
     from retention.printing.pdf import write_pdf
 
     return write_pdf(document(reports, context), made_at=reports[0].at, fonts=fonts)
+
+
+def _clauses(reports: Sequence[AuditReport], context: Context) -> list[dict[str, str]]:
+    """The clauses as the printed report has them."""
+    return [
+        {
+            "clause": one.number,
+            "answer": one.answer.value,
+            "how": one.how,
+            "stands": standing(one, reports, context.duties, context.facts),
+        }
+        for one in clauses()
+    ]
 
 
 def _bundle(reports: Sequence[AuditReport], context: Context, fonts: Sequence[str], signers: Sequence[Signer]) -> bytes:

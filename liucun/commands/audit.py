@@ -167,8 +167,9 @@ def everything(**options: Any) -> None:
 
 
 def _run(names: Sequence[str], options: dict[str, Any], *, indexed: bool = False) -> None:
+    from liucun.audit_facts import duties_of, facts_of
     from liucun.audit_progress import progress
-    from liucun.audit_report import duties_of, write_report
+    from liucun.audit_report import write_report
     from liucun.index_following import following
     from liucun.key_statements import certification_of
     from liucun.monitoring import monitoring_of
@@ -231,7 +232,8 @@ def _run(names: Sequence[str], options: dict[str, Any], *, indexed: bool = False
             company=settings.company.name,
             licence=settings.company.licence_number,
             suite=settings.archive.suite,
-            duties=duties_of(opened),
+            duties=duties_of(opened) if targets else {},
+            facts=facts_of(opened) if targets else {},
         )
         signers = opened.store.log.signers if opened.store.provider.description.can_unwrap else ()
         for path in targets:

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from errors import LiucunError
 from retention.audits.asked import Asked, show_asked
+from retention.audits.decided import disclosures_table
 from retention.audits.figures import SYSTEM, show_queries
 from retention.audits.report import AuditReport, Severity, Span, Table
 from retention.audits.subject import Progress, Subject, no_progress, within
@@ -103,6 +104,7 @@ def audit_access(
         ).all()
         others = _others(connection, report.span)
         known_before = _known_before(connection, report.span)
+        provided = disclosures_table(connection)
     queries = _queries(subject, report, rows, progress)
     accounts = _accounts(queries)
     _outcomes(report, queries, moment)
@@ -124,6 +126,7 @@ def audit_access(
         disclosures_served=sum(sum(others[kind].values()) for kind in HANDED_OUT),
     )
     _tables(report, accounts, others)
+    report.tables.append(provided)
     show_asked(
         report,
         (

@@ -37,7 +37,8 @@ class Asked:
 
 def outline(sql: str) -> str:
     """A statement with texts, long numbers, quoted names that are no columns' names, and comments left out."""
-    return " ".join(_parts(sql))[:LONGEST]
+    found = " ".join(_parts(sql))
+    return found if len(found) <= LONGEST else f"{found[: LONGEST - 1]}{LEFT_OUT}"
 
 
 def _parts(sql: str) -> Iterator[str]:

@@ -17,6 +17,10 @@ from retention.audits.words import TITLES
 FILE: Final = Path(__file__).parent / "clauses.toml"
 
 
+Fact = Literal["tickets", "police", "orders", "measures", "purges", "disclosures", "own_rules"]
+"""What whoever opens the store can say of a clause beside the audits, as figures in words."""
+
+
 class Answer(StrEnum):
     """What answers a clause."""
 
@@ -31,7 +35,10 @@ class Answer(StrEnum):
 
 
 class Clause(BaseModel):
-    """One clause: the audits that answer it, or the clocks of duties that do, or why it is outside (``how``)."""
+    """One clause: the audits that answer it, or the clocks of duties that do, or why it is outside (``how``).
+
+    ``facts`` are figures that stand beside the audits.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -41,6 +48,7 @@ class Clause(BaseModel):
     answer: Answer
     audits: tuple[str, ...] = ()
     duties: tuple[str, ...] = ()
+    facts: tuple[Fact, ...] = ()
     how: str = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -67,13 +75,15 @@ def clauses_of(audit: str) -> tuple[Clause, ...]:
     return tuple(clause for clause in clauses() if audit in clause.audits)
 
 
-def standing(clause: Clause, reports: Sequence[AuditReport], duties: Mapping[str, str]) -> str:
-    """How a clause stands by these audits and by what the register says of each clock of a duty."""
+def standing(
+    clause: Clause, reports: Sequence[AuditReport], duties: Mapping[str, str], facts: Mapping[str, str] | None = None
+) -> str:
+    """How a clause stands by the facts, by these audits, and by what the register says of each clock of a duty."""
     if clause.answer is Answer.OUTSIDE:
         return "—"
     if clause.answer is Answer.DUTY:
         return "\n".join(duties.get(name, "没有登记 none entered") for name in clause.duties)
-    said = []
+    said = [facts[name] for name in clause.facts if name in facts] if facts else []
     for name in clause.audits:
         report = next((one for one in reports if one.audit == name), None)
         if report is None:

@@ -23,7 +23,8 @@ FAILED: Final = "发现问题 FAULTS FOUND"
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Who is audited and by whom. ``duties`` says of each clock of a duty how its register stands."""
+    """Who is audited and by whom. ``duties`` says of each clock of a duty how its register stands, ``facts`` what else
+    clauses ask for, by name."""
 
     store: str
     actor: str
@@ -31,6 +32,7 @@ class Context:
     licence: str = ""
     suite: str = ""
     duties: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 def document(reports: Sequence[AuditReport], context: Context) -> Document:
@@ -135,7 +137,7 @@ def _by_clause(reports: Sequence[AuditReport], context: Context) -> Iterator[Blo
                 f"{clause.title}\n{clause.english}",
                 clause.answer.words,
                 clause.how,
-                standing(clause, reports, context.duties),
+                standing(clause, reports, context.duties, context.facts),
             )
             for clause in clauses()
         ),

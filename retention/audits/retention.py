@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from errors import LiucunError
 from retention.audits.beside import audit_beside
+from retention.audits.decided import holds_table, purges_table
 from retention.audits.figures import show_forecast, show_trails
 from retention.audits.report import AuditReport, Severity, Span
 from retention.audits.subject import Progress, Subject, no_progress
@@ -54,6 +55,7 @@ def audit_retention(
         _kept(report, found.units, today)
         show_forecast(report, found)
         show_trails(report, found)
+        report.tables += (purges_table(connection), holds_table(connection))
         listings = found.listings.as_json()
         report.checked |= {f"listings: {name}": count for name, count in listings.items() if any(listings.values())}
         _destroyed(connection, report, progress)

@@ -48,9 +48,9 @@ _DOCUMENT: Final = """
 #show heading.where(level: 2): set block(above: 1.1em, below: 0.7em)
 #set table.cell(breakable: false)
 #let digest = regex("^[0-9a-f]{64}$")
-#let long = regex("[^\\s\\p{Han}]{20,}")
+#let long = regex("[^\\s\\p{Han}]{16,}")
 #let joint = regex("[A-Za-z][:_/@]")
-#let line(value) = if value.match(digest) != none { text(size: 8pt, value) } else {
+#let line(value) = if value.match(digest) != none { text(size: 8pt, value.clusters().join(sym.zws)) } else {
   // Long runs (addresses, ids) may break anywhere, so that nothing leaves its cell.
   show long: run => run.text.clusters().map(text).join(sym.zws)
   // Shorter ones break after the signs that join their parts (user:name, kind_of_thing).

@@ -163,3 +163,23 @@ def test_a_list_masks_accounts_until_a_purpose_is_recorded(acting: As, store: Pa
     assert found.actor == "user:he"
     assert "reason_sealed" in found.body
     assert "yearly" not in found.body
+
+
+def test_the_audit_of_access_tells_who_asked_who_approved_and_what_was_handed_out(
+    acting: As, store: Path, tmp_path: Path
+) -> None:
+    number = asked(acting, tmp_path)
+    for name in ("sun", "he"):
+        assert acting(name, "disclose", "approve", number).exit_code == 0
+    where = ("--to", tmp_path / "out.zip", "--password-file", tmp_path / "password")
+    assert acting("he", "disclose", "export", number, *where).exit_code == 0
+    report = json.loads(acting("aud", "audit", "access", "--json").output)
+    (table,) = [one for one in report["tables"] if one["name"] == "disclosures"]
+    ((head, requested, approved, _, handed),) = table["rows"]
+    assert head == f"{number}\n已批准 approved"
+    assert requested.startswith("user:rui ")
+    assert requested.endswith("\n2 个账号 accounts")
+    assert [line.split()[0] for line in approved.splitlines()] == ["user:sun", "user:he"]
+    assert handed.startswith("user:he ")
+    (asking,) = {row[3] for one in report["tables"] if one["name"] == "asked" for row in one["rows"]}
+    assert asking == f"向主管部门提供 disclosure {number}"

@@ -206,6 +206,21 @@ def test_a_request_past_its_day_and_a_purge_that_waits(world: World) -> None:
     assert "purge_waits" in notices(report)
 
 
+def test_destructions_and_holds_stand_in_the_report_with_who_decided(lawful: World) -> None:
+    world = lawful
+    place.hold_account(world.store, Matter("case 12", "lawsuit of a buyer"), "u0", actor="ann", now=at("2025-03-09"))
+    report = retention(world, "2025-03-09")
+    tables = {table.name: table.rows for table in report.tables}
+    (row,) = tables["purges"]
+    assert row[0].endswith("\n已出证明 certified")
+    assert row[1] == "用户日志 2024-02"
+    assert row[2] == "ann 2025-03-01 12:00\nben 2025-03-01 12:00"
+    assert row[3].startswith("2025-03-08 ")
+    assert row[4] == f"{report.checked['destroyed_records']}"
+    ((_, kind, placed, released, digest),) = tables["holds"]
+    assert (kind, placed, released, digest) == ("账号 accounts", "ann 2025-03-09 12:00", "保全中 in force", "—")
+
+
 def ask(world: World, actor: str = "ann", purpose: str = "weekly check", basis: str | None = None) -> None:
     run_query(
         world.store,
