@@ -294,8 +294,14 @@ def _steps(catalogue: Catalogue, bodies: BodyCipher, archive: Archive) -> dict[s
         found[f"undo_{action.value}"] = round(statistics.median(times["undo"]) * 1000, 1)
         cpu[action.value] = round(statistics.median(times["cpu"]) * 1000, 1)
     found |= _disposals(desk, free, cpu)
-    found |= _many_disposed(desk, free, cpu)
-    return {"bulk_ms": found, "bulk_cpu_ms": cpu, "slowest_bulk_ms": max(found.values())}
+    disposed, worst = _many_disposed(desk, free, cpu)
+    found |= disposed
+    return {
+        "bulk_ms": found,
+        "bulk_cpu_ms": cpu,
+        "slowest_bulk_ms": max(found.values()),
+        "dispose_many_worst_ms": worst,
+    }
 
 
 def _disposals(desk: Desk, free: Filters, cpu: dict[str, float]) -> dict[str, float]:
@@ -319,20 +325,26 @@ def _disposals(desk: Desk, free: Filters, cpu: dict[str, float]) -> dict[str, fl
     return found
 
 
-def _many_disposed(desk: Desk, free: Filters, cpu: dict[str, float]) -> dict[str, float]:
-    """One measure on 1,000 confirmed tickets: the evidence of each sealed first, an order to the platform for each."""
+def _many_disposed(desk: Desk, free: Filters, cpu: dict[str, float]) -> tuple[dict[str, float], float]:
+    """One measure on 1,000 confirmed tickets: the evidence of each sealed first, an order to the platform for each.
+
+    Three times, on other tickets each, as it cannot be taken back: the median, and the worst.
+    """
     settings = TicketSettings(platform=PlatformSettings(url="https://platform.invalid/orders"))
     desk = replace(desk, settings=settings)
-    with desk.catalogue.read() as connection:
-        ids = [ticket.ticket_id for ticket in list_tickets(connection, free, limit=BULK)]
-    assert len(desk.bulk(BulkAction.CONFIRM, ids, decision=Decision.ILLEGAL, reason="违法").done) == len(ids)
-    begun, used = time.perf_counter(), time.process_time()
-    done = desk.bulk(BulkAction.DISPOSE, ids, measure=Measure.DELETE, reason="依法删除")
+    times: dict[str, list[float]] = {"step": [], "cpu": []}
+    for _ in range(3):
+        with desk.catalogue.read() as connection:
+            ids = [ticket.ticket_id for ticket in list_tickets(connection, free, limit=BULK)]
+        assert len(desk.bulk(BulkAction.CONFIRM, ids, decision=Decision.ILLEGAL, reason="违法").done) == len(ids)
+        begun, used = time.perf_counter(), time.process_time()
+        done = desk.bulk(BulkAction.DISPOSE, ids, measure=Measure.DELETE, reason="依法删除")
+        times["step"].append(time.perf_counter() - begun)
+        times["cpu"].append(time.process_time() - used)
+        assert len(done.done) == len(ids), done.refused[:3]
     name = "dispose_many_with_evidence_and_orders"
-    found = {name: round((time.perf_counter() - begun) * 1000, 1)}
-    cpu[name] = round((time.process_time() - used) * 1000, 1)
-    assert len(done.done) == len(ids), done.refused[:3]
-    return found
+    cpu[name] = round(statistics.median(times["cpu"]) * 1000, 1)
+    return {name: round(statistics.median(times["step"]) * 1000, 1)}, round(max(times["step"]) * 1000, 1)
 
 
 def _many(catalogue: Catalogue, bodies: BodyCipher) -> dict[str, Any]:

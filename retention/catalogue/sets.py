@@ -14,9 +14,8 @@ from typing import Any, Final
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, REGCLASS
 
-_PLACE: Final = "place_of_row"
 _AT: Final = "_begins_at"
 _LONG: Final = "_bytes"
 _BETWEEN: Final = "\x1f"
@@ -62,12 +61,21 @@ def insert_numbered(
         last = connection.execute(sa.select(sa.func.max(column))).scalar() or 0
         connection.execute(table.insert(), list(rows))
         return [int(n) for n in connection.execute(sa.select(column).where(column > last).order_by(column)).scalars()]
-    names = list(rows[0])
-    given = _given(table, names, rows)
-    chosen = sa.select(*(given.values[name] for name in names)).select_from(given.table)
-    # Numbers are drawn in the order of the places, but PostgreSQL does not promise to return them in it.
-    numbered = table.insert().from_select(names, chosen.order_by(given.values[_PLACE])).returning(column)
-    return sorted(int(n) for n in connection.execute(numbered).scalars())
+    # Drawn before: to return them PostgreSQL would have to sort the rows, and does so on disk.
+    numbers = _drawn(connection, column, len(rows))
+    insert_rows(connection, table, [{**row, number: n} for row, n in zip(rows, numbers, strict=True)])
+    return numbers
+
+
+def _drawn(connection: sa.Connection, column: sa.Column[Any], count: int) -> list[int]:
+    """The next numbers of a column of PostgreSQL's that numbers itself, in order."""
+    name = connection.dialect.identifier_preparer.format_table(column.table)
+    sequence = sa.cast(sa.func.pg_get_serial_sequence(name, column.name), REGCLASS)
+    # Looked up once: beside the numbers it would be looked up for each.
+    of = sa.select(sequence.label("sequence")).offset(0).subquery()
+    each = sa.func.generate_series(1, count).table_valued("n")
+    drawn = sa.select(sa.func.nextval(of.c.sequence)).select_from(of.join(each, sa.true()))
+    return sorted(int(n) for n in connection.execute(drawn).scalars())
 
 
 def update_rows(connection: sa.Connection, table: sa.Table, key: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -129,7 +137,7 @@ def _given(table: sa.Table, names: Sequence[str], rows: Sequence[Mapping[str, An
     kinds = {name: sa.Text() if isinstance(table.c[name].type, sa.String) else table.c[name].type for name in names}
     pieces = [name for name, kind in kinds.items() if isinstance(kind, sa.LargeBinary)]
     document, joined = _document(kinds, pieces, rows)
-    columns: list[sa.ColumnClause[Any]] = [sa.column(_PLACE, sa.BigInteger())]
+    columns: list[sa.ColumnClause[Any]] = []
     for name, kind in kinds.items():
         if name in pieces:
             columns += [sa.column(name + _AT, sa.Integer()), sa.column(name + _LONG, sa.Integer())]
@@ -138,7 +146,7 @@ def _given(table: sa.Table, names: Sequence[str], rows: Sequence[Mapping[str, An
     text = sa.cast(sa.literal(document, sa.Text()), sa.JSON())
     given = sa.func.json_to_recordset(text).table_valued(*columns).render_derived(with_types=True)
     whole = sa.bindparam("pieces_of_rows", joined, sa.LargeBinary())
-    values: dict[str, sa.ColumnElement[Any]] = {_PLACE: given.c[_PLACE]}
+    values: dict[str, sa.ColumnElement[Any]] = {}
     for name, kind in kinds.items():
         if name in pieces:
             place = (given.c[name + _AT], given.c[name + _LONG])
@@ -157,7 +165,7 @@ def _document(kinds: Mapping[str, Any], pieces: Sequence[str], rows: Sequence[Ma
     floats = [name for name, kind in kinds.items() if isinstance(kind, sa.Float)]
     plain = [name for name in kinds if name not in pieces]
     written, joined, begin = [], [], 1
-    for place, row in enumerate(rows):
+    for row in rows:
         one: dict[str, Any] = {name: row[name] for name in plain}
         for name in floats:  # as text: JSON has no NaN and no infinity
             one[name] = None if one[name] is None else repr(float(one[name]))
@@ -166,7 +174,6 @@ def _document(kinds: Mapping[str, Any], pieces: Sequence[str], rows: Sequence[Ma
                 joined.append(value)
                 one[name + _AT], one[name + _LONG] = begin, len(value)
                 begin += len(value)
-        one[_PLACE] = place
         written.append(one)
     spelled = _spelled(written)
     if "\\u0000" in spelled:

@@ -27,7 +27,7 @@ from retention.query.render import renderer
 from retention.query.run import Rendered, run_query
 from retention.segments import Archive
 from retention.transparency.keeping import LogKeeper
-from retention.transparency.log import prove_inclusion, state_of
+from retention.transparency.log import prove_inclusions, state_of, unnumbered
 
 ZONE: Final = "Asia/Shanghai"
 _TRIES: Final = 20
@@ -180,8 +180,10 @@ def _proofs(
                 if row[0] not in found and any(row[1] <= offset < row[2] for offset in offsets):
                     found[row[0]] = bytes(row[3])
     proofs = []
+    proved = prove_inclusions(parts.catalogue, log.suite, events.SEGMENT, list(found))
     for segment_id, manifest in sorted(found.items()):
-        proof = prove_inclusion(parts.catalogue, log.suite, events.SEGMENT, segment_id)
+        if (proof := proved.get(segment_id)) is None:
+            raise unnumbered(events.SEGMENT, segment_id)
         proofs.append(
             {
                 "manifest": manifest.decode(),

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from errors import IntegrityError, UsageError
 from retention.catalogue.engine import Catalogue
+from retention.catalogue.sets import among
 from retention.catalogue.tables import checkpoints, log_leaves, log_nodes
 from retention.crypto.suites import Suite
 from retention.transparency import merkle
@@ -82,15 +83,52 @@ def prove_inclusion(catalogue: Catalogue, suite: Suite, kind: str, ref: str) -> 
 
     Raises:
         UsageError: the log has not numbered it.
+        IntegrityError: the log lacks some of its nodes.
+    """
+    found = prove_inclusions(catalogue, suite, kind, [ref])
+    if ref not in found:
+        raise unnumbered(kind, ref)
+    return found[ref]
+
+
+def prove_inclusions(catalogue: Catalogue, suite: Suite, kind: str, refs: Sequence[str]) -> dict[str, InclusionProof]:
+    """Proofs of several entries under one checkpoint, the newest; those that it does not number yet are left out.
+
+    Raises:
+        IntegrityError: the log lacks some of its nodes.
     """
     with catalogue.read() as connection:
         state = state_of(connection)
-        leaf = connection.execute(
-            sa.select(log_leaves.c.index).where(log_leaves.c.type == kind, log_leaves.c.ref == ref)
-        ).scalar_one_or_none()
-        if leaf is None or state.note is None or leaf >= state.size:
-            raise UsageError(
-                f"The log has no {kind} {ref!r}.", cure="It is numbered within a second of its commit: try again."
-            )
-        path = merkle.inclusion_proof(suite.hash, nodes_of(connection), leaf, state.size)
-    return InclusionProof(leaf, state.size, tuple(path), state.note)
+        if state.note is None:
+            return {}
+        chosen = sa.select(log_leaves.c.ref, log_leaves.c.index).where(
+            log_leaves.c.type == kind, log_leaves.c.index < state.size, among(connection, log_leaves.c.ref, refs)
+        )
+        leaves: dict[str, int] = {ref: int(index) for ref, index in connection.execute(chosen)}
+        # What all the paths need is read at once.
+        wanted: dict[merkle.NodeId, None] = {}
+
+        def ask(ids: Sequence[merkle.NodeId]) -> list[bytes]:
+            wanted.update(dict.fromkeys(ids))
+            return [b""] * len(ids)
+
+        for leaf in leaves.values():
+            merkle.inclusion_proof(suite.hash, ask, leaf, state.size)
+        nodes = dict(zip(wanted, nodes_of(connection)(list(wanted)), strict=True))
+
+    def look_up(ids: Sequence[merkle.NodeId]) -> list[bytes]:
+        return [nodes[node] for node in ids]
+
+    return {
+        ref: InclusionProof(
+            leaf, state.size, tuple(merkle.inclusion_proof(suite.hash, look_up, leaf, state.size)), state.note
+        )
+        for ref, leaf in leaves.items()
+    }
+
+
+def unnumbered(kind: str, ref: str) -> UsageError:
+    """Says that the log does not number an entry."""
+    return UsageError(
+        f"The log has no {kind} {ref!r}.", cure="It is numbered within a second of its commit: try again."
+    )
