@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
 from argon2 import PasswordHasher
 
 from console.access import passwords
@@ -35,3 +40,54 @@ def _cheap_passphrases() -> Iterator[None]:
         for name, value in {"memory_kib": 1024, "iterations": 1, "lanes": 1}.items():
             object.__setattr__(DEFAULT_COST, name, value)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _migrated_once() -> Iterator[None]:
+    """Of an empty SQLite database each room's migrations run once in this process; later ones repeat their statements.
+
+    Thousands of tests make stores, and Alembic takes most of that time. What is not new, or not SQLite, is migrated as
+    in the product, and so is everything that a command in a process of its own makes.
+    """
+    migrated = command.upgrade
+    known: dict[tuple[object, ...], list[tuple[str, Any]]] = {}
+
+    @wraps(migrated)
+    def upgrade(config: Config, revision: str) -> None:
+        connection: sa.Connection = config.attributes["connection"]
+        there = sa.inspect(connection).get_table_names() if connection.dialect.name == "sqlite" else None
+        version = config.attributes["version_table"]
+        if there is None or version in there or any(_rows(connection, name) for name in there):
+            migrated(config, revision)
+            return
+        case = (config.get_main_option("script_location"), revision, version, *there)
+        if case not in known:
+            ran: list[tuple[str, Any]] = []
+
+            def note(_c: object, _u: object, statement: str, parameters: Any, _x: object, _m: object) -> None:
+                ran.append((statement, parameters))
+
+            sa.event.listen(connection, "before_cursor_execute", note)
+            try:
+                migrated(config, revision)
+            finally:
+                sa.event.remove(connection, "before_cursor_execute", note)
+            known[case] = [(statement, given) for statement, given in ran if not _reads(statement)]
+            return
+        for statement, given in known[case]:
+            connection.exec_driver_sql(statement, given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command, "upgrade", upgrade)
+        yield
+
+
+def _rows(connection: sa.Connection, name: str) -> bool:
+    """Whether a table that is no version table has a row: a migration may look at it."""
+    if name.startswith("alembic_version_"):
+        return False
+    return connection.exec_driver_sql(f'SELECT 1 FROM "{name}" LIMIT 1').first() is not None
+
+
+def _reads(statement: str) -> bool:
+    return statement.lstrip().upper().startswith("SELECT")
