@@ -105,7 +105,7 @@ def export(
     proofs, note = _state(parts, log, found.scope.classes, places)
     watermark = _watermark(found, now)
     made = {**found.as_json(), "exported_by": actor, "exported_at": timestamp(now), "watermark": watermark}
-    document = paper(found, printed, actor=actor, now=now, watermark=watermark)
+    document = paper(found, printed, actor=actor, now=now)
     files |= {
         bundle.README: bundle.README_TEXT.format(
             number=disclosure_id, case=found.case.number, authority=found.case.authority

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from retention.audits.figures import class_name
+from retention.column_names import column_name
 from retention.disclosure.register import Disclosure
 from retention.disclosure.scope import ALWAYS
 from retention.printing.blocks import Block, Document, Grid, Heading, Pairs, Paragraph, Tone
-from retention.schema import RecordClass
 
 MOST: Final = 500
 """Records of a class that are printed; the CSV file holds all."""
@@ -28,15 +30,15 @@ class Records:
     first: Sequence[Mapping[str, Any]]
 
 
-def paper(found: Disclosure, records: Mapping[str, Records], *, actor: str, now: datetime, watermark: str) -> Document:
-    """The document of an export."""
+def paper(found: Disclosure, records: Mapping[str, Records], *, actor: str, now: datetime) -> Document:
+    """The document of an export. Every page names whom it was made for, in its footer and behind its text."""
     return Document(
         title="向主管部门提供数据",
         subtitle=f"Disclosure to an authority\n{found.disclosure_id}",
-        footer=watermark,
+        footer=f"{found.disclosure_id}  {found.case.authority} {found.case.number}  导出 {_local(now)} 北京时间",
         author="",
         blocks=tuple(_blocks(found, records, actor, now)),
-        watermark=f"{found.case.authority} {found.case.number}\n{found.disclosure_id}",
+        watermark=f"{found.case.authority}\n{found.case.number}\n{found.disclosure_id}",
     )
 
 
@@ -61,21 +63,26 @@ def _blocks(found: Disclosure, records: Mapping[str, Records], actor: str, now: 
         Heading("范围 Scope", 1),
         Pairs(
             (
-                ("记录类别 Classes", ", ".join(scope.classes)),
+                ("记录类别 Classes", ", ".join(f"{class_name(name)} {name}" for name in scope.classes)),
                 ("账号 Accounts", ", ".join(scope.accounts)),
-                ("字段 Fields", ", ".join(scope.fields)),
-                ("时间 Time", f"{_local(scope.since)} ≤ t < {_local(scope.until)}"),
+                ("字段 Fields", "、".join(map(column_name, scope.fields))),
+                (
+                    "时间 Time",
+                    f"{_local(scope.since)} 起,{_local(scope.until)} 前\nfrom the first on, before the second",
+                ),
                 ("记录 Records", f"{total:,}"),
             )
         ),
         Paragraph(
             "本文件供阅读;数据以同包的 CSV 文件为准,digests.json 列出各文件的 SHA-256 与 SM3,signature.txt 为签名。\n"
-            "This file is for reading; the CSV files are the data; digests.json and signature.txt prove both.",
+            "This file is for reading; the CSV files are the data; digests.json and signature.txt prove both.\n"
+            "范围内的字段若未列出,即该记录没有此值。A field of the scope that a record does not list is empty in it.\n"
+            "时间均为北京时间(UTC+8)。Times are Beijing's.",
             Tone.QUIET,
         ),
     ]
     for record_class, one in records.items():
-        blocks.append(Heading(f"{RecordClass(record_class).view}: {one.total:,} 条 records", 1))
+        blocks.append(Heading(f"{class_name(record_class)} {record_class}: {one.total:,} 条 records", 1))
         if one.total > len(one.first):
             blocks.append(
                 Paragraph(
@@ -100,7 +107,12 @@ def _grid(rows: Sequence[Mapping[str, Any]]) -> Grid:
                 _local(row["event_time"]),
                 str(row["user_id"] or ""),
                 f"{row['log_source']} {row['log_partition']} @ {row['log_offset']}",
-                "\n".join(f"{name}: {_shown(value)}" for name, value in row.items() if name not in ALWAYS),
+                "\n".join(
+                    f"{column_name(name)}: {_shown(value)}"
+                    for name, value in row.items()
+                    if name not in ALWAYS and value is not None
+                )
+                or "没有值 no value",
             )
             for number, row in enumerate(rows, 1)
         ),
@@ -110,10 +122,10 @@ def _grid(rows: Sequence[Mapping[str, Any]]) -> Grid:
 
 
 def _shown(value: Any) -> str:
-    if value is None:
-        return "—"
     if isinstance(value, datetime):
         return _local(value)
+    if isinstance(value, Decimal):
+        return f"{value:f}".rstrip("0").rstrip(".") if "." in f"{value:f}" else f"{value:f}"
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")
     text = str(value)

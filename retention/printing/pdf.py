@@ -32,11 +32,15 @@ _DOCUMENT: Final = """
 #set document(title: data.title, author: data.author)
 #set page(
   paper: "a4", margin: (x: 2.2cm, y: 2.2cm),
-  footer: context align(center, text(size: 8.5pt, data.footer + "  第 "
-    + str(counter(page).get().first()) + " 页 / 共 " + str(counter(page).final().first()) + " 页")),
+  footer: context align(center, text(size: 8.5pt, data.footer
+    + (if data.footer.clusters().len() > 60 { linebreak() } else { "  " })
+    + "第 " + str(counter(page).get().first()) + " 页 / 共 " + str(counter(page).final().first()) + " 页")),
   background: if data.watermark != "" {
+    // As large as its longest line leaves room for: a line that breaks lies across the next one.
+    let longest = calc.max(..data.watermark.split("\\n").map(line => line.clusters().len()))
+    let size = calc.min(24pt, 480pt / longest)
     for row in range(3) {
-      place(center + horizon, dy: (row - 1) * 8.5cm, rotate(-30deg, text(size: 24pt, fill: rgb("#e6e6e6"),
+      place(center + horizon, dy: (row - 1) * 8.5cm, rotate(-30deg, text(size: size, fill: rgb("#e6e6e6"),
         align(center, data.watermark.split("\\n").map(text).join(linebreak())))))
     }
   },
