@@ -140,6 +140,7 @@ def _cancel(opened: OpenStore, options: dict[str, Any]) -> None:
 
 
 def _list(opened: OpenStore, options: dict[str, Any]) -> None:
+    from retention.audits.finding_words import in_shanghai
     from retention.purge.plan import list_purges
 
     found = list_purges(opened.catalogue)
@@ -148,11 +149,17 @@ def _list(opened: OpenStore, options: dict[str, Any]) -> None:
         return
     for purge in found:
         records = sum(unit.rows for unit in purge.units if unit.state != "dropped")
-        click.echo(f"{purge.purge_id} {purge.state}  {records:,} records, planned {purge.planned_at}: {purge.reason}")
+        planned = in_shanghai(purge.planned_at)
+        click.echo(
+            f"{purge.purge_id} {purge.state}  {records:,} records 条记录, "
+            f"planned 计划于 {planned} (+08:00): {purge.reason}"
+        )
     click.echo(f"{len(found)} purges. 次销毁。")
 
 
 def _certificate(opened: OpenStore, options: dict[str, Any]) -> None:
+    from retention.audits.figures import class_name
+    from retention.audits.finding_words import in_shanghai
     from retention.purge.certificate import check_facts, verify_certificate
     from retention.purge.plan import read_purge
 
@@ -164,17 +171,23 @@ def _certificate(opened: OpenStore, options: dict[str, Any]) -> None:
         return
     click.secho(f"Certificate of destruction 销毁证明 {purge.purge_id} ({purge.state})", bold=True)
     for role, words in (("planned", "planned 计划"), ("approved", "approved 批准")):
-        click.echo(f"  {words}: {content[role]['by']} {content[role]['at']}")
+        click.echo(f"  {words}: {content[role]['by']} {in_shanghai(content[role]['at'])}")
     done = content["carried_out"]
-    click.echo(f"  carried out 执行: {done['by']} {done['from']} – {done['to']}")
+    click.echo(f"  carried out 执行: {done['by']} {in_shanghai(done['from'])} – {in_shanghai(done['to'])}")
+    click.echo("  Times are Beijing's. 时间均为北京时间。")
     for unit in content["destroyed"]:
         click.echo(
-            f"  {unit['class']} {' '.join(unit['months'])}: {unit['records']:,} records, {unit['bytes']:,} bytes"
+            f"  {class_name(unit['class'])} {unit['class']} {' '.join(unit['months'])}: "
+            f"{unit['records']:,} records 条记录, {unit['bytes']:,} bytes 字节"
         )
         click.echo(f"    {unit['policy']}; key {unit['key']}, fingerprint {unit['key_fingerprint']}")
     for unit in content["not_destroyed"]:
-        click.echo(f"  kept 保留 {unit['class']} {' '.join(unit['months'])}: {unit['why']}")
-    click.echo(f"  final after 最终生效 {content['final_after']}: {content['final_because']}")
+        months = " ".join(unit["months"])
+        click.echo(f"  kept 保留 {class_name(unit['class'])} {unit['class']} {months}: {unit['why']}")
+    click.echo(
+        f"  final after 最终生效 {in_shanghai(content['final_after'])}: "
+        f"{content['final_because']} 密钥库备份至多存续至此"
+    )
     click.echo("  The signature holds; no object and no key of it is there. 签名有效,事实相符。")
 
 

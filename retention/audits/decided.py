@@ -16,8 +16,8 @@ from retention.audits.finding_words import in_shanghai
 from retention.audits.report import Table
 from retention.disclosure.tables import accounts, approvals, disclosures, exports
 from retention.holds.tables import holds
-from retention.purge.run import DELETED, SHREDDED
-from retention.purge.tables import purge_units, purges
+from retention.purge.beside import destroyed_beside
+from retention.purge.tables import purge_segments, purge_units, purges
 
 _PURGES: Final = {
     "planned": "已计划 planned", "approved": "已批准,等待期 approved, waiting", "running": "执行中 running",
@@ -40,6 +40,10 @@ def purges_table(connection: sa.Connection) -> Table:
     for unit in connection.execute(sa.select(purge_units).order_by(u.purge_id, u.record_class, u.periods)):
         units[unit.purge_id].append(unit)
     rows = connection.execute(sa.select(purges).order_by(p.planned_at, p.purge_id)).all()
+    # What went, as its certificate counts it: rows of a divided unit that were sealed anew are still there.
+    s = purge_segments.c
+    counted = sa.select(s.purge_id, sa.func.sum(s.rows).label("rows")).group_by(s.purge_id)
+    gone = {one.purge_id: int(one.rows) for one in connection.execute(counted)}
     return Table(
         "purges",
         "销毁与销毁证明 Destructions and their certificates",
@@ -56,7 +60,7 @@ def purges_table(connection: sa.Connection) -> Table:
                 _what(units[row.purge_id]),
                 f"{_step(row.planned_by, row.planned_at)}\n{_step(row.approved_by, row.approved_at)}",
                 f"{_at(row.finished_at)}\n{_at(row.final_after)}",
-                f"{_gone(units[row.purge_id]):,}",
+                f"{gone.get(row.purge_id, 0) + destroyed_beside(connection, row.purge_id):,}",
             )
             for row in rows
         ),
@@ -125,11 +129,6 @@ def _what(units: list[Any]) -> str:
     for unit in units:
         months[unit.record_class].append(unit.periods)
     return "\n".join(f"{class_name(name)} {' '.join(periods)}" for name, periods in months.items()) or NOT_YET
-
-
-def _gone(units: list[Any]) -> int:
-    """Records that went: those of a divided unit that were sealed anew are still there."""
-    return sum(int(unit.rows) - int(unit.kept_rows) for unit in units if unit.state in (DELETED, SHREDDED))
 
 
 def _step(who: str | None, at: str | None) -> str:

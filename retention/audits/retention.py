@@ -113,8 +113,10 @@ def _destroyed(connection: sa.Connection, report: AuditReport, progress: Progres
     )
     rows = connection.execute(
         sa.select(
-            r.segment_id, r.record_class, r.rows, r.manifest, r.retired_at, s.purge_id, u.expired_on, u.kept_rows,
+            r.segment_id, r.record_class, r.manifest, r.retired_at, s.purge_id, u.expired_on, u.kept_rows,
             p.approved_by, p.planned_by,
+            # Of a divided unit's segment the rows that were sealed anew are still there.
+            sa.func.coalesce(s.rows, r.rows).label("rows"),
         )
         .select_from(joined)
         .where(r.state == "destroyed")

@@ -73,6 +73,10 @@ def test_what_stays_is_read_and_what_goes_is_gone(mixed: World) -> None:
     with pytest.raises(KeyDestroyedError):
         mixed.store.period_keys.get(unit.key_id)
     content = verify_certificate(mixed.store.archive.suite, certified, load_verifiers(mixed.store.period_keys))
+    report = audit_retention(mixed.store, settings=mixed.settings, now=at("2025-03-14"))
+    (purged,) = [table.rows for table in report.tables if table.name == "purges"]
+    assert report.checked["destroyed_records"] == content["records"] == 31, "what was sealed anew is not gone"
+    assert [row[4] for row in purged] == ["31"]
     assert (content["records"], content["destroyed"][0]["carried_over"]) == (31, 4)
     clean(mixed, "2025-03-14")
     assert audit_retention(mixed.store, settings=mixed.settings, now=at("2025-03-14")).faults == []
