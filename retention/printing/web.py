@@ -35,7 +35,7 @@ footer { margin-top: 2rem; color: #555; font-size: 9.5pt; }
   figure svg { max-width: none; }
   table.grid, .grid tbody, .grid tr, .grid td { display: block; } .grid thead { display: none; }
   .grid tr { border: 1px solid #bbb; margin: .5rem 0; } .grid td, .grid td.n { border: 0; text-align: left; }
-  .grid td, .grid td.n { display: grid; grid-template-columns: 6.5rem 1fr; gap: .5rem; }
+  .grid td, .grid td.n { display: grid; grid-template-columns: 6.5rem minmax(0, 1fr); gap: .5rem; }
   .grid td::before { content: attr(data-name); color: #555; font-size: 9pt; }
 }
 """

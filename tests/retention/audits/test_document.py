@@ -113,6 +113,7 @@ def test_several_audits_have_a_list_of_contents_that_leads_to_each() -> None:
 def test_a_page_keeps_the_widths_of_columns_and_names_each_cell_for_narrow_screens() -> None:
     page = write_page(Document("t", "s", "f", "a", (Grid(("A", "B'"), (("1", "x"),), (1, 3), frozenset({0})),)))
     assert "<col style='width:25.0%'><col style='width:75.0%'>" in page
+    assert "minmax(0, 1fr)" in page, "a long word may not widen the page of a narrow screen"
     assert "<td class='n' data-name='A'>1</td><td data-name='B&#x27;'>x</td>" in page
 
 
