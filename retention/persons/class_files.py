@@ -16,7 +16,7 @@ from retention.query.run import Answer, Limits
 from retention.schema import RECORD_SCHEMA, RecordClass
 
 PART_BYTES: Final = 32 << 20
-"""Bytes in Arrow of the records of one file; as JSON they are four to six times as many."""
+"""Bytes in Arrow of the records of one file; as JSON they are three to six times as many."""
 RECORD_BYTES: Final = Limits().result_bytes
 """Bytes in Arrow of a record that has a file of its own, as it cannot be divided."""
 
