@@ -82,7 +82,7 @@ def show_asked(report: AuditReport, queries: Iterable[Asked]) -> None:
                 (_times(those), actor, statement, purpose, f"{len(those):,}", _rows(those))
                 for (actor, statement, purpose), those in shown
             ),
-            widths=(1.75, 1.7, 3.9, 2.3, 1, 1.2),
+            widths=(1.75, 1.7, 3.7, 2.6, 1, 1.2),
             numbers=frozenset({4, 5}),
         )
     )

@@ -82,11 +82,11 @@ def holds_table(connection: sa.Connection) -> Table:
                 _HOLDS.get(row.kind, row.kind) + (f"\n{class_name(row.record_class)}" if row.record_class else ""),
                 _step(row.placed_by, row.placed_at),
                 _step(row.released_by, row.released_at) if row.released_at else "保全中 in force",
-                row.proof_digest or NOT_YET,
+                _halves(row.proof_digest) if row.proof_digest else NOT_YET,
             )
             for row in connection.execute(sa.select(holds).order_by(h.placed_at, h.hold_id))
         ),
-        widths=(2.1, 2, 2.2, 2.2, 3.4),
+        widths=(2.7, 1.6, 2.1, 2.1, 4),
     )
 
 
@@ -129,6 +129,11 @@ def _what(units: list[Any]) -> str:
     for unit in units:
         months[unit.record_class].append(unit.periods)
     return "\n".join(f"{class_name(name)} {' '.join(periods)}" for name, periods in months.items()) or NOT_YET
+
+
+def _halves(digest: str) -> str:
+    """A digest in two lines, so that it stays whole in a column and in what is copied from it."""
+    return f"{digest[:32]}\n{digest[32:]}"
 
 
 def _step(who: str | None, at: str | None) -> str:

@@ -15,7 +15,7 @@ from retention.printing.blocks import Block, Contents, Document, Grid, Heading, 
 
 MOST: Final = 300
 """Findings of a kind that are printed; the JSON report holds all."""
-TOGETHER: Final = 15
+TOGETHER: Final = 8
 """Places that one row names: a row does not break over pages."""
 PASSED: Final = "通过 PASSED"
 FAILED: Final = "发现问题 FAULTS FOUND"

@@ -57,7 +57,7 @@ def _blocks(found: Disclosure, records: Mapping[str, Records], actor: str, now: 
                 ("批准 Approved", "\n".join(found.approvers)),
                 ("导出 Exported", f"{actor}  {_local(now)}"),
                 ("有效期 Approval ends", _local(found.expires_at)),
-                ("案件文书 Case document", f"SHA-256 {found.document_sha256}\nSM3 {found.document_sm3}"),
+                ("案件文书 Case document", f"SHA-256\n{found.document_sha256}\nSM3\n{found.document_sm3}"),
             )
         ),
         Heading("范围 Scope", 1),

@@ -51,13 +51,13 @@ _DOCUMENT: Final = """
 #show heading.where(level: 1): set block(above: 1.3em, below: 0.8em)
 #show heading.where(level: 2): set block(above: 1.1em, below: 0.7em)
 #set table.cell(breakable: false)
-#let digest = regex("^[0-9a-f]{64}$")
-#let long = regex("[^\\s\\p{Han}]{16,}")
-#let joint = regex("[A-Za-z][:_/@]")
-#let line(value) = if value.match(digest) != none { text(size: 8pt, value.clusters().join(sym.zws)) } else {
-  // Long runs (addresses, ids) may break anywhere, so that nothing leaves its cell.
+#let digest = regex("^([0-9a-f]{32}|[0-9a-f]{64})$")
+#let long = regex("[^\\s\\p{Han}:_/@]{18,}")
+#let joint = regex("[A-Za-z]:|[A-Za-z0-9][_/@]")
+#let line(value) = if value.match(digest) != none { text(size: 8pt, value) } else {
+  // Long runs may break anywhere, so that nothing leaves its cell.
   show long: run => run.text.clusters().map(text).join(sym.zws)
-  // Shorter ones break after the signs that join their parts (user:name, kind_of_thing).
+  // What signs join breaks after them (user:name, kind_of_thing, a/path).
   show joint: run => run.text + sym.zws
   text(value)
 }

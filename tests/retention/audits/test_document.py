@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import re
 from datetime import UTC, date, datetime
 
 import pytest
+from pypdf import PdfReader
 
 from retention.audits.clauses import clauses, standing
 from retention.audits.days import Coverage
@@ -17,6 +19,7 @@ from retention.audits.pictures import SHADES, bars, calendar, columns
 from retention.audits.report import AuditReport, Severity, Span
 from retention.keys.periods import PeriodKeyRecord
 from retention.printing.blocks import Contents, Document, Grid, Heading, Pairs
+from retention.printing.pdf import write_pdf
 from retention.printing.web import write_page
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -178,3 +181,26 @@ def test_bars_say_their_parts_as_numbers_and_an_empty_chart_says_so() -> None:
 def test_keys_in_use_are_counted_alike_everywhere(record_class: str, needed: dict[str, int], used: bool) -> None:
     record = PeriodKeyRecord("k", record_class, "2026-01", 1, AT.isoformat(), None)
     assert in_use(record, needed) is used
+
+
+def printed_lines(word: str) -> list[str]:
+    """The lines that a word takes in a narrow column, as they are copied from the PDF."""
+    grid = Grid(("A", "B"), ((word, "NEXT"),), (1, 6))
+    data = write_pdf(Document("t", "s", "f", "a", (grid,)), made_at=AT)
+    (page,) = PdfReader(io.BytesIO(data)).pages
+    text = page.extract_text()
+    return text[text.index("B") + 1 : text.index("NEXT")].split()
+
+
+@pytest.mark.parametrize(
+    "word", ["user:zhaomin-the-second", "backup_may_hold_key", "a/" * 40, "1/" * 40, "x" * 90, "system:review:again"]
+)
+def test_long_words_break_within_their_cell(word: str) -> None:
+    lines = [line.replace("\u200b", "") for line in printed_lines(word)]
+    assert "".join(lines) == word
+    assert all(len(line) <= 16 for line in lines)
+
+
+@pytest.mark.parametrize("word", ["D47538da7b215b4b9", "f" * 64, "0123456789abcdef" * 2])
+def test_numbers_and_digests_are_copied_whole(word: str) -> None:
+    assert printed_lines(word) == [word]
