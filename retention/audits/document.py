@@ -8,7 +8,7 @@ from typing import Final
 
 from retention.audits.clauses import clauses, clauses_of, standing
 from retention.audits.finding_words import both, place
-from retention.audits.report import UNCERTIFIED, AuditReport, Finding, Table
+from retention.audits.report import LOOKED_AT, UNCERTIFIED, AuditReport, Finding, Table
 from retention.audits.words import CHECKED, TITLES
 from retention.policies.periods import SHANGHAI
 from retention.printing.blocks import Block, Contents, Document, Grid, Heading, Pairs, Paragraph, Tone
@@ -18,6 +18,7 @@ MOST: Final = 300
 TOGETHER: Final = 8
 """Places that one row names: a row does not break over pages."""
 PASSED: Final = "通过 PASSED"
+NOTHING: Final = "没有可检查的内容 NOTHING TO CHECK"
 FAILED: Final = "发现问题 FAULTS FOUND"
 
 
@@ -54,8 +55,7 @@ def document(reports: Sequence[AuditReport], context: Context) -> Document:
 
 def _blocks(reports: Sequence[AuditReport], context: Context) -> Iterator[Block]:
     first = reports[0]
-    ok = all(report.ok for report in reports)
-    yield Paragraph(PASSED if ok else FAILED, Tone.GOOD if ok else Tone.BAD)
+    yield Paragraph(*_verdict(*reports))
     yield Pairs(
         (
             ("单位 Company", context.company or "—"),
@@ -88,6 +88,16 @@ def _anchored(reports: Sequence[AuditReport]) -> bool:
     return all(report.anchored for report in reports)
 
 
+def _verdict(*reports: AuditReport) -> tuple[str, Tone]:
+    """What came out, and its tone; audits that had nothing to look at are not called passed."""
+    if not all(report.ok for report in reports):
+        return FAILED, Tone.BAD
+    counted = [report for report in reports if report.audit in LOOKED_AT]
+    if counted and all(report.nothing for report in counted if report.audit != "keys" or len(counted) == 1):
+        return NOTHING, Tone.PLAIN
+    return PASSED, Tone.GOOD
+
+
 def _certification(reports: Sequence[AuditReport]) -> str:
     named = sorted({report.certification for report in reports})
     return ", ".join("未认证 uncertified" if name == UNCERTIFIED else name for name in named)
@@ -114,7 +124,7 @@ def _line(report: AuditReport) -> tuple[str, ...]:
     chinese, english, claim, claim_english = TITLES[report.audit]
     return (
         f"{chinese}\n{english}",
-        PASSED if report.ok else FAILED,
+        _verdict(report)[0],
         f"{len(report.faults):,}",
         f"{len(report.notices):,}",
         f"{claim}\n{claim_english}",
@@ -141,7 +151,7 @@ def _by_clause(reports: Sequence[AuditReport], context: Context) -> Iterator[Blo
             )
             for clause in clauses()
         ),
-        widths=(1.1, 3, 1.5, 3.8, 3.6),
+        widths=(1.3, 3, 1.5, 3.7, 3.5),
     )
 
 
@@ -149,7 +159,7 @@ def _section(report: AuditReport, *, alone: bool) -> Iterator[Block]:
     chinese, english, claim, claim_english = TITLES[report.audit]
     if not alone:
         yield Heading(f"{chinese} {english}", 1, begins_page=True)
-        yield Paragraph(PASSED if report.ok else FAILED, Tone.GOOD if report.ok else Tone.BAD)
+        yield Paragraph(*_verdict(report))
     yield Paragraph(f"{claim}\n{claim_english}")
     answered = clauses_of(report.audit)
     if answered:

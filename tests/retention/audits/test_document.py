@@ -12,13 +12,13 @@ from pypdf import PdfReader
 
 from retention.audits.clauses import clauses, standing
 from retention.audits.days import Coverage
-from retention.audits.document import TOGETHER, Context, document
+from retention.audits.document import FAILED, NOTHING, PASSED, TOGETHER, Context, document
 from retention.audits.figures import in_use
 from retention.audits.finding_words import in_chinese, place
 from retention.audits.pictures import SHADES, bars, calendar, columns
 from retention.audits.report import AuditReport, Severity, Span
 from retention.keys.periods import PeriodKeyRecord
-from retention.printing.blocks import Contents, Document, Grid, Heading, Pairs
+from retention.printing.blocks import Contents, Document, Grid, Heading, Pairs, Paragraph
 from retention.printing.pdf import write_pdf
 from retention.printing.web import write_page
 
@@ -204,3 +204,20 @@ def test_long_words_break_within_their_cell(word: str) -> None:
 @pytest.mark.parametrize("word", ["D47538da7b215b4b9", "f" * 64, "0123456789abcdef" * 2])
 def test_numbers_and_digests_are_copied_whole(word: str) -> None:
     assert printed_lines(word) == [word]
+
+
+def test_an_audit_that_had_nothing_to_look_at_is_not_called_passed() -> None:
+    def said(*reports: AuditReport) -> list[str]:
+        texts = [one.text for one in document(reports, Context("s", "a")).blocks if isinstance(one, Paragraph)]
+        return [text for text in texts if text in (PASSED, NOTHING, FAILED)]
+
+    empty, full = AuditReport("coverage", AT, checked={"records": 0}), AuditReport("access", AT, checked={"queries": 3})
+    keys = AuditReport("keys", AT, checked={"keys": 2})
+    assert said(empty) == [NOTHING]
+    assert said(full) == [PASSED]
+    assert said(empty, full) == [PASSED, NOTHING, PASSED]
+    assert said(empty, keys)[0] == NOTHING, "keys alone prove nothing of records"
+    (four,) = [clause for clause in clauses() if clause.number == "4"]
+    assert standing(four, [empty], {}) == "完整性覆盖审计 coverage: 没有可检查的内容 nothing to check"
+    empty.add("gap", "x", "y")
+    assert said(empty, full)[:2] == [FAILED, FAILED]
