@@ -130,7 +130,8 @@ def _tables(
 ) -> None:
     shown = dict(list(weeks.items())[-SHOWN_WEEKS:])
     last = dict(list(days.items())[-SHOWN_DAYS:])
-    measured = {week: rate for week, rate in shown.items() if rate.rate is not None}
+    # Weeks that people looked at may be older than those that the table shows.
+    measured = dict([(week, rate) for week, rate in weeks.items() if rate.rate is not None][-SHOWN_WEEKS:])
     if measured:
         report.pictures.append(
             Picture(
