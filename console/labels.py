@@ -221,6 +221,7 @@ CHECKED: Final = {
     "missed": _("漏检"),
     "waiting": _("待复核"),
     "passed_texts": _("机器放行文本"),
+    "covered": _("漏检率所涵盖的文本"),
     "miss_rate": _("漏检率"),
     "interval": _("95% 置信区间"),
 }

@@ -105,6 +105,7 @@ CHECKED: Final = {
     "missed": "漏检 missed",
     "waiting": "待复核 waiting",
     "passed_texts": "机器放行文本 texts passed by the detectors",
+    "covered": "漏检率所涵盖的文本 texts that the rate speaks of",
     "miss_rate": "漏检率 miss rate",
     "interval": "95% 置信区间 95 % confidence interval",
 }

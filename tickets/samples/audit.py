@@ -82,6 +82,7 @@ def audit_samples(
         waiting=found.waiting,
     )
     if total.rate is not None and total.low is not None and total.high is not None:
+        report.checked["covered"] = total.covered
         report.checked.update(miss_rate=f"{total.rate:.3%}", interval=f"{total.low:.3%} – {total.high:.3%}")
     if off or not (found.by_day or found.undrawn):
         why = off or "no day was drawn yet: `liucun worker` draws every day"
