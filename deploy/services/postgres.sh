@@ -44,8 +44,7 @@ start_server() {
     cd /
     forget_killed "$data"
     launch main "$HERE/as-user.sh" "$USER_NAME" "$bin/postgres" -D "$data" -c "port=$port" -c listen_addresses=127.0.0.1 \
-        -c unix_socket_directories= -c max_connections=100 -c log_min_duration_statement=5s \
-        -c shared_buffers=1GB -c max_wal_size=4GB -c wal_buffers=64MB
+        -c unix_socket_directories= -c max_connections=100 -c log_min_duration_statement=5s
 }
 
 # After a kill: the dead postmaster may not have been reaped yet, which a new one takes for alive, and its
