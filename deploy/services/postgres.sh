@@ -40,11 +40,13 @@ start_server() {
     fi
     publish "LIUCUN_TEST_POSTGRES=postgresql+psycopg://liucun:$password@127.0.0.1:$port/postgres"
     (umask 077; printf '127.0.0.1:%s:*:liucun:%s\n' "$port" "$password" >"$FOLDER/pgpass")
-    # Prepared transactions and sockets in /tmp are not needed; 100 connections are enough for any test.
+    # Prepared transactions and sockets in /tmp are not needed; 100 connections are enough for any test. The sizes are
+    # what docs/storage.md asks of a server: with the defaults whole pages go to the log again every few minutes.
     cd /
     forget_killed "$data"
     launch main "$HERE/as-user.sh" "$USER_NAME" "$bin/postgres" -D "$data" -c "port=$port" -c listen_addresses=127.0.0.1 \
-        -c unix_socket_directories= -c max_connections=100 -c log_min_duration_statement=5s
+        -c unix_socket_directories= -c max_connections=100 -c log_min_duration_statement=5s \
+        -c shared_buffers=1GB -c max_wal_size=4GB -c checkpoint_timeout=15min -c wal_compression=lz4
 }
 
 # After a kill: the dead postmaster may not have been reaped yet, which a new one takes for alive, and its
