@@ -171,7 +171,9 @@ def _engine(url: sa.URL) -> sa.Engine:
     options = (f"lock_timeout={wait}", f"idle_in_transaction_session_timeout={4 * wait}", "synchronous_commit=on")
     given = str(url.query.get("options", ""))
     arguments["options"] = " ".join([*(f"-c {option}" for option in options), given]).strip()
-    engine = sa.create_engine(url, pool_pre_ping=True, connect_args=arguments)
+    # Nothing is prepared: from its tenth use on a prepared statement may be planned without its values, and then each
+    # row is compared with each of a thousand texts (``sets.among``), seconds instead of milliseconds.
+    engine = sa.create_engine(url, pool_pre_ping=True, connect_args={**arguments, "prepare_threshold": None})
     event.listen(engine, "connect", keep_nul)
     return engine
 

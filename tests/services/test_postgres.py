@@ -16,13 +16,13 @@ import sqlalchemy as sa
 
 from errors import BusyError, LiucunError, NotPermittedError, SettingsError, StorageError, UnreachableError
 from liucun.store import TICKET_SCRIPTS, prepare_tables
-from retention.catalogue import engine, events, progress
+from retention.catalogue import engine, events, progress, sets
 from retention.catalogue.commit import BatchCommit, Outcome, commit_batch
 from retention.catalogue.engine import Catalogue, serialise
 from retention.catalogue.failures import ConflictError, LostCommitError
 from retention.catalogue.migrate import migrate, version
 from retention.catalogue.retrying import retried
-from retention.catalogue.tables import batches, meta
+from retention.catalogue.tables import batches, meta, partitions
 from retention.catalogue.tables import events as event_table
 from tests.services import servers
 
@@ -356,6 +356,17 @@ def test_a_collector_killed_in_its_transaction_holds_nobody_up(postgres_url: str
     with catalogue.write() as connection:
         assert value(connection, "a") == 0
         put(connection, "a", 1)
+
+
+def test_a_statement_asked_often_is_planned_with_its_values(catalogue: Catalogue) -> None:
+    """A prepared one may be planned without them, and then compares each row with each of a thousand texts."""
+    names = [f"p{n}" for n in range(1000)]
+    for _ in range(12):
+        with catalogue.read() as connection:
+            chosen = sa.select(partitions.c.partition).where(sets.among(connection, partitions.c.partition, names))
+            assert connection.execute(chosen).all() == []
+            prepared = connection.exec_driver_sql("SELECT statement FROM pg_prepared_statements").scalars().all()
+            assert prepared == []
 
 
 def test_text_with_nul_is_stored_and_found_again(catalogue: Catalogue) -> None:
