@@ -76,13 +76,15 @@ def appended(connection: sa.Connection, kind: str, subject: str) -> list[str]:
 def collected(connection: sa.Connection) -> Iterator[None]:
     """Around a write transaction: what is appended in it is written when it ends, and nowhere else taken."""
     opened: list[dict[str, Any]] = []
-    connection.info[_OPEN] = opened
+    # Taken now: of a connection that was cut it cannot be asked any more, and what cut it must be told.
+    kept = connection.info
+    kept[_OPEN] = opened
     try:
         yield
         _write(connection, opened)
     finally:
         # The connection goes back to the pool: whoever has it next must not find them.
-        connection.info.pop(_OPEN, None)
+        kept.pop(_OPEN, None)
 
 
 def _write(connection: sa.Connection, opened: Sequence[dict[str, Any]]) -> None:
