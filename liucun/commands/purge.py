@@ -140,7 +140,7 @@ def _cancel(opened: OpenStore, options: dict[str, Any]) -> None:
 
 
 def _list(opened: OpenStore, options: dict[str, Any]) -> None:
-    from retention.audits.finding_words import in_shanghai
+    from retention.audits.moments import in_shanghai
     from retention.purge.plan import list_purges
 
     found = list_purges(opened.catalogue)
@@ -159,7 +159,7 @@ def _list(opened: OpenStore, options: dict[str, Any]) -> None:
 
 def _certificate(opened: OpenStore, options: dict[str, Any]) -> None:
     from retention.audits.figures import class_name
-    from retention.audits.finding_words import in_shanghai
+    from retention.audits.moments import in_shanghai
     from retention.purge.certificate import check_facts, verify_certificate
     from retention.purge.plan import read_purge
 

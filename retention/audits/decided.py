@@ -12,7 +12,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from retention.audits.figures import class_name
-from retention.audits.finding_words import in_shanghai
+from retention.audits.moments import in_shanghai
 from retention.audits.report import Table
 from retention.disclosure.tables import accounts, approvals, disclosures, exports
 from retention.holds.tables import holds

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from retention.audits.document import Context, document
-from retention.audits.finding_words import KINDS, both, in_chinese, kind_name
+from retention.audits.finding_kinds import KINDS
+from retention.audits.finding_words import both, in_chinese, kind_name
 from retention.audits.report import AuditReport, Finding, Severity
 from retention.printing.blocks import Grid
 from retention.search import compare
