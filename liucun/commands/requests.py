@@ -121,7 +121,8 @@ def outlook(request: str, as_json: bool, store: Path) -> None:
         print_json([item.as_json() for item in found])
         return
     for item in found:
-        click.echo(f"{item.record_class}: {item.records:,} records, {item.first_on} – {item.last_on}")
+        days = f"{item.first_on} – {item.last_on}" if item.first_on else "without a time 无时间"
+        click.echo(f"{item.record_class}: {item.records:,} records, {days}")
         law = "" if item.statutory_period is None else f"the law asks for {item.statutory_period} 法定期限; beyond it "
         weight = (
             "outweighs deletion 优先于删除" if item.statutory else f"{law}weaker ground: counsel decides 由法务决定"

@@ -18,7 +18,7 @@ from retention.schema import RECORD_SCHEMA, RecordClass
 PART_BYTES: Final = 32 << 20
 """Bytes in Arrow of the records of one file; as JSON they are three to six times as many."""
 RECORD_BYTES: Final = Limits().result_bytes
-"""Bytes in Arrow of a record that has a file of its own, as it cannot be divided."""
+"""Bytes in Arrow of what has a file of its own, as it stands at one place and cannot be divided."""
 
 Keep = Callable[[str, Answer], None]
 """Takes the name and the content of a file."""
@@ -73,14 +73,18 @@ class _ClassFiles:
         whole = None if tried else self._file(f"{name}.json", month)
         if whole is not None:
             return whole
-        waiting = self._halves(month)[::-1]
+        waiting = [month]
         written = parts = 0
         while waiting:
             portion = waiting.pop()
-            rows = self._file(f"{name}-part{parts + 1:04d}.json", portion)
+            part = f"{name}.json" if portion is month else f"{name}-part{parts + 1:04d}.json"
+            rows = None if portion is month else self._file(part, portion)
             if rows is None:
-                waiting += self._halves(portion)[::-1]
-            elif rows:
+                if (smaller := halves(self.queries.rows, portion)) is not None:
+                    waiting += smaller[::-1]
+                    continue
+                rows = self._undivided(part, portion)
+            if rows:
                 parts += 1
                 written += rows
         return written
@@ -90,27 +94,29 @@ class _ClassFiles:
         alone = portion.records == 1
         if not alone and portion.records * _LEAST_BYTES > PART_BYTES:
             return None
-        sql = f"SELECT * EXCLUDE (raw) FROM {portion.view} WHERE {portion.where} ORDER BY {ORDER}"  # noqa: S608  # view names are ours
         try:
-            answer = self.queries.json(sql, result_bytes=RECORD_BYTES if alone else PART_BYTES)
-        except QueryTooLargeError as error:
-            if alone:
-                raise self._too_large(portion, RECORD_BYTES) from error
+            return self._written(name, portion, RECORD_BYTES if alone else PART_BYTES)
+        except QueryTooLargeError:
             return None
+
+    def _undivided(self, name: str, portion: Portion) -> int:
+        """Write what stands at one place, which may be as large as an answer; returns its records."""
+        try:
+            return self._written(name, portion, RECORD_BYTES)
+        except QueryTooLargeError as error:
+            raise self._too_large(portion) from error
+
+    def _written(self, name: str, portion: Portion, most: int) -> int:
+        sql = f"SELECT * EXCLUDE (raw) FROM {portion.view} WHERE {portion.where} ORDER BY {ORDER}"  # noqa: S608  # view names are ours
+        answer = self.queries.json(sql, result_bytes=most)
         if answer.rows:
             self.keep(name, answer)
         return answer.rows
 
-    def _halves(self, portion: Portion) -> list[Portion]:
-        found = halves(self.queries.rows, portion)
-        if found is None:
-            raise self._too_large(portion, PART_BYTES)
-        return found
-
-    def _too_large(self, portion: Portion, limit: int) -> RecordTooLargeError:
+    def _too_large(self, portion: Portion) -> RecordTooLargeError:
         when = "without a time" if portion.times is None else f"of {moment(portion.times[0])}"
         return RecordTooLargeError(
-            f"A record of class {self.record_class.value} {when} is larger than {limit / (1 << 20):,.3g} MiB, "
+            f"A record of class {self.record_class.value} {when} is larger than {RECORD_BYTES / (1 << 20):,.3g} MiB, "
             "which is more than one answer may be.",
             cure="Nothing was written. Find the record with `liucun query` and hand it over by columns.",
         )

@@ -149,6 +149,7 @@ def _digested(suite: Suite, made: Unplaced) -> tuple[int, str]:
 class ClassOutlook:
     """What is held of an account in one class, and the ground on which it stays after a request for deletion.
 
+    ``first_on``, ``last_on``: days of Asia/Shanghai, None where no record has a time.
     ``statutory_period``: the longest period of a law or an administrative regulation, which alone outweigh the request
     (art. 47); None where there is none. ``statutory``: all of ``kept_for`` stands on such ground; otherwise counsel
     decides about what goes beyond it.
@@ -156,8 +157,8 @@ class ClassOutlook:
 
     record_class: str
     records: int
-    first_on: str
-    last_on: str
+    first_on: str | None
+    last_on: str | None
     kept_for: str
     counted_from: str
     basis: str
@@ -177,7 +178,9 @@ def deletion_outlook(parts: Parts, account: str, *, purpose: str, actor: str, to
     found = []
     for record_class in RecordClass:
         (row,) = queries.rows(
-            "SELECT count(*) AS records, min(event_time)::DATE AS first_on, max(event_time)::DATE AS last_on "  # noqa: S608  # view names are ours
+            "SELECT count(*) AS records, min(event_time)::DATE::VARCHAR AS first_on, "  # noqa: S608  # view names are ours
+            # As text: the last hours of 9999 are in a year of Shanghai that Python has not.
+            "max(event_time)::DATE::VARCHAR AS last_on "
             f"FROM {record_class.view} WHERE user_id = {quoted(account)} OR counterparty_id = {quoted(account)}"
         )
         if row["records"]:
@@ -187,8 +190,8 @@ def deletion_outlook(parts: Parts, account: str, *, purpose: str, actor: str, to
                 ClassOutlook(
                     record_class=record_class.value,
                     records=row["records"],
-                    first_on=str(row["first_on"]),
-                    last_on=str(row["last_on"]),
+                    first_on=row["first_on"],
+                    last_on=row["last_on"],
                     kept_for=str(policy.floor),
                     counted_from=policy.counted_from.value,
                     basis=policy.basis,

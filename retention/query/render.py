@@ -1,9 +1,8 @@
 """Turns a result into bytes: a table for eyes, JSON, CSV, Parquet.
 
-JSON: decimals are numbers with every digit, times are ISO 8601 with their offset (in
-UTC where the zone's time would leave the years 1 to 9999), binary is base64, maps are
-objects; NaN and infinities, which JSON has not, are strings. CSV (RFC 4180) writes the same words without quotes
-around text, nested values as JSON, and nothing for NULL.
+JSON: decimals are numbers with every digit, times are ISO 8601 with their offset (in UTC where the zone's time would
+leave the years 1 to 9999), binary is base64, maps are objects; NaN and infinities, which JSON has not, are strings.
+CSV (RFC 4180) writes the same words without quotes around text, nested values as JSON, and nothing for NULL.
 """
 
 from __future__ import annotations
@@ -99,10 +98,25 @@ def _as_table(table: pa.Table, zone: ZoneInfo) -> bytes:
 
 def _values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
     """A column as Python's objects, times with a zone in UTC, in which the archive's years 1 to 9999 all exist."""
-    if pa.types.is_timestamp(column.type) and column.type.tz:
-        column = column.cast(pa.timestamp(column.type.unit, "UTC"))
-    values: list[Any] = column.to_pylist()
+    in_utc = _in_utc(column.type)
+    values: list[Any] = (column if in_utc == column.type else column.cast(in_utc)).to_pylist()
     return values
+
+
+def _in_utc(kind: pa.DataType) -> pa.DataType:
+    """A type with all its times that have a zone in UTC, those within lists, maps and structs too."""
+    types = pa.types
+    if types.is_timestamp(kind):
+        return pa.timestamp(kind.unit, "UTC") if kind.tz else kind
+    if types.is_map(kind):
+        return pa.map_(_in_utc(kind.key_type), _in_utc(kind.item_type))
+    if types.is_list(kind):
+        return pa.list_(kind.value_field.with_type(_in_utc(kind.value_type)))
+    if types.is_large_list(kind):
+        return pa.large_list(kind.value_field.with_type(_in_utc(kind.value_type)))
+    if types.is_struct(kind):
+        return pa.struct([field.with_type(_in_utc(field.type)) for field in kind])
+    return kind
 
 
 def _local(moment: datetime, zone: ZoneInfo) -> datetime:

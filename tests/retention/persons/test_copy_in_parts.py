@@ -17,7 +17,7 @@ from errors import LiucunError, StorageError
 from retention.catalogue.tables import events
 from retention.persons import class_files
 from retention.persons import copy as copying
-from retention.persons.copy import PersonCopy, person_copy
+from retention.persons.copy import PersonCopy, deletion_outlook, person_copy
 from retention.persons.dividing import Portion, by_month, halves
 from retention.persons.errors import CopyChangedError, RecordTooLargeError
 from retention.persons.requests import Kind, PersonRequest, read_request, receive
@@ -161,6 +161,18 @@ def test_a_record_that_is_too_large_is_said(merchant: World, tmp_path: Path, mon
     assert _copied(merchant, tmp_path / "out" / "copy.zip", _asked(merchant, "alice")).files == 2
 
 
+def test_records_of_one_place_share_a_file_however_large_they_are(
+    merchant: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _limit(monkeypatch, 1)
+    monkeypatch.setattr(class_files, "halves", lambda *_: None)
+    copy = _copied(merchant, tmp_path / "copy.zip")
+    assert (copy.records, copy.files) == ({"content": RECORDS}, 7)
+    _limit(monkeypatch, 1, 3_000)
+    with pytest.raises(RecordTooLargeError, match=r"class content of 2026-.* is larger than 0.00286 MiB"):
+        _copied(merchant, tmp_path / "more.zip")
+
+
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 @pytest.mark.parametrize("at_file", [0, 2, -1])
 @pytest.mark.parametrize("nameless", [True, False])
@@ -255,3 +267,14 @@ def test_a_record_that_is_left_out_is_found(merchant: World, tmp_path: Path, mon
     assert isinstance(met.value, LiucunError)
     assert met.value.exit_code == 7
     assert not (tmp_path / "copy.zip").exists()
+
+
+def test_the_outlook_tells_of_a_record_in_a_year_that_python_has_not(merchant: World) -> None:
+    (found,) = deletion_outlook(merchant.store, "商家'1", purpose="x", actor="ann", today=date(2026, 11, 24))
+    assert (found.records, found.first_on, found.last_on) == (RECORDS, "2026-03-02", "10000-01-01")
+
+
+def test_the_outlook_of_records_without_a_time_has_no_days(world: World) -> None:
+    world.store.add([_of("timeless", n) for n in range(3)], record_class="content", partition="timeless#1")
+    (found,) = deletion_outlook(world.store, "timeless", purpose="x", actor="ann", today=date(2026, 11, 24))
+    assert (found.records, found.first_on, found.last_on) == (3, None, None)

@@ -64,6 +64,17 @@ def test_the_last_hours_that_the_archive_knows_are_written(zone: str) -> None:
     assert [row["at"] for row in rows] == ["9999-12-31T23:59:59.999999+00:00", "1970-01-01T08:00:00+08:00"]
     for name in ("csv", "table"):
         assert b"9999-12-31" in renderer(name, "Asia/Shanghai")(pa.table({"at": at})).data
+    lists = pa.ListArray.from_arrays(pa.array([0, 1, 2], pa.int32()), at)
+    keys = pa.array(["a", "b"])
+    nested = {
+        "list": lists,
+        "struct": pa.StructArray.from_arrays([lists], names=["in"]),
+        "map": pa.MapArray.from_arrays(pa.array([0, 1, 2], pa.int32()), keys, at),
+    }
+    first, second = json.loads(renderer("json", "Asia/Shanghai")(pa.table(nested)).data)
+    last, epoch = (row["at"] for row in rows)
+    assert first == {"list": [last], "struct": {"in": [last]}, "map": {"a": last}}
+    assert second == {"list": [epoch], "struct": {"in": [epoch]}, "map": {"b": epoch}}
 
 
 def test_csv_reads_back() -> None:
