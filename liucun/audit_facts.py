@@ -26,7 +26,7 @@ def duties_of(opened: OpenStore) -> Mapping[str, str]:
 
     found: dict[str, list[Duty]] = {}
     with opened.catalogue.read() as connection:
-        for duty in list_duties(connection, opened.bodies, state=None, limit=10_000):
+        for duty in list_duties(connection, opened.bodies, state=None, limit=None):
             found.setdefault(duty.clock, []).append(duty)
     return {
         clock.name: f"{NAMES.get(clock.name, clock.name)}: {_standing(found.get(clock.name, []))}" for clock in DUTIES

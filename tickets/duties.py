@@ -66,9 +66,9 @@ class Duty:
 
 
 def list_duties(
-    connection: sa.Connection, bodies: Bodies, *, state: str | None = "open", limit: int = 200
+    connection: sa.Connection, bodies: Bodies, *, state: str | None = "open", limit: int | None = 200
 ) -> list[Duty]:
-    """Duties, the next due first; ``state`` is open or done, None for both."""
+    """Duties, the next due first; ``state`` is open or done, None for both; all of them without a ``limit``."""
     chosen = sa.select(table).order_by(table.c.state.desc(), table.c.due_at, table.c.duty_id).limit(limit)
     if state is not None:
         chosen = chosen.where(table.c.state == state)
