@@ -12,11 +12,18 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from argon2 import PasswordHasher
+from hypothesis import settings
 
 from console.access import passwords
+from liucun.store import prepare_tables
 from retention.keys.passphrase import DEFAULT_COST
+from retention.store import Store, StoreSettings
 
 pytest_plugins = ["tests.services.plugin"]
+
+# An example's time says nothing on a busy machine, nor where the first one compiles; what must be quick has a test.
+settings.register_profile("liucun", deadline=None)
+settings.load_profile("liucun")
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
 
@@ -27,6 +34,15 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the real data (../shared/data) is not here")
     return SHARED
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """An empty archive with every room's tables; rooms that need another kind of store have their own of this name."""
+    Store.create(tmp_path / "store", StoreSettings(), "a passphrase for tests")
+    with Store.open(tmp_path / "store", StoreSettings(), "a passphrase for tests") as opened:
+        prepare_tables(opened.catalogue)
+        yield opened
 
 
 @pytest.fixture(scope="session", autouse=True)

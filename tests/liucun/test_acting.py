@@ -5,24 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from console.access.tokens import PREFIX
 from errors import NotPermittedError
-from liucun.cli import main_group
 from liucun.store import open_store
 from retention.second_person import SecondPersonError, check_second_person
-
-SECRET = "a passphrase of tests"
-
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty store."""
-    monkeypatch.setenv("LIUCUN_PASSPHRASE", SECRET)
-    where = tmp_path / "store"
-    assert CliRunner().invoke(main_group, ["init", "--store", str(where)]).exit_code == 0
-    return where
 
 
 def test_without_a_token_the_local_user_acts(store: Path) -> None:

@@ -6,7 +6,6 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pytest
 from click.testing import CliRunner
 
 from liucun.audit_facts import duties_of, facts_of
@@ -16,17 +15,7 @@ from retention.audits.clauses import clauses
 from tickets.opening import ContentFinding, Hit, open_or_extend, prepare
 from tickets.tables import tickets
 
-SECRET = "a passphrase of tests"
 LONG_AGO, LATER = "2026-01-05T04:00:00.000000Z", "2026-01-09T04:00:00.000000Z"
-
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty store."""
-    monkeypatch.setenv("LIUCUN_PASSPHRASE", SECRET)
-    where = tmp_path / "store"
-    assert CliRunner().invoke(main_group, ["init", "--store", str(where)]).exit_code == 0
-    return where
 
 
 def opened_tickets(opened: OpenStore, count: int) -> list[str]:

@@ -7,7 +7,6 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +15,6 @@ from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from errors import NotPermittedError, UnreachableError
-from liucun.store import prepare_tables
 from pipelines.job import Job, JobOptions
 from pipelines.sources import kafka, kafka_reading
 from pipelines.sources.kafka_ledger import Position
@@ -27,11 +25,10 @@ from pipelines.sources.spec import SourceSpec
 from pipelines.summary import RunSummary
 from retention.audits.coverage import audit_coverage
 from retention.catalogue.tables import events, partitions
-from retention.store import Store, StoreSettings
+from retention.store import Store
 from tests.services import servers
 
 pytestmark = pytest.mark.services
-PASSPHRASE = "a passphrase for tests"
 
 
 class Topic:
@@ -80,14 +77,6 @@ def topic(address: str) -> Iterator[Topic]:
     made = Topic(address)
     yield made
     made.delete()
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    Store.create(tmp_path / "store", StoreSettings(), PASSPHRASE)
-    with Store.open(tmp_path / "store", StoreSettings(), PASSPHRASE) as opened:
-        prepare_tables(opened.catalogue)
-        yield opened
 
 
 def spec(topic: Topic, **settings: object) -> SourceSpec:

@@ -23,6 +23,7 @@ from retention.search.errors import (
     SearchRefusedError,
     SearchUnreachableError,
 )
+from retention.search.rebuilding import rebuild
 from tests.services import servers
 from tests.services.dropping_proxy import dropping_proxy
 from tests.services.indexed import FILES, RECORDS, Indexed, within
@@ -239,7 +240,7 @@ def test_an_index_that_is_somebody_elses_is_left_alone(followed: Followed) -> No
     with pytest.raises(SearchRebuildError, match="did not make it"):
         step(followed.opened)
     with following(followed.opened) as follower, pytest.raises(SearchRebuildError):
-        compare.rebuild(follower)
+        rebuild(follower)
     assert indexed.server.ask("GET", f"/{name}/_doc/1")["_source"] == {"theirs": "yes"}
 
 
