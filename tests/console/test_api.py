@@ -228,7 +228,7 @@ def test_duties(head) -> None:
 
 
 @SCHEMA.parametrize()
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=12, suppress_health_check=list(HealthCheck), derandomize=True)
 def test_no_input_makes_a_fault_of_ours(case, console) -> None:
     never_a_fault(case, console)
 
@@ -236,7 +236,7 @@ def test_no_input_makes_a_fault_of_ours(case, console) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @SCHEMA.parametrize()
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
 def test_no_input_makes_a_fault_of_ours_longer(case, console) -> None:
     never_a_fault(case, console)
 

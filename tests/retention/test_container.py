@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from errors import IntegrityError, KeyAccessError
@@ -75,7 +75,6 @@ def test_either_implementation_of_sm4_reads_what_the_other_sealed(monkeypatch: p
 
 
 @given(reads=st.lists(st.tuples(st.integers(0, 90_000), st.integers(-1, 90_000)), max_size=12))
-@settings(deadline=None)
 def test_random_access_is_that_of_a_plain_file(reads: list[tuple[int, int]]) -> None:
     opened, plain = reader(SAMPLE), io.BytesIO(SAMPLE_PLAIN)
     for place, length in reads:

@@ -287,7 +287,7 @@ def test_deep_and_huge_json_is_refused() -> None:
 
 
 @given(count=st.integers(1, 40))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_any_number_of_rows_comes_back(tmp_path_factory: pytest.TempPathFactory, count: int) -> None:
     made = archive(tmp_path_factory.mktemp("a"))
     manifest = segment(made, count)

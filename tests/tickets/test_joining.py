@@ -62,7 +62,7 @@ def test_another_store_s_key_gives_another_sketch(bodies: PlainBodies) -> None:
     assert likeness(one.signature, [other.signature])[0] < 0.2
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.text(max_size=80), max_size=6))
 def test_sketches_together_are_those_of_each_alone(bodies: PlainBodies, texts: list[str]) -> None:
     sketcher = Sketcher(bodies)

@@ -139,9 +139,7 @@ class Queue(BulkModel):
 
 
 TestQueue = Queue.TestCase
-TestQueue.settings = settings(
-    max_examples=8, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
-)
+TestQueue.settings = settings(max_examples=8, stateful_step_count=25, suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.slow
@@ -149,7 +147,5 @@ TestQueue.settings = settings(
 def test_longer() -> None:
     run_state_machine_as_test(
         Queue,
-        settings=settings(
-            max_examples=200, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
-        ),
+        settings=settings(max_examples=200, stateful_step_count=50, suppress_health_check=list(HealthCheck)),
     )

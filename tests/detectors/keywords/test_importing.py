@@ -88,7 +88,7 @@ def test_a_list_over_the_limit_is_refused() -> None:
 
 
 @given(st.binary(max_size=300), st.sampled_from([None, *FORMATS]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_bytes_are_a_list_or_a_typed_error(data: bytes, form: str | None) -> None:
     try:
         read = read_list(data, "list.txt", form)
@@ -159,7 +159,7 @@ def test_ids_stay_the_same_when_the_list_grows() -> None:
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=8), max_size=20))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_written_pack_reads_as_it_was(tmp_path_factory: pytest.TempPathFactory, words: list[str]) -> None:
     made = import_words([Entry(n, word.strip()) for n, word in enumerate(words, 1)], WISHES)
     meta = {"source": 'https://example.org/a,b "c"\nd', "digest": "sha256:00"}

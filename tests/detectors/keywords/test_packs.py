@@ -92,7 +92,7 @@ def test_a_fault_of_a_draft_keeps_no_pack_from_loading(tmp_path: Path) -> None:
 
 
 @given(st.binary(max_size=400) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "replace")))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_bytes_give_rows_or_problems_with_lines(data: bytes) -> None:
     faults = Faults("own.csv")
     rows = list(parse_rows(data, COLUMNS, faults))
@@ -124,7 +124,7 @@ CELLS = st.sampled_from(
 
 
 @given(st.lists(st.lists(CELLS, min_size=1, max_size=9), max_size=6), st.permutations(COLUMNS))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_cells_either_load_or_name_file_and_line(
     tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], columns: list[str]
 ) -> None:

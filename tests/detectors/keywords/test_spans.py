@@ -54,7 +54,7 @@ def plain() -> KeywordDetector:
 
 @given(st.lists(TEXTS | st.none(), max_size=8))
 @example(["👨‍👩‍👧代\ufe0f开\u200b发👍🏽票", None, "", "\U0001f600加\U0001f600微\U0001f600信\U0001f600"])
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_every_span_cuts_what_it_matched_out_of_the_original(texts: list[str | None]) -> None:
     column = pa.array(texts, pa.string())
     for detector in (plain(), shipped()):
@@ -68,7 +68,7 @@ def test_every_span_cuts_what_it_matched_out_of_the_original(texts: list[str | N
 
 
 @given(TEXTS, TEXTS, st.sampled_from(WORDS), st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_row_s_findings_do_not_depend_on_the_rows_beside_it(
     left: str, right: str, word: str, data: st.DataObject
 ) -> None:
@@ -81,7 +81,7 @@ def test_a_row_s_findings_do_not_depend_on_the_rows_beside_it(
 @given(
     st.sampled_from(WORDS), st.lists(st.sampled_from(["\u200b", "\u200d", "\ufe0f", "·", "*", "_", "~"]), max_size=3)
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_signs_between_characters_keep_the_hit(word: str, signs: list[str]) -> None:
     text = "看" + "".join(signs).join(word) + "了"
     wanted = f"w{WORDS.index(word)}"
@@ -127,7 +127,7 @@ def any_rules(draw: st.DrawFn) -> PackSet:
 
 @given(any_rules(), st.lists(st.lists(ODD, max_size=8).map("".join), max_size=4))
 @example(PackSet.of([Rule("r", "fraud", "", ("1",), pattern="^")]), ["1", "11"])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_whatever_the_rules_spans_cut_what_they_matched(packs: PackSet, texts: list[str]) -> None:
     for found in (KeywordDetector(packs).evidence(pa.array(texts, pa.string())).to_pylist(),):
         for finding in found:
@@ -137,7 +137,7 @@ def test_whatever_the_rules_spans_cut_what_they_matched(packs: PackSet, texts: l
 
 
 @given(any_rules(), st.lists(st.lists(ODD, max_size=8).map("".join), max_size=4))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_rules_judged_together_find_what_each_finds_alone(packs: PackSet, texts: list[str]) -> None:
     column = pa.array(texts, pa.string())
     alone = [f for rule in packs.rules for f in KeywordDetector(PackSet.of([rule])).evidence(column).to_pylist()]
@@ -146,7 +146,7 @@ def test_rules_judged_together_find_what_each_finds_alone(packs: PackSet, texts:
 
 
 @given(any_rules(), st.lists(st.lists(ODD, max_size=8).map("".join), max_size=6), st.sampled_from(Reading))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_compiled_code_picks_the_same_rows_to_judge(packs: PackSet, texts: list[str], reading: Reading) -> None:
     words = scanner_of(packs, State.LIVE, ALL_STEPS, reading)
     if not words.patterns.keys:
@@ -175,7 +175,7 @@ class Every(Anchors):
     st.lists(st.lists(st.lists(ODD, max_size=8).map("".join), max_size=4), min_size=1, max_size=4),
     st.lists(st.integers(0, 9), min_size=24, max_size=24),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_whichever_words_are_looked_for_first_the_same_rows_are_judged(
     packs: PackSet, columns: list[list[str]], rarity: list[int]
 ) -> None:
@@ -207,7 +207,7 @@ def test_words_that_few_rows_hold_are_looked_for_first() -> None:
 
 
 @given(any_rules(), st.lists(st.lists(ODD, max_size=10).map("".join), max_size=8), st.sampled_from(Reading))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_rows_left_out_by_where_hits_stand_have_no_finding(packs: PackSet, texts: list[str], reading: Reading) -> None:
     words = scanner_of(packs, State.LIVE, ALL_STEPS, reading)
     if not words.patterns.keys:
@@ -242,7 +242,7 @@ MANY = st.lists(st.sampled_from(["路口交通", "有口交", "冰毒", "白冰�
 
 
 @given(st.lists(MANY, max_size=5), st.integers(1, 20))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_judging_in_rounds_finds_what_judging_at_once_finds(texts: list[str], first: int) -> None:
     rules = [
         Rule("word", "fraud", "", ("口交", "冰毒", "毒", "毒药"), weight=1.0, boundary=Boundary.WORD),

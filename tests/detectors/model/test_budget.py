@@ -31,7 +31,7 @@ def test_the_surest_scores_come_first() -> None:
     assert abuse.sampled == 100
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["a", "b", "c"]), st.sampled_from([k / 20 for k in range(21)]), st.integers(-1, 1)),

@@ -80,7 +80,7 @@ def test_engines_agree_on_hostile_text(labels: int, pinyin: bool, gate: float | 
     assert_agree(model_of(12, labels=labels, pinyin=pinyin, gate=gate, prior=prior), HOSTILE)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.text(st.one_of(st.sampled_from("加微信女马子好vxweinzhag1２ \u200b🐔💰①"), st.characters()), max_size=40),
@@ -164,7 +164,7 @@ def test_spelled_and_written_syllables_are_one() -> None:
     assert spelled == written
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.text(
         st.one_of(st.sampled_from("加微女马子好vxwein1 \u200b🐔①"), st.characters(exclude_categories=["Cs"])),

@@ -23,7 +23,7 @@ def hits(matcher: HashedWords | Matcher, text: str) -> set[tuple[int, int, int]]
     return set(zip(word.tolist(), start.tolist(), end.tolist(), strict=True))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(st.text(ALPHABET, min_size=1, max_size=6), min_size=1, max_size=30, unique=True),
     st.text(ALPHABET, max_size=200),
@@ -35,7 +35,7 @@ def test_finds_what_the_libraries_find(words: list[str], text: str) -> None:
     assert in_bytes == hits(HyperscanMatcher(words), text)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(st.text(ALPHABET, min_size=1, max_size=4), min_size=1, max_size=12, unique=True),
     st.lists(st.text(ALPHABET, max_size=40), min_size=1, max_size=6),

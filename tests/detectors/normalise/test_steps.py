@@ -75,7 +75,7 @@ def test_all_steps_together() -> None:
 
 
 @given(st.lists(TEXTS, max_size=5), STEPS, st.sampled_from(Reading))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_both_paths_fold_alike_whatever_the_steps(texts: list[str], steps: Steps, reading: Reading) -> None:
     column = pa.array(texts, pa.string())
     table = table_of(steps, reading)
@@ -88,7 +88,7 @@ def test_both_paths_fold_alike_whatever_the_steps(texts: list[str], steps: Steps
 
 
 @given(TEXTS, STEPS, st.sampled_from(Reading))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_tokens_stand_in_order_for_characters_of_the_original(text: str, steps: Steps, reading: Reading) -> None:
     found = seen(text, steps, reading)
     assert (found.start < found.end).all()
@@ -100,7 +100,7 @@ def test_tokens_stand_in_order_for_characters_of_the_original(text: str, steps: 
 
 
 @given(st.text("微信加发票V1", min_size=1, max_size=12), st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_signs_width_and_invisible_characters_between_change_nothing(text: str, data: st.DataObject) -> None:
     noise = st.sampled_from(["", ".", " ", "*", "\u200b", "\u2060", "。", "|", "\ufe0f", "_", "～"])
     wide = {c: chr(ord(c) + 0xFEE0) for c in "V1"}

@@ -31,7 +31,7 @@ TOKENS = st.lists(
 
 
 @pytest.mark.parametrize("form", FORMATS)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(data=TOKENS, first=st.booleans(), header=st.sampled_from([b"", b"a,b,c\r\n", b"text,quantity", b'"x']))
 def test_any_bytes(form: str, data: bytes, first: bool, header: bytes) -> None:
     batch = decode(form, data, first=first, header=header)
@@ -61,7 +61,7 @@ def test_any_bytes(form: str, data: bytes, first: bool, header: bytes) -> None:
     batch.records.to_pylist()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=TOKENS, published=st.sampled_from(["text", "a", "user.id", "quantity"]))
 def test_published_is_aligned(data: bytes, published: str) -> None:
     batch = decode("ndjson", data, published={published: True, "message": False})

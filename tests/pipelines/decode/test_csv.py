@@ -103,7 +103,7 @@ def test_kept_value_beside_a_field_of_the_columns_name() -> None:
 CELLS = st.text(alphabet=st.characters(exclude_characters="\x00\r\ufeff", exclude_categories=("Cs",)), max_size=6)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     rows=st.lists(st.lists(CELLS, min_size=3, max_size=3), max_size=8),
     quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),

@@ -94,7 +94,7 @@ def test_stray_quotes_do_not_make_framing_quadratic() -> None:
     assert len(frame(data, csv=True, last=True)) == 200_000
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(data=PIECES, csv=st.booleans(), sizes=st.lists(st.integers(1, 60), min_size=1, max_size=12))
 def test_cutting_changes_nothing(data: bytes, csv: bool, sizes: list[int]) -> None:
     """A source read in windows, cut, and framed range by range, gives the records of the whole."""

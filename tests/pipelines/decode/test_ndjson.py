@@ -259,7 +259,7 @@ JSON = st.recursive(
 KEYS = TEXT.map(lambda key: "字" + key)  # never the name of a column
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(value=st.dictionaries(KEYS, JSON, max_size=6), ascii_only=st.booleans(), spaced=st.booleans())
 def test_agrees_with_the_standard_library(value: dict[str, Any], ascii_only: bool, spaced: bool) -> None:
     line = json.dumps(value, ensure_ascii=ascii_only, separators=(" , ", " : ") if spaced else (",", ":"))
@@ -279,7 +279,7 @@ def test_agrees_with_the_standard_library(value: dict[str, Any], ascii_only: boo
     assert all(agrees(extra[key], expected[key]) for key in expected)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     value=st.dictionaries(KEYS, JSON, max_size=4),
     ascii_only=st.booleans(),

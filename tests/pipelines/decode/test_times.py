@@ -137,7 +137,7 @@ def test_unreadable(value: str) -> None:
     assert reasons(batch) == [Reason.UNREADABLE_TIME]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     moment=st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30)),
     hours=st.integers(-14, 14),
@@ -155,7 +155,7 @@ def test_agrees_with_datetime(moment: datetime, hours: int, spec: str) -> None:
     assert batch.records.column("event_time").to_pylist() == [expected]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(text=st.text(alphabet="0123456789-/:. TZ+,JanDecMay", max_size=30))
 def test_any_text_is_a_time_or_not(text: str) -> None:
     batch = decode("ndjson", json.dumps({"event_time": text}).encode())

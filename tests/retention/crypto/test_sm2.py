@@ -80,7 +80,7 @@ def test_no_opinion_without_the_identity() -> None:
         sm2.verify(PAIR.public, MESSAGE, bare)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.binary(min_size=1, max_size=sm2.PLAINTEXT_LIMIT))
 def test_round_trips(data: bytes) -> None:
     assert sm2.decrypt(PAIR.private, sm2.encrypt(PAIR.public, data)) == data
@@ -88,7 +88,7 @@ def test_round_trips(data: bytes) -> None:
 
 
 @pytest.mark.skipif(OTHER is None, reason="the system's libcrypto does not load")
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.binary(min_size=1, max_size=sm2.PLAINTEXT_LIMIT))
 def test_both_implementations_agree(data: bytes) -> None:
     assert OTHER is not None

@@ -70,7 +70,7 @@ def fresh() -> Iterator[World]:
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(st.lists(DAYS, min_size=1, max_size=8), st.lists(LIVES, max_size=6), st.data())
 def test_due_means_due(days: list[date], lives: list[Life], data: st.DataObject) -> None:
     with fresh() as world:

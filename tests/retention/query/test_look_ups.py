@@ -158,9 +158,7 @@ def conditions(draw: st.DrawFn, depth: int = 2) -> str:
     )
 
 
-@settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(condition=conditions(), columns=st.sampled_from(["event_id", "event_id, text", "*", "event_id, log_source"]))
 def test_answers_are_those_of_a_plain_filter(
     full: tuple[SealedStore, duckdb.DuckDBPyConnection], condition: str, columns: str

@@ -90,7 +90,7 @@ def test_rows_without_a_time_are_never_pruned_away(sealed: SealedStore) -> None:
     assert rows(sealed, sql) == [{"n": 3}]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(
     spans=st.lists(st.one_of(st.none(), st.tuples(st.integers(0, 99), st.integers(0, 99)).map(sorted)), max_size=150),
     low=st.integers(-5, 105),
