@@ -246,7 +246,9 @@ class KafkaReader:
     # When it goes wrong
 
     def _failed(self, error: KafkaError) -> None:
-        self._failure = error
+        # That every broker is down is said after each reason for it, a refused password among them.
+        if self._failure is None or error.code() != KafkaError._ALL_BROKERS_DOWN:
+            self._failure = error
 
     def _raise_refusal(self) -> None:
         if self._failure is not None and self._failure.code() in _REFUSED:
