@@ -8,6 +8,9 @@ DEMO ?= demo
 SCRATCH ?= $(shell [ -w /dev/shm ] && [ "$$(df -k --output=avail /dev/shm 2>/dev/null | tail -n 1)" -gt 4194304 ] && echo /dev/shm)
 PYTEST = $(if $(SCRATCH),TMPDIR=$(SCRATCH)) $(BIN)/python -m pytest
 
+# Modules are compiled once, not by every process that the tests start, whatever the caller's environment says.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: test-faults test-browser fuzz faults softhsm services services-down test-services model kills run test test-slow lint lock clean help
 
 help:
