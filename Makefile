@@ -25,7 +25,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/python -m pipelines.decode && $(BIN)/python -m detectors.ahead
 	@touch $@
 
-## run            a demo from nothing: logs, findings, tickets, proofs; its console
+## run            a demo from nothing: a store, sample logs, a run over them
 run: $(STAMP)
 	@DEMO=$(DEMO) bash deploy/demo.sh
 
