@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import re
-import resource
 import subprocess
 import sys
 import time
@@ -25,6 +24,8 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+
+from benchmarks.memory import peak_bytes
 
 RECORDS: Final = 200_000
 WORDS: Final = 60_000
@@ -212,7 +213,7 @@ def _in_turns(*works: Callable[[], object]) -> tuple[float, ...]:
 
 def _peak() -> float:
     """Peak memory of this process, MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    return peak_bytes() / 1e6
 
 
 def _in_process(part: str, records: int, words: int, core: int | None) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import secrets
 import subprocess
 import sys
@@ -25,6 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 import pyarrow.parquet as pq
 
+from benchmarks.memory import peak_bytes
 from benchmarks.traffic import write
 from detectors.default import default_detector
 from retention.crypto.suites import suite
@@ -156,7 +156,7 @@ def _pipeline(source: Path, store: Path) -> dict[str, Any]:
         default_detector().detect(pa.array(["热身 warm-up"] * 4096))
         spec = parse_spec(f"content:ndjson:{source}", published=True)
         summary = Job(opened, [spec], JobOptions()).run().as_json()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = peak_bytes()
     return {**summary, "peak_bytes": peak}
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import resource
 import secrets
 import shutil
 import statistics
@@ -29,6 +28,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from benchmarks.memory import peak_bytes
 from retention.catalogue import progress as partitions
 from retention.catalogue.commit import BatchCommit, commit_batch
 from retention.compaction.merge import TARGET_ROWS
@@ -296,7 +296,7 @@ def _clock(action: Callable[[], Any]) -> tuple[float, Any]:
 
 def _peak() -> float:
     """Megabytes that this process has held at most."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    return peak_bytes() / 1e6
 
 
 if __name__ == "__main__":
