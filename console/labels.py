@@ -205,6 +205,7 @@ CHECKED: Final = {
     "living": _("有效"),
     "destroyed": _("已销毁"),
     "needed": _("在用"),
+    "units": _("留存单元"),
     "destroyed_segments": _("已销毁封存段"),
     "destroyed_records": _("已销毁记录"),
     "certificates": _("销毁证明"),
@@ -234,6 +235,12 @@ AUDITS: Final = {
     "access": (_("查询访问审计"), _("谁、为何、查询了什么、多少行。")),
     "samples": (_("人工抽检审计"), _("机器放行的内容每日随机抽样，由人复核。")),
     "index": (_("检索索引审计"), _("检索索引与留存库逐条一致，已销毁与限制处理的内容不在其中。")),
+}
+
+OUTCOMES: Final = {
+    "passed": _("通过"),
+    "nothing_to_check": _("没有可检查的内容"),
+    "faults": _("发现问题"),
 }
 
 PERMISSIONS: Final = {

@@ -17,6 +17,7 @@ from console.tables import audit_reports as table
 from errors import BusyError, LiucunError, UsageError
 from retention.audits.document import Context, document
 from retention.audits.making import ARCHIVE, make_audit, verified_log
+from retention.audits.outcome import Outcome, outcome_of
 from retention.audits.report import AuditReport, read_report
 from retention.catalogue import events
 from retention.catalogue.tables import timestamp
@@ -38,13 +39,14 @@ KEPT: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class KeptReport:
-    """A report: ``ok`` is None while the audit runs or when it was cut off."""
+    """A report: ``ok`` and ``outcome`` are None while the audit runs or when it was cut off."""
 
     report_id: str
     audit: str
     at: str
     actor: str
     ok: bool | None
+    outcome: Outcome | None
     body: dict[str, Any]
 
 
@@ -57,6 +59,7 @@ class Heading:
     at: str
     actor: str
     ok: bool | None
+    outcome: Outcome | None
     checked: dict[str, Any]
     anchored: bool
     findings: int
@@ -85,6 +88,7 @@ def _heading(row: sa.Row[Any]) -> Heading:
         row.at,
         row.actor,
         row.ok,
+        _outcome(row, said),
         said.get("checked", {}),
         said.get("anchored", False),
         said.get("findings", 0),
@@ -100,7 +104,12 @@ def report(connection: sa.Connection, report_id: str) -> KeptReport:
     row = connection.execute(sa.select(table).where(table.c.report_id == report_id)).one_or_none()
     if row is None:
         raise UsageError(f"There is no audit report {report_id!r}.", cure="Look at the list.")
-    return KeptReport(row.report_id, row.audit, row.at, row.actor, row.ok, json.loads(row.body))
+    body = json.loads(row.body)
+    return KeptReport(row.report_id, row.audit, row.at, row.actor, row.ok, _outcome(row, body), body)
+
+
+def _outcome(row: sa.Row[Any], said: dict[str, Any]) -> Outcome | None:
+    return None if row.ok is None else outcome_of(row.audit, ok=row.ok, checked=said.get("checked", {}))
 
 
 class AuditRunner:
@@ -166,6 +175,7 @@ class AuditRunner:
                 connection.execute(table.delete().where(table.c.report_id.in_(gone)))
                 said = {
                     "ok": made.ok,
+                    "outcome": made.outcome.value,
                     "span": made.span.words(),
                     "checked": made.checked,
                     "faults": len(made.faults),

@@ -23,6 +23,7 @@ _NAMED: Final[dict[str, dict[str, str]]] = {
     "classes": labels.CLASSES,
     "clock": labels.DUTIES,
     "checked": labels.CHECKED,
+    "outcome": labels.OUTCOMES,
 }
 _DIGEST: Final = re.compile(r"[0-9a-f]{40,}")
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")

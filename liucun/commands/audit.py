@@ -261,6 +261,7 @@ def _record(opened: OpenStore, reports: Sequence[AuditReport]) -> None:
                 subject=f"audit:{report.audit}",
                 body={
                     "ok": report.ok,
+                    "outcome": report.outcome.value,
                     "span": report.span.words(),
                     "checked": report.checked,
                     "faults": len(report.faults),
@@ -274,7 +275,7 @@ def _print(reports: Sequence[AuditReport], targets: Sequence[Path]) -> None:
 
     for report in reports:
         chinese, english, _, claim = TITLES[report.audit]
-        click.secho(f"{chinese} {english}: {'PASSED 通过' if report.ok else 'FAULTS FOUND 发现问题'}", bold=True)
+        click.secho(f"{chinese} {english}: {report.outcome.headline}", bold=True)
         click.echo(f"  {claim}")
         for name, value in report.checked.items():
             click.echo(f"  {CHECKED.get(name, name)}: {f'{value:,}' if isinstance(value, int) else value}")

@@ -90,8 +90,8 @@ def standing(
             said.append(f"{TITLES[name][0]} {name}: 本次未审计 not audited here")
             continue
         faults, waiting = len(report.faults), len(report.notices)
-        passed = "没有可检查的内容 nothing to check" if report.nothing else "通过 passed"
-        result = passed if report.ok else f"{faults:,} 项问题 faults"
+        outcome = report.outcome
+        result = f"{outcome.chinese} {outcome.english}" if report.ok else f"{faults:,} 项问题 faults"
         notices = f"; {waiting:,} 项待决定 notices" if waiting else ""
         said.append(f"{TITLES[name][0]} {name}: {result}{notices}")
     return "\n".join(said)

@@ -8,7 +8,8 @@ from typing import Final
 
 from retention.audits.clauses import clauses, clauses_of, standing
 from retention.audits.finding_words import both, place
-from retention.audits.report import LOOKED_AT, UNCERTIFIED, AuditReport, Finding, Table
+from retention.audits.outcome import Outcome, together
+from retention.audits.report import UNCERTIFIED, AuditReport, Finding, Table
 from retention.audits.words import CHECKED, TITLES
 from retention.policies.periods import SHANGHAI
 from retention.printing.blocks import Block, Contents, Document, Grid, Heading, Pairs, Paragraph, Tone
@@ -17,9 +18,7 @@ MOST: Final = 300
 """Findings of a kind that are printed; the JSON report holds all."""
 TOGETHER: Final = 8
 """Places that one row names: a row does not break over pages."""
-PASSED: Final = "通过 PASSED"
-NOTHING: Final = "没有可检查的内容 NOTHING TO CHECK"
-FAILED: Final = "发现问题 FAULTS FOUND"
+_TONES: Final = {Outcome.PASSED: Tone.GOOD, Outcome.NOTHING: Tone.PLAIN, Outcome.FAULTS: Tone.BAD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +88,9 @@ def _anchored(reports: Sequence[AuditReport]) -> bool:
 
 
 def _verdict(*reports: AuditReport) -> tuple[str, Tone]:
-    """What came out, and its tone; audits that had nothing to look at are not called passed."""
-    if not all(report.ok for report in reports):
-        return FAILED, Tone.BAD
-    counted = [report for report in reports if report.audit in LOOKED_AT]
-    if counted and all(report.nothing for report in counted if report.audit != "keys" or len(counted) == 1):
-        return NOTHING, Tone.PLAIN
-    return PASSED, Tone.GOOD
+    """What came out, and its tone."""
+    outcome = together({report.audit: report.outcome for report in reports})
+    return outcome.headline, _TONES[outcome]
 
 
 def _certification(reports: Sequence[AuditReport]) -> str:

@@ -8,18 +8,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from retention.audits.outcome import Outcome, outcome_of, together
 from retention.policies.periods import SHANGHAI
 from retention.printing.blocks import Picture
 
 UNCERTIFIED: Final = "uncertified"
-LOOKED_AT: Final = {
-    "coverage": "records",
-    "integrity": "of",
-    "access": "queries",
-    "keys": "keys",
-    "samples": "reviewed",
-}
-"""What of ``checked`` counts the things that an audit looks at."""
 
 
 class Severity(StrEnum):
@@ -121,9 +114,9 @@ class AuditReport:
         return not self.faults
 
     @property
-    def nothing(self) -> bool:
-        """Whether it found no fault because there was nothing to look at: that proves nothing, and is said."""
-        return self.ok and self.checked.get(LOOKED_AT.get(self.audit, "")) == 0
+    def outcome(self) -> Outcome:
+        """How it came out; an audit that had nothing to look at is not called passed."""
+        return outcome_of(self.audit, ok=self.ok, checked=self.checked)
 
     def add(self, kind: str, where: str, detail: str, severity: Severity = Severity.FAULT) -> None:
         """Add a finding."""
@@ -133,6 +126,7 @@ class AuditReport:
         """The report as ``audit --json`` prints it."""
         return {
             "ok": self.ok,
+            "outcome": self.outcome.value,
             "anchored": self.anchored,
             "checked": self.checked,
             "findings": [finding.as_json() for finding in self.findings],
@@ -187,6 +181,7 @@ def combined(reports: Sequence[AuditReport]) -> dict[str, object]:
     """Several reports as one object of the same shape; ``checked`` and ``reports`` by audit."""
     return {
         "ok": all(report.ok for report in reports),
+        "outcome": together({report.audit: report.outcome for report in reports}).value,
         "anchored": all(report.anchored for report in reports),
         "checked": {report.audit: report.checked for report in reports},
         "findings": [{**finding.as_json(), "audit": report.audit} for report in reports for finding in report.findings],

@@ -52,6 +52,7 @@ def audit_retention(
     with subject.catalogue.read() as connection:
         _policies(connection, report, today)
         found = simulate(connection, today, settings=settings)
+        report.checked["units"] = len(found.units)
         _kept(report, found.units, today)
         show_forecast(report, found)
         show_trails(report, found)

@@ -69,6 +69,7 @@ CHECKED: Final = {
     "living": "有效 living",
     "destroyed": "已销毁 destroyed",
     "needed": "仍在使用 in use",
+    "units": "留存单元 units kept",
     "destroyed_segments": "已销毁封存段 destroyed segments",
     "destroyed_records": "已销毁记录 destroyed records",
     "certificates": "销毁证明 certificates of destruction",

@@ -12,17 +12,20 @@ def test_an_audit_runs_in_the_background(console) -> None:
     assert person.post("/audit/run", audit="coverage").status_code == 303
     assert person.post("/audit/run", audit="nonsense").status_code == 400
     for _ in range(100):
-        if "通过" in (page := person.get("/audit").text):
+        if "没有可检查的内容" in (page := person.get("/audit").text):
             break
     assert "完整性审计" in page
     report = re.search(r"/audit/reports/[0-9a-f]{16}", page)[0]
     shown = person.get(report)
     assert shown.status_code == 200
     # What was found is said in Chinese, in the report's own words beside it; to a reader of English in those alone.
+    assert '<span class="tag ">没有可检查的内容</span>' in shown.text
+    assert '<span class="tag good">通过</span>' not in shown.text
     assert "没有在运行的检测器" in shown.text
     assert "No live detector for" in shown.text
     person.post("/language", language="en", target="/audit")
     shown = person.get(report)
+    assert '<span class="tag ">Nothing to check</span>' in shown.text
     assert "没有在运行的检测器" not in shown.text
     assert "No live detector for" in shown.text
     assert person.get("/audit/reports/ffff").status_code == 400

@@ -105,6 +105,25 @@ def test_rules_of_one_s_own_are_counted(store: Path) -> None:
         assert facts_of(opened)["own_rules"] == "自备规则 rules of one's own: 1 条在运行 live"
 
 
+def test_of_an_empty_store_every_form_says_that_there_was_nothing_to_check(store: Path, tmp_path: Path) -> None:
+    def asked(*words: str) -> str:
+        return CliRunner().invoke(main_group, ["audit", *words, "--store", str(store)]).output
+
+    page = tmp_path / "retention.html"
+    lines = asked("retention", "--html", str(page)).splitlines()
+    assert lines[0].endswith(": 没有可检查的内容 NOTHING TO CHECK")
+    text = page.read_text(encoding="utf-8")
+    assert "没有可检查的内容 NOTHING TO CHECK" in text
+    assert "PASSED" not in text
+    assert json.loads(asked("retention", "--json"))["outcome"] == "nothing_to_check"
+    verdicts = [line for line in asked("all").splitlines() if line.endswith(("CHECK", "PASSED", "FOUND"))]
+    # Keys are there from the beginning.
+    assert {line.split(":")[0].split()[-1]: line.split(": ")[1].split()[0] for line in verdicts} == {
+        "Coverage": "没有可检查的内容", "Integrity": "没有可检查的内容", "Retention": "没有可检查的内容",
+        "Access": "没有可检查的内容", "Keys": "通过", "samples": "没有可检查的内容",
+    }  # fmt: skip
+
+
 def test_the_report_as_json_holds_each_clause_as_it_stands(store: Path, tmp_path: Path) -> None:
     file = tmp_path / "audit.json"
     CliRunner().invoke(main_group, ["audit", "all", "--store", str(store), "--report", str(file)])

@@ -12,11 +12,13 @@ from pypdf import PdfReader
 
 from retention.audits.clauses import clauses, standing
 from retention.audits.days import Coverage
-from retention.audits.document import FAILED, NOTHING, PASSED, TOGETHER, Context, document
+from retention.audits.document import TOGETHER, Context, document
 from retention.audits.figures import in_use
 from retention.audits.finding_words import in_chinese, place
+from retention.audits.outcome import LOOKED_AT, Outcome, outcome_of
 from retention.audits.pictures import SHADES, bars, calendar, columns
-from retention.audits.report import AuditReport, Severity, Span
+from retention.audits.report import AuditReport, Severity, Span, combined
+from retention.audits.words import TITLES
 from retention.keys.periods import PeriodKeyRecord
 from retention.printing.blocks import Contents, Document, Grid, Heading, Pairs, Paragraph
 from retention.printing.pdf import write_pdf
@@ -207,17 +209,32 @@ def test_numbers_and_digests_are_copied_whole(word: str) -> None:
 
 
 def test_an_audit_that_had_nothing_to_look_at_is_not_called_passed() -> None:
+    passed, nothing, faults = (one.headline for one in Outcome)
+
     def said(*reports: AuditReport) -> list[str]:
         texts = [one.text for one in document(reports, Context("s", "a")).blocks if isinstance(one, Paragraph)]
-        return [text for text in texts if text in (PASSED, NOTHING, FAILED)]
+        return [text for text in texts if text in (passed, nothing, faults)]
 
     empty, full = AuditReport("coverage", AT, checked={"records": 0}), AuditReport("access", AT, checked={"queries": 3})
     keys = AuditReport("keys", AT, checked={"keys": 2})
-    assert said(empty) == [NOTHING]
-    assert said(full) == [PASSED]
-    assert said(empty, full) == [PASSED, NOTHING, PASSED]
-    assert said(empty, keys)[0] == NOTHING, "keys alone prove nothing of records"
+    assert said(empty) == [nothing]
+    assert said(full) == [passed]
+    assert said(empty, full) == [passed, nothing, passed]
+    assert said(empty, keys)[0] == nothing, "keys alone prove nothing of records"
     (four,) = [clause for clause in clauses() if clause.number == "4"]
     assert standing(four, [empty], {}) == "完整性覆盖审计 coverage: 没有可检查的内容 nothing to check"
     empty.add("gap", "x", "y")
-    assert said(empty, full)[:2] == [FAILED, FAILED]
+    assert said(empty, full)[:2] == [faults, faults]
+
+
+def test_every_audit_counts_what_it_looks_at_and_says_so_in_json() -> None:
+    assert LOOKED_AT.keys() == TITLES.keys()
+    for audit, counts in LOOKED_AT.items():
+        report = AuditReport(audit, AT, checked=dict.fromkeys(counts, 0))
+        assert report.as_json()["outcome"] == "nothing_to_check"
+        assert combined([report])["outcome"] == "nothing_to_check"
+        assert outcome_of(audit, ok=True, checked={}) is Outcome.PASSED, "a report of an older version"
+        report.checked[counts[-1]] = 1
+        assert report.outcome is Outcome.PASSED
+        report.add("gap", "x", "y")
+        assert report.as_json()["outcome"] == combined([report])["outcome"] == "faults"
