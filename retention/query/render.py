@@ -12,7 +12,7 @@ import csv
 import io
 import math
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock
 from decimal import Decimal
@@ -59,7 +59,7 @@ def _as_json(table: pa.Table, zone: ZoneInfo) -> bytes:
     names = table.column_names
     out = io.BytesIO()
     between = b"["
-    for batch in table.to_batches(max_chunksize=_ROWS_AT_ONCE):
+    for batch in _pieces(table):
         columns = [_plain_column(column, zone) for column in batch.columns]
         for row in zip(*columns, strict=True):
             out.write(between)
@@ -73,7 +73,7 @@ def _as_csv(table: pa.Table, zone: ZoneInfo) -> bytes:
     out = io.StringIO(newline="")
     writer = csv.writer(out)
     writer.writerow(table.column_names)
-    for batch in table.to_batches(max_chunksize=_ROWS_AT_ONCE):
+    for batch in _pieces(table):
         columns = [[_word(value, zone) for value in _values(column)] for column in batch.columns]
         writer.writerows(zip(*columns, strict=True))
     return out.getvalue().encode("utf-8", "surrogatepass")
@@ -94,6 +94,20 @@ def _as_table(table: pa.Table, zone: ZoneInfo) -> bytes:
     lines += ["  ".join(map(_padded, row, widths, right)).rstrip() for row in zip(*columns, strict=True)]
     lines.append(f"({table.num_rows} row{'' if table.num_rows == 1 else 's'})")
     return ("\n".join(lines) + "\n").encode("utf-8", "replace")
+
+
+def _pieces(table: pa.Table) -> Iterator[pa.RecordBatch]:
+    """A table in pieces of ``_ROWS_AT_ONCE`` rows, about: an answer may come in a great many of a row or two each."""
+    held: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in table.to_batches(max_chunksize=_ROWS_AT_ONCE):
+        if rows + batch.num_rows > _ROWS_AT_ONCE:
+            yield from pa.Table.from_batches(held).combine_chunks().to_batches()
+            held, rows = [], 0
+        held.append(batch)
+        rows += batch.num_rows
+    if held:
+        yield from pa.Table.from_batches(held).combine_chunks().to_batches()
 
 
 def _values(column: pa.Array | pa.ChunkedArray) -> list[Any]:

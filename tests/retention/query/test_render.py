@@ -115,3 +115,20 @@ def test_nothing_found_is_a_whole_answer(name: str) -> None:
 def test_an_unknown_zone_is_named(zone: str) -> None:
     with pytest.raises(QueryInvalidError, match="time zone"):
         renderer("json", zone)
+
+
+@pytest.mark.parametrize("name", ["json", "csv"])
+def test_an_answer_in_many_small_pieces_is_that_of_one_piece(name: str) -> None:
+    whole = pa.table(
+        {
+            "n": pa.array(range(5_000)),
+            "kind": pa.array([f"k{n % 7}" for n in range(5_000)]).dictionary_encode(),
+            "at": pa.array([datetime(2026, 1, 1, tzinfo=UTC)] * 5_000),
+            "extra": pa.array([[("a", str(n))] for n in range(5_000)], pa.map_(pa.string(), pa.string())),
+        }
+    )
+    pieces = [whole.slice(n, 1) for n in range(3_000)] + [whole.slice(3_000, 0), whole.slice(3_000)]
+    kinds = [piece.column("kind").cast(pa.string()).combine_chunks().dictionary_encode() for piece in pieces]
+    pieces = [piece.set_column(1, "kind", kind) for piece, kind in zip(pieces, kinds, strict=True)]
+    render = renderer(name, "Asia/Shanghai")
+    assert render(pa.concat_tables(pieces)) == render(whole)
