@@ -102,7 +102,8 @@ def as_records(tables: Sequence[pa.Table], columns: frozenset[str] | None) -> pa
     """Found rows in the record schema, or those of its columns that are read: what a file left out is null."""
     names = [name for name in RECORD_SCHEMA.names if columns is None or name in columns]
     schema = pa.schema([RECORD_SCHEMA.field(name) for name in names])
-    together = pa.concat_tables(tables, promote_options="default") if tables else schema.empty_table()
+    # In one piece each: DuckDB takes every piece of every column by itself, and segments give a few rows each.
+    together = pa.concat_tables(tables, promote_options="default").combine_chunks() if tables else schema.empty_table()
     there = set(together.column_names)
     arrays = [
         together.column(item.name).cast(item.type)
