@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pipelines.sources.problems import SourceProblem
@@ -13,13 +13,14 @@ from pipelines.sources.problems import SourceProblem
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A regular file: ``size`` in bytes as stored, ``modified`` in nanoseconds."""
+    """A regular file: ``size`` in bytes as stored, ``modified`` in nanoseconds, ``links``: how many names it has."""
 
     path: str
     device: int
     inode: int
     size: int
     modified: int
+    links: int = 1
 
     @property
     def compressed(self) -> bool:
@@ -33,7 +34,7 @@ class FoundFile:
 
 
 def find_files(globs: Iterable[str]) -> tuple[list[FoundFile], list[SourceProblem]]:
-    """Files that match, in order of their absolute paths, each once however many links lead to the same path."""
+    """Files that match, in order of their absolute paths, each once however many globs and links lead to it."""
     found: dict[str, FoundFile] = {}
     problems: dict[str, SourceProblem] = {}
     for pattern in globs:
@@ -43,7 +44,29 @@ def find_files(globs: Iterable[str]) -> tuple[list[FoundFile], list[SourceProble
             _examine(path, found, problems)
         if not matches:
             _explain(absolute, problems)
-    return [found[path] for path in sorted(found)], [problems[path] for path in sorted(problems)]
+    return _once(found), [problems[path] for path in sorted(problems)]
+
+
+def _once(found: Mapping[str, FoundFile]) -> list[FoundFile]:
+    """Each file under one of its paths: its own before a symbolic link's, of hard links the first."""
+    alike: dict[tuple[int, int], list[FoundFile]] = {}
+    for file in found.values():
+        alike.setdefault((file.device, file.inode), []).append(file)
+    chosen: list[FoundFile] = []
+    for files in alike.values():
+        if len(files) == 1:
+            chosen += files
+            continue
+        places: dict[str, list[FoundFile]] = {}
+        for file in files:
+            # Not by the inode alone: some network file systems give several files the same.
+            places.setdefault("" if file.links > 1 else os.path.realpath(file.path), []).append(file)
+        chosen += (min(same, key=lambda file: (_is_link(file.path), file.path)) for same in places.values())
+    return sorted(chosen, key=lambda file: file.path)
+
+
+def _is_link(path: str) -> bool:
+    return os.path.realpath(path) != path
 
 
 def _examine(path: str, found: dict[str, FoundFile], problems: dict[str, SourceProblem]) -> None:
@@ -53,7 +76,7 @@ def _examine(path: str, found: dict[str, FoundFile], problems: dict[str, SourceP
         problems[path] = SourceProblem(path, f"cannot be looked at: {error.strerror}")
         return
     if stat.S_ISREG(status.st_mode):
-        found[path] = FoundFile(path, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        found[path] = FoundFile(path, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_nlink)
     elif stat.S_ISDIR(status.st_mode):
         if not os.access(path, os.R_OK | os.X_OK):
             problems[path] = SourceProblem(path, "is a folder that cannot be read")

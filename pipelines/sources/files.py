@@ -44,8 +44,9 @@ class FileSource:
         self._catalogue = catalogue
         self._follow = follow
         self._batch_bytes = batch_bytes
-        self._files = FollowedFiles(spec, catalogue)
+        self._files = FollowedFiles(spec, catalogue, follow=follow)
         self._replay: list[PlannedRange] | None = None
+        self._put_off = False
         self._lost: list[SourceProblem] = []
 
     @property
@@ -97,8 +98,8 @@ class FileSource:
     def _plan(self, max_bytes: int) -> list[RawBatch]:
         if self._replay is None or (self._follow and time.monotonic() - self._files.scanned >= RESCAN_SECONDS):
             self._scan()
-        if self._replay:
-            return self._next_replayed(max_bytes)
+        if self._replay and (found := self._next_replayed(max_bytes)):
+            return found
         return self._next_new(max_bytes)
 
     def close(self) -> None:
@@ -108,10 +109,12 @@ class FileSource:
     def _forget(self) -> None:
         self._files.forget()
         self._replay = None
+        self._put_off = False
 
     def _scan(self) -> None:
         self._files.scan()
-        if self._replay is None:
+        if self._replay is None or self._put_off:
+            self._put_off = False
             with self._catalogue.read() as connection:
                 self._replay = progress.unfinished(connection, self.spec.name)
 
@@ -121,36 +124,54 @@ class FileSource:
         size = 0
         while self._replay and size < max_bytes:
             item = self._replay.pop(0)
-            raw = self._read_again(item)
+            try:
+                raw = self._read_again(item)
+            except UnreadableError as error:
+                self._put_off_replay(item, error)
+                continue
             if raw is None:
                 self._give_up(item)
-                self._replay = [r for r in self._replay if r.partition != item.partition]
             else:
                 found.append(raw)
                 size += len(raw.data)
         return found
 
+    def _put_off_replay(self, item: PlannedRange, error: UnreadableError) -> None:
+        """The file is there and cannot be read at present: what was planned of it is not lost, and nothing follows."""
+        if (tail := self._files.tails.get(item.partition)) is not None:
+            self._files.problem(tail.file.path, str(error))
+        self._files.drop(item.partition)
+        self._leave_out(item.partition)
+        self._put_off = True
+
+    def _leave_out(self, partition: str) -> list[PlannedRange]:
+        """Take a partition's ranges out of what is to be read again, and return them."""
+        assert self._replay is not None
+        out = [item for item in self._replay if item.partition == partition]
+        self._replay = [item for item in self._replay if item.partition != partition]
+        return out
+
     def _read_again(self, item: PlannedRange) -> RawBatch | None:
+        """The batch of a planned range; None if its bytes are gone. Raises ``UnreadableError``."""
         tail = self._files.tails.get(item.partition)
         if tail is None:
+            if item.partition in self._files.unreadable:
+                raise UnreadableError("it cannot be read")
             return None
         with self._catalogue.read() as connection:
             ranges = progress.ranges(connection, self.spec.name, item.partition)
         before = next((r for r in reversed(ranges) if r.end == item.start), None)
-        try:
-            data = tail.open().read(item.start, item.end - item.start)
-            if digest(data) != item.digest:
-                return None
-            replayed = Tail(self.spec, item.partition, tail.file, reader=tail.open())
-            if before is not None:
-                replayed.advance(before, tail.open().read(item.start - 1, 1))
-            return replayed.raw(item, data)
-        except UnreadableError as error:
-            self._files.problem(tail.file.path, str(error))
+        data = tail.open().read(item.start, item.end - item.start)
+        if digest(data) != item.digest:
             return None
+        replayed = Tail(self.spec, item.partition, tail.file, reader=tail.open())
+        if before is not None:
+            replayed.advance(before, tail.open().read(item.start - 1, 1))
+        return replayed.raw(item, data)
 
     def _give_up(self, item: PlannedRange) -> None:
-        """A range was planned, its bytes are gone before they were archived: said aloud, and on record."""
+        """Planned bytes are gone before they were archived: said aloud, and on record, with all that follow."""
+        end = max(other.end for other in (item, *self._leave_out(item.partition)))
         with self._catalogue.write() as connection:
             progress.discard(connection, item)
             events.append(
@@ -158,20 +179,20 @@ class FileSource:
                 kind="source.lost",
                 actor="system:files",
                 subject=f"partition:{item.partition}",
-                body={"source": item.source, "start": item.start, "end": item.end},
+                body={"source": item.source, "start": item.start, "end": end},
             )
-        self._files.tails.pop(item.partition, None)
+        self._files.drop(item.partition)
         self._lost.append(
             SourceProblem(
                 item.partition,
-                f"bytes {item.start} to {item.end} had been planned and are gone or changed: they were never archived",
+                f"bytes {item.start} to {end} had been planned and are gone or changed: they were never archived",
             )
         )
 
     def _next_new(self, max_bytes: int) -> list[RawBatch]:
         planned: list[PlannedRange] = []
         batches: list[RawBatch] = []
-        hints: list[tuple[str, str]] = []
+        hints: dict[str, str] = {}
         size = 0
         for tail in [tail for tail in self._files.tails.values() if not tail.ended]:
             while size < max_bytes and not tail.ended:
@@ -179,16 +200,18 @@ class FileSource:
                 if step is None:
                     break
                 planned.append(step[0])
+                if self._follow and not tail.ended:
+                    hints[tail.partition] = _looks(tail)
                 batches.append(step[1])
                 size += len(step[1].data)
             if tail.ended:
-                hints += self._ended(tail)
+                hints.update(self._ended(tail))
             if size >= max_bytes:
                 break
         if planned or hints:
             with self._catalogue.write() as connection:
                 progress.plan(connection, planned)
-                for partition, hint in hints:
+                for partition, hint in hints.items():
                     progress.hint_partition(connection, self.spec.name, partition, hint)
         self._files.limit_open()
         return batches
@@ -217,3 +240,9 @@ class FileSource:
             return
         if (status.st_size, status.st_mtime_ns, status.st_ino) == (tail.file.size, tail.file.modified, tail.file.inode):
             yield tail.partition, tail.file.hint
+
+
+def _looks(tail: Tail) -> str:
+    """How a file that is being read would look if nothing more came to it: known again by it after a rename."""
+    size = -1 if tail.file.compressed else tail.planned
+    return f"{tail.file.device}:{tail.file.inode}:{size}:{tail.file.modified}"

@@ -15,6 +15,9 @@ from retention.catalogue.progress import PlannedRange
 
 BUDGET: Final = 64 << 20
 """Bytes read to recognise one file."""
+SMALL: Final = 1 << 10
+"""A beginning shorter than this says too little to recognise a renamed file by it alone."""
+_STEP: Final = 1 << 20
 
 
 def digest(data: bytes) -> str:
@@ -40,7 +43,7 @@ def sample(ranges: Sequence[PlannedRange], budget: int = BUDGET) -> list[Planned
     return [ranges[index] for index in sorted({round(step * n) for n in range(count)})]
 
 
-def prefix_digests(reader: Reader, lengths: Iterable[int], step: int = 1 << 20) -> dict[int, str]:
+def prefix_digests(reader: Reader, lengths: Iterable[int], step: int = _STEP) -> dict[int, str]:
     """SHA-256 of the file's first ``n`` bytes for every ``n`` that it is long enough for, in one pass."""
     found: dict[int, str] = {}
     running, position = hashlib.sha256(), 0
@@ -53,6 +56,19 @@ def prefix_digests(reader: Reader, lengths: Iterable[int], step: int = 1 << 20) 
             position += len(part)
         found[length] = running.copy().hexdigest()
     return found
+
+
+def holds_rest(before: Reader, after: Reader, start: int) -> bool:
+    """Whether a file holds all that another one has from an offset on, in the same place.
+
+    Raises:
+        UnreadableError: one of them cannot be read.
+    """
+    while part := before.read(start, _STEP):
+        if after.read(start, len(part)) != part:
+            return False
+        start += len(part)
+    return True
 
 
 def _holds(reader: Reader, item: PlannedRange) -> bool:

@@ -16,9 +16,13 @@ class UnreadableError(Exception):
 
 
 class Reader(Protocol):
-    """Bytes by offset. ``problem`` says in words what is wrong with what was read so far."""
+    """Bytes by offset. ``problem`` says in words what is wrong with what was read so far.
+
+    ``damaged``: there is something in it that is not what its name says.
+    """
 
     problem: str | None
+    damaged: bool
 
     def read(self, start: int, size: int) -> bytes:
         """Up to ``size`` bytes from ``start``; fewer only at the (present) end."""
@@ -28,8 +32,8 @@ class Reader(Protocol):
         """Bytes there are at present: exact for plain files, an estimate for compressed ones."""
         ...
 
-    def identity(self) -> tuple[int, int]:
-        """Device and inode of the open file."""
+    def links(self) -> int:
+        """How many names the open file has; 0 when it was deleted."""
         ...
 
     def close(self) -> None:
@@ -56,6 +60,7 @@ class PlainReader:
     def __init__(self, handle: int) -> None:
         self._handle = handle
         self.problem: str | None = None
+        self.damaged = False
 
     def read(self, start: int, size: int) -> bytes:
         """See ``Reader``."""
@@ -75,10 +80,9 @@ class PlainReader:
         """See ``Reader``."""
         return os.fstat(self._handle).st_size
 
-    def identity(self) -> tuple[int, int]:
+    def links(self) -> int:
         """See ``Reader``."""
-        status = os.fstat(self._handle)
-        return status.st_dev, status.st_ino
+        return os.fstat(self._handle).st_nlink
 
     def close(self) -> None:
         """See ``Reader``."""
@@ -121,10 +125,9 @@ class GzipReader:
         (size,) = struct.unpack("<I", os.pread(self._handle, 4, stored - 4))
         return max(int(size), self._position)
 
-    def identity(self) -> tuple[int, int]:
+    def links(self) -> int:
         """See ``Reader``."""
-        status = os.fstat(self._handle)
-        return status.st_dev, status.st_ino
+        return os.fstat(self._handle).st_nlink
 
     def close(self) -> None:
         """See ``Reader``."""
@@ -136,14 +139,15 @@ class GzipReader:
         self._ready = bytearray()
         self._member = zlib.decompressobj(_GZIP)
         self._pending = b""
-        self._damaged = False
+        self._ended = False
+        self.damaged = False
         self.problem = None
 
     def _fill(self, *, more: bool = False) -> bool:
         """Make bytes ready; False at the end. Without ``more`` it does nothing while some are ready."""
         if self._ready and not more:
             return True
-        while not self._damaged:
+        while not (self._ended or self.damaged):
             if not self._pending:
                 try:
                     self._pending = os.pread(self._handle, _STEP, self._stored)
@@ -168,7 +172,7 @@ class GzipReader:
         try:
             made = self._member.decompress(self._pending, _STEP)
         except zlib.error:
-            self._damaged = True
+            self.damaged = True
             self.problem = "its gzip data is damaged; everything before the damage was read"
             return b""
         self._pending = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
@@ -178,7 +182,7 @@ class GzipReader:
         if not self._member.eof and self._stored:
             # Flush what zlib still holds of a member that was cut off.
             self._ready += self._member.flush()
-            self._damaged = True
+            self._ended = True
             self.problem = "its gzip data ends too early; everything there was read"
         elif not self._stored:
             self.problem = "it is empty, not even a gzip header"

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import Final
 
 from pipelines.batches import Place, RawBatch
-from pipelines.framing import LIMITS, cut, frame
+from pipelines.decode import csv_header
+from pipelines.framing import LIMITS, cut
 from pipelines.sources.discovery import FoundFile
-from pipelines.sources.identity import digest
-from pipelines.sources.reading import Reader, open_reader
+from pipelines.sources.identity import SMALL, digest
+from pipelines.sources.reading import Reader, UnreadableError, open_reader
 from pipelines.sources.spec import SourceSpec
 from retention.catalogue.progress import PlannedRange
 
 _CHECKED: Final = 4 << 10
 """Bytes before the planned end that are looked at again before more is read (truncated and grown in between?)."""
 _HEADER: Final = 1 << 20
+STILL_SECONDS: Final = 60.0
+"""How long nothing must have come to a file that left its path, or is compressed, until its end is final: its writer
+goes on with it until it opens the next one."""
 
 
 @dataclass(slots=True)
 class Tail:
     """``planned`` is the offset up to which ranges are planned; ``ended`` says that the file has nothing more to give.
 
-    ``rotated``: the file no longer stands under its path, so that its end is final even when following.
+    ``rotated``: the file no longer stands under its path. ``still_since``: since when nothing came to a file whose end
+    becomes final, by the monotonic clock.
     """
 
     spec: SourceSpec
@@ -32,9 +38,11 @@ class Tail:
     closed_range: bool = True
     rotated: bool = False
     ended: bool = False
+    still_since: float | None = None
     seen_before: bytes = b""
     reader: Reader | None = None
     _header: bytes | None = field(default=None)
+    _beginning: str = field(default="")
 
     def open(self) -> Reader:
         """The open file; raises ``UnreadableError``."""
@@ -47,6 +55,24 @@ class Tail:
         if self.reader is not None:
             self.reader.close()
             self.reader = None
+
+    def leave_path(self) -> None:
+        """The file was renamed, replaced or deleted: it gives what it still holds."""
+        if not self.rotated:
+            self.rotated, self.still_since = True, time.monotonic()
+
+    def beginning(self) -> str:
+        """SHA-256 of a plain file's first ``SMALL`` bytes; empty while it has not so many, or cannot be read."""
+        if not self._beginning and not self.file.compressed and self.file.size >= SMALL:
+            opened = self.reader is None
+            try:
+                data = self.open().read(0, SMALL)
+            except UnreadableError:
+                data = b""
+            if opened:
+                self.close()
+            self._beginning = digest(data) if len(data) == SMALL else ""
+        return self._beginning
 
     def waiting(self) -> int:
         """Bytes known and not planned; an estimate for compressed files that were not opened yet."""
@@ -69,19 +95,24 @@ class Tail:
         Raises:
             UnreadableError: the file cannot be read.
         """
+        final = self._final(follow)
+        if self.file.compressed and not self.rotated and self.still_since is not None and not final:
+            return None  # it holds the beginning of a record: reading that again would mean unpacking it all
         reader = self.open()
         size = batch_bytes
         while True:
             data = reader.read(self.planned, size)
             at_end = len(data) < size
-            last = at_end and (self.rotated or not follow)
+            last = at_end and final
             length = cut(data, csv=self.spec.format == "csv", delimiter=self.spec.csv_delimiter, last=last)
             if length or at_end or size > 2 * LIMITS.record_bytes:
                 break
             # One record larger than the batch: read on until it ends, or is cut at the limit.
             size = min(size * 4, 2 * LIMITS.record_bytes + 1)
-        if at_end and length == len(data) and (self.rotated or not follow):
+        if at_end and length == len(data) and (final or self.file.compressed):
             self.ended = True
+        elif (self.rotated and length) or (self.file.compressed and at_end and self.still_since is None):
+            self.still_since = time.monotonic()
         if not length:
             return None
         data = data[:length]
@@ -97,6 +128,11 @@ class Tail:
         raw = self.raw(planned, data)
         self.advance(planned, data)
         return planned, raw
+
+    def _final(self, follow: bool) -> bool:
+        """Whether the present end is the file's end for good."""
+        still = self.still_since
+        return not follow or (still is not None and time.monotonic() - still >= STILL_SECONDS)
 
     def raw(self, planned: PlannedRange, data: bytes) -> RawBatch:
         """The batch of a range whose predecessor is the last range this tail advanced over."""
@@ -122,6 +158,5 @@ class Tail:
             return b""
         if self._header is None:
             data = self.open().read(0, _HEADER)
-            frames = frame(data, csv=True, delimiter=self.spec.csv_delimiter, last=True)
-            self._header = data[: int(frames.ends[0])] if len(frames) else b""
+            self._header = csv_header(data, self.spec.csv_delimiter, last=True)
         return self._header

@@ -102,6 +102,12 @@ def ranges(connection: sa.Connection, source: str, partition: str) -> list[Plann
     return _ranges(connection, sa.and_(r.source == source, r.partition == partition))
 
 
+def first_ranges(connection: sa.Connection, source: str) -> list[PlannedRange]:
+    """The range with which each partition of a source begins."""
+    r = range_table.c
+    return _ranges(connection, sa.and_(r.source == source, r.start == 0))
+
+
 def unfinished(connection: sa.Connection, source: str) -> list[PlannedRange]:
     """The ranges of a source that were planned and end past their partition's cursor."""
     p, r = partition_table.c, range_table.c
@@ -117,11 +123,15 @@ def plan(connection: sa.Connection, planned: Sequence[PlannedRange]) -> None:
 
 
 def discard(connection: sa.Connection, item: PlannedRange) -> None:
-    """Take back a range, and all after it in its partition, whose bytes are gone before they could be archived."""
+    """Take back a range, and all after it in its partition, whose bytes are gone before they could be archived.
+
+    Nor does a remark of how their file looked hold any more: should it come back, it is read.
+    """
     r = range_table.c
     connection.execute(
         range_table.delete().where(r.source == item.source, r.partition == item.partition, r.start >= item.start)
     )
+    connection.execute(_row(item.source, item.partition).values(hint=None))
 
 
 def _row(source: str, partition: str) -> sa.Update:
