@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 @click.option("--reason", "why", metavar="TEXT", help="Why a purge is taken back.")
 @click.option("--list", "listing", is_flag=True, help="Every purge there ever was.")
 @click.option("--certificate", metavar="PURGE", help="Verify and show a certificate of destruction.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the certificate for print to this new file, .pdf or .html, or with its exact text, .json.",
+)
 @click.option("--reshred", is_flag=True, help="Destroy again the keys that a restored backup brought back.")
 @json_option
 @store_option
@@ -50,6 +56,12 @@ def command(**options: Any) -> None:
         raise UsageError("--cancel and --reason go together.", cure="Give both, or neither.")
     if options["digest"] and "approve" not in chosen:
         raise UsageError("--digest is for --approve.", cure="Add --approve PURGE.")
+    if options["report"] is not None:
+        if "certificate" not in chosen:
+            raise UsageError("--report is for a certificate.", cure="Add --certificate PURGE.")
+        from liucun.purge_certificate import check_target
+
+        check_target(options["report"])
     from liucun.store import open_store
 
     step, needs = _STEPS[chosen[0] if chosen else "go_on"]
@@ -158,37 +170,9 @@ def _list(opened: OpenStore, options: dict[str, Any]) -> None:
 
 
 def _certificate(opened: OpenStore, options: dict[str, Any]) -> None:
-    from retention.audits.figures import class_name
-    from retention.audits.moments import in_shanghai
-    from retention.purge.certificate import check_facts, verify_certificate
-    from retention.purge.plan import read_purge
+    from liucun.purge_certificate import show
 
-    purge = read_purge(opened.catalogue, options["certificate"])
-    content = verify_certificate(opened.archive.suite, purge, opened.store.log.verifiers)
-    check_facts(opened, purge.purge_id)
-    if options["as_json"]:
-        print_json({"certificate": content, "note": purge.signature, "state": purge.state})
-        return
-    click.secho(f"Certificate of destruction 销毁证明 {purge.purge_id} ({purge.state})", bold=True)
-    for role, words in (("planned", "planned 计划"), ("approved", "approved 批准")):
-        click.echo(f"  {words}: {content[role]['by']} {in_shanghai(content[role]['at'])}")
-    done = content["carried_out"]
-    click.echo(f"  carried out 执行: {done['by']} {in_shanghai(done['from'])} – {in_shanghai(done['to'])}")
-    click.echo("  Times are Beijing's. 时间均为北京时间。")
-    for unit in content["destroyed"]:
-        click.echo(
-            f"  {class_name(unit['class'])} {unit['class']} {' '.join(unit['months'])}: "
-            f"{unit['records']:,} records 条记录, {unit['bytes']:,} bytes 字节"
-        )
-        click.echo(f"    {unit['policy']}; key {unit['key']}, fingerprint {unit['key_fingerprint']}")
-    for unit in content["not_destroyed"]:
-        months = " ".join(unit["months"])
-        click.echo(f"  kept 保留 {class_name(unit['class'])} {unit['class']} {months}: {unit['why']}")
-    click.echo(
-        f"  final after 最终生效 {in_shanghai(content['final_after'])}: "
-        f"{content['final_because']} 密钥库备份至多存续至此"
-    )
-    click.echo("  The signature holds; no object and no key of it is there. 签名有效,事实相符。")
+    show(opened, options["certificate"], as_json=options["as_json"], report=options["report"])
 
 
 def _reshred(opened: OpenStore, options: dict[str, Any]) -> None:
