@@ -9,9 +9,10 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from errors import LiucunError
 from retention.catalogue.engine import Catalogue
 from retention.catalogue.tables import partitions
-from retention.intake.errors import IntakeBusyError, IntakeSourceError
+from retention.intake.errors import IntakeBusyError, IntakeFullError, IntakeSourceError
 from retention.intake.frames import Cipher
 from retention.intake.journal import Figures, Journal
 from retention.intake.reading import journal_files
@@ -75,12 +76,23 @@ class Intake:
                 self._arriving -= size
 
     def tend(self) -> None:
-        """Housekeeping of every journal, also of those that lie there from before. Raises as ``Journal.tend``."""
+        """Housekeeping of every journal, also of those that lie there from before.
+
+        Raises:
+            LiucunError: as ``Journal.tend``, of the first that failed; the others are done all the same.
+        """
+        wrong: LiucunError | None = None
         for source in self.sources:
-            if source not in self._journals and journal_files(self.limits.place(self._root, source)):
-                self.journal(source)
-        for journal in list(self._journals.values()):
-            journal.tend()
+            try:
+                if source in self._journals or journal_files(self.limits.place(self._root, source)):
+                    self.journal(source)[1].tend()
+            except LiucunError as error:
+                wrong = wrong or error
+            except OSError as error:
+                what = f"The journal of {source} cannot be looked at: {error.strerror or error}."
+                wrong = wrong or IntakeFullError(what, cure="Check the folder and its rights.")
+        if wrong is not None:
+            raise wrong
 
     def figures(self) -> Mapping[str, Figures]:
         """Counts by source."""

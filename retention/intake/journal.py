@@ -12,19 +12,18 @@ import fcntl
 import hashlib
 import logging
 import os
-import secrets
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from errors import LiucunError, StorageError
 from retention.intake.errors import IntakeBusyError, IntakeConflictError, IntakeFullError
-from retention.intake.frames import NO_KEY, Cipher, Frame, seal
+from retention.intake.frames import NO_KEY, Cipher
+from retention.intake.journal_file import JournalFile, Lines
 from retention.intake.keeping import (
     KnownKeys,
     close_mark,
@@ -34,7 +33,7 @@ from retention.intake.keeping import (
     recover,
     sync_folder,
 )
-from retention.intake.marks import FRAMES, Mark, mark_path, read_mark, write_mark
+from retention.intake.marks import read_mark
 from retention.intake.reading import journal_files
 from retention.intake.settings import CollectorSettings
 
@@ -92,15 +91,6 @@ class _Waiting:
         self.done.set()
 
 
-@dataclass(slots=True)
-class _File:
-    path: Path
-    handle: int
-    mark_handle: int
-    opened: float
-    mark: Mark = field(default_factory=Mark)
-
-
 class Journal:
     """The journal of one source, for many threads of one process; use it in a ``with`` statement.
 
@@ -123,8 +113,7 @@ class Journal:
         self._limits = limits
         self._archived = archived
         self._keys = KnownKeys(limits.remember_keys, limits.remember_minutes * 60)
-        self._file: _File | None = None
-        self._doubtful = False
+        self._file = JournalFile(folder, cipher)
         self._waiting: deque[_Waiting] = deque()
         self._held = 0
         self._room = threading.Condition()
@@ -148,15 +137,17 @@ class Journal:
             handle = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(handle)
-                raise IntakeFullError(
-                    f"Another process takes lines over into {self.folder}.",
-                    cure="One `liucun serve` of a store takes lines over; stop the other one.",
-                ) from None
-            sync_folder(self.folder.parent)
-            recover(self.folder, self._cipher)
-            load_keys(self.folder, self._keys, _micros())
+                sync_folder(self.folder.parent)
+                recover(self.folder, self._cipher)
+                load_keys(self.folder, self._keys, _micros())
+            except BaseException:
+                os.close(handle)  # and with it the lock: the next try may find the disk well again
+                raise
+        except BlockingIOError:
+            raise IntakeFullError(
+                f"Another process takes lines over into {self.folder}.",
+                cure="One `liucun serve` of a store takes lines over; stop the other one.",
+            ) from None
         except OSError as error:
             raise _refusal(f"The journal {self.folder} cannot be opened", error) from error
         return handle
@@ -178,8 +169,9 @@ class Journal:
             item.key = bytes.fromhex(self._cipher.blind(key, "intake.key"))
             item.digest = bytes.fromhex(self._cipher.blind(hashlib.sha256(lines).hexdigest(), "intake.lines"))
         with self._room:
-            known = self._keys.find(item.key) if item.key != NO_KEY else None
-            if known is None:
+            if self._stop:
+                raise IntakeFullError("The collector is stopping.", cure="Send the same again in half a minute.")
+            if item.key == NO_KEY or self._keys.find(item.key) is None:
                 self._admit(item)
             self._waiting.append(item)
             self._held += len(lines)
@@ -191,8 +183,6 @@ class Journal:
         return item.receipt
 
     def _admit(self, item: _Waiting) -> None:
-        if self._stop:
-            raise IntakeFullError("The collector is stopping.", cure="Send the same again in half a minute.")
         if self._held + len(item.lines) > max(self._limits.waiting_megabytes << 20, len(item.lines)):
             self.figures.refused_busy += 1
             raise IntakeBusyError("More lines wait than can be synced.", cure="Send the same again in a second.")
@@ -268,43 +258,31 @@ class Journal:
             self._repeat(item)
 
     def _store(self, items: list[_Waiting]) -> None:
-        if self._doubtful:
-            self._take_back()
-        if self._doubtful:
-            raise OSError(5, "an earlier write could not be taken back")
-        file = self._file or self._new_file()
-        stored, position = file.mark.stored, file.mark.lines
-        parts: list[bytes] = []
-        frames: list[Frame] = []
-        now = _micros()
-        for item in items:
-            frame = Frame(position, len(item.lines), item.count, now, item.key, item.digest)
-            frame, whole = seal(self._cipher, file.path.name, frame, item.lines)
-            parts.append(whole)
-            frames.append(frame)
-            position = frame.end
-        data = memoryview(b"".join(parts))
-        mark = Mark(stored + len(data), position)
-        self._doubtful = True
-        began = time.perf_counter()
-        while data:
-            written = os.pwrite(file.handle, data, stored)
-            data, stored = data[written:], stored + written
-        os.fdatasync(file.handle)
+        appended = self._file.append([Lines(i.lines, i.count, i.key, i.digest) for i in items], _micros())
         self.figures.syncs += 1
-        self.figures.sync_seconds += time.perf_counter() - began
-        write_mark(file.mark_handle, mark)
-        self._doubtful = False
-        file.mark = mark
-        self.figures.backlog += sum(frame.size for frame in frames)
-        for item, frame in zip(items, frames, strict=True):
-            self._keys.add(file.path.stem, frame)
+        self.figures.sync_seconds += appended.sync_seconds
+        for item, frame in zip(items, appended.frames, strict=True):
+            self._keys.add(appended.file, frame)
             self.figures.requests += 1
             self.figures.lines += frame.lines
             self.figures.bytes += frame.size
-            item.answer(Receipt(file.path.stem, frame.start, frame.end, frame.lines))
-        if mark.stored >= self._limits.file_megabytes << 20:
-            self._close_file()
+            self.figures.backlog += frame.size
+            item.answer(Receipt(appended.file, frame.start, frame.end, frame.lines))
+        if self._file.mark.stored >= self._limits.file_megabytes << 20:
+            self._end_file()
+
+    def _end_file(self) -> None:
+        """Begin another file with the next lines. What was answered stays so, whatever becomes of the mark."""
+        try:
+            self._file.close()
+        except OSError as error:
+            LOG.warning("collector %s: a file could not be closed: %s", self.folder.name, error.strerror)
+
+    def _take_back(self) -> None:
+        try:
+            self._file.take_back()
+        except OSError as error:
+            LOG.critical("collector %s: a write could not be taken back: %s", self.folder.name, error.strerror)
 
     def _repeat(self, item: _Waiting) -> None:
         known = self._keys.find(item.key)
@@ -319,48 +297,6 @@ class Journal:
             frame = known.frame
             item.answer(Receipt(known.file, frame.start, frame.end, frame.lines, repeated=True))
 
-    # Files
-
-    def _new_file(self) -> _File:
-        name = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}"
-        path = self.folder / f"{name}{FRAMES}"
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        handle = os.open(path, flags, 0o600)
-        try:
-            mark_handle = os.open(mark_path(path), flags, 0o600)
-        except OSError:
-            os.close(handle)
-            path.unlink(missing_ok=True)
-            raise
-        self._file = _File(path, handle, mark_handle, time.monotonic())
-        sync_folder(self.folder)
-        return self._file
-
-    def _close_file(self) -> None:
-        file, self._file = self._file, None
-        if file is None:
-            return
-        try:
-            write_mark(file.mark_handle, Mark(file.mark.stored, file.mark.lines, closed=True))
-        finally:
-            os.close(file.handle)
-            os.close(file.mark_handle)
-
-    def _take_back(self) -> None:
-        """Cut the file at its mark and close it; what stands past the mark was never answered."""
-        file = self._file
-        if file is None:
-            self._doubtful = False
-            return
-        try:
-            os.ftruncate(file.handle, file.mark.stored)
-            os.fsync(file.handle)
-            self._close_file()
-            self._doubtful = False
-        except OSError as error:
-            self._doubtful = self._file is not None
-            LOG.critical("collector %s: a write could not be taken back: %s", self.folder.name, error.strerror)
-
     # Housekeeping
 
     def tend(self) -> None:
@@ -370,10 +306,8 @@ class Journal:
             LiucunError: the catalogue or the disk refuses.
         """
         with self._disk:
-            file = self._file
-            aged = file is not None and time.monotonic() - file.opened > self._limits.rotate_minutes * 60
-            if file is not None and aged and file.mark.lines:
-                self._close_file()
+            if self._file.mark.lines and self._file.age > self._limits.rotate_minutes * 60:
+                self._end_file()
             try:
                 self._delete()
             except OSError as error:
@@ -382,15 +316,17 @@ class Journal:
     def _delete(self) -> None:
         files = journal_files(self.folder)
         cursors = self._archived([path.stem for path in files])
-        active = self._file.path if self._file else None
         backlog, oldest = 0, None
         for path in files:
-            mark = self._file.mark if self._file and path == active else read_mark(path)
+            active = path == self._file.path
+            mark = self._file.mark if active else read_mark(path)
+            if not active and not mark.closed and mark.stored == path.stat().st_size:
+                close_mark(path, mark)  # which failed when it was to be closed
             left = mark.lines - cursors.get(path.stem, 0)
             if left > 0:
                 backlog += left
                 oldest = oldest or path.stat().st_mtime
-            elif path != active and mark.closed:
+            elif not active and mark.closed:
                 delete_archived(path, self._keys)
                 self.figures.deleted += 1
         self.figures.backlog, self.figures.oldest = backlog, oldest
@@ -404,11 +340,7 @@ class Journal:
             self._room.notify()
         self._thread.join()
         with self._disk:
-            with contextlib.suppress(OSError):
-                if self._file is not None:
-                    close_mark(self._file.path, self._file.mark)
-            with contextlib.suppress(OSError):
-                self._close_file()
+            self._end_file()
         if self._lock_handle >= 0:
             os.close(self._lock_handle)
             self._lock_handle = -1

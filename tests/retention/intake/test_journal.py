@@ -11,11 +11,15 @@ from pathlib import Path
 import pytest
 
 from errors import IntegrityError
-from retention.intake import journal as writing
+from retention.catalogue.engine import Catalogue
+from retention.catalogue.migrate import migrate
+from retention.intake import journal as journal_module
+from retention.intake import journal_file as writing
 from retention.intake.errors import IntakeBusyError, IntakeConflictError, IntakeFullError
+from retention.intake.intake import Intake
 from retention.intake.journal import Journal
 from retention.intake.keeping import KEYS
-from retention.intake.marks import mark_path, read_mark
+from retention.intake.marks import Mark, mark_path, read_mark
 from retention.intake.reading import JournalReader, journal_files
 from retention.intake.settings import CollectorSettings
 from tests.console.helpers import PlainBodies
@@ -59,7 +63,7 @@ def crash(journal: Journal) -> None:
     """Let the journal go as a killed process does: nothing more is written, the lock is free."""
     os.close(journal._lock_handle)
     journal._lock_handle = -1
-    journal._file = None
+    journal._file._file = None
 
 
 def test_what_was_answered_can_be_read_and_what_was_not_cannot(opened, folder) -> None:
@@ -256,3 +260,62 @@ def test_close_answers_whoever_waits(opened, folder) -> None:
     with pytest.raises(IntakeFullError, match="stopping"):
         journal.take(b"y\n", 1)
     assert all(read_mark(path).closed for path in journal_files(folder))
+
+
+def test_a_repeat_after_the_end_is_refused_and_does_not_wait_for_ever(opened, folder) -> None:
+    journal = opened()
+    journal.take(b"x\n", 1, "key")
+    journal.close()
+    with pytest.raises(IntakeFullError, match="stopping"):
+        journal.take(b"x\n", 1, "key")
+
+
+def test_a_journal_that_could_not_be_opened_can_be_later(opened, folder, monkeypatch) -> None:
+    """The lock of a try that failed is given back."""
+
+    def failing(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(journal_module, "recover", failing)
+        with pytest.raises(IntakeFullError, match="Input/output error"):
+            opened()
+    opened().take(b"x\n", 1)
+    assert read_all(folder) == b"x\n"
+
+
+def test_what_was_synced_is_answered_though_its_file_cannot_be_closed(opened, folder, monkeypatch) -> None:
+    journal = opened(CollectorSettings(reserve_megabytes=0, file_megabytes=1))
+    line = b"x" * 999 + b"\n"
+    real = writing.write_mark
+
+    def failing(handle: int, mark: Mark) -> None:
+        if mark.closed:
+            raise OSError(errno.EIO, "Input/output error")
+        real(handle, mark)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(writing, "write_mark", failing)
+        first = journal.take(line * 1100, 1100)
+    assert journal.take(b"next\n", 1).partition != first.partition
+    (path,) = [path for path in journal_files(folder) if path.stem == first.partition]
+    assert not read_mark(path).closed
+    journal.tend()
+    assert read_mark(path).closed, "so that it is deleted when it is archived"
+    assert read_all(folder) == line * 1100 + b"next\n"
+
+
+def test_one_journal_that_fails_leaves_the_others_tended(tmp_path: Path) -> None:
+    catalogue = Catalogue.open(f"sqlite:///{tmp_path / 'catalogue.db'}")
+    migrate(catalogue)
+    intake = Intake(tmp_path, ("a", "b"), catalogue, PlainBodies(), LIMITS)
+    try:
+        _, journal = intake.journal("b")
+        journal.take(b"x\n", 1)
+        journal.figures.backlog = 0
+        LIMITS.place(tmp_path, "a").write_text("no folder")
+        with pytest.raises(IntakeFullError, match="a cannot be looked at"):
+            intake.tend()
+        assert journal.figures.backlog == 2
+    finally:
+        intake.close()
