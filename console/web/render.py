@@ -8,6 +8,7 @@ from datetime import date, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -25,18 +26,36 @@ TEMPLATES: Final = Path(__file__).parent / "templates"
 STATIC: Final = Path(__file__).parent.parent / "static"
 
 
-def page(visit: Visit, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
-    """Render a template for a visit."""
+def page(visit: Visit, template: str, *, status: int = 200, here: str = "", **values: Any) -> HTMLResponse:
+    """Render a template for a visit; ``here`` is where a change of language leads, if not to this address."""
     env = environment(visit.language)
     said = visit.heard()
     text = env.get_template(template).render(
-        visit=visit, said=said, path=visit.request.url.path, language=visit.language, languages=LANGUAGES, **values
+        visit=visit,
+        said=said,
+        path=visit.request.url.path,
+        here=here or _here(visit),
+        language=visit.language,
+        languages=LANGUAGES,
+        **values,
     )
     response = HTMLResponse(text, status_code=status)
     visit.keep(response)
     if said is not None:
         response.delete_cookie(FLASH_COOKIE, path="/")
     return response
+
+
+def _here(visit: Visit) -> str:
+    """The address that shows this page again, its filters too. What a form was sent to may have no page of its own:
+    then that of the form, as the browser names it.
+    """
+    url = visit.request.url
+    if visit.request.method != "GET":
+        came = urlsplit(visit.request.headers.get("referer", ""))
+        if came.path and came.netloc in {"", url.netloc}:
+            return came.path + (f"?{came.query}" if came.query else "")
+    return url.path + (f"?{url.query}" if url.query else "")
 
 
 @lru_cache(maxsize=4)

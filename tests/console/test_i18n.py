@@ -50,6 +50,16 @@ def test_every_word_of_the_queue_has_a_name() -> None:
     assert {clock.name for clock in DUTIES} <= set(labels.DUTIES)
 
 
+def test_what_a_button_does_is_said_as_a_command() -> None:
+    english, buttons = translations("en").gettext, set[str]()
+    for template in (ROOT / "console" / "web" / "templates").glob("*.html"):
+        buttons |= set(re.findall(r'<button[^>]*>\{\{ _\("([^"]+)"\)', template.read_text(encoding="utf-8")))
+    assert len(buttons) > 50
+    states = {"已执行", "漏检，立案"}  # what the platform, or a look at the text, has shown
+    told = {text: english(text) for text in sorted(buttons - states)}
+    assert not {text: words for text, words in told.items() if re.match(r"(\w+ed|Off|On|Made)\b", words)}
+
+
 ROOMS = ("console", "tickets", "retention", "liucun", "pipelines")
 NO_EVENTS = {
     *("source.address", "source.ip", "source.mac", "source.port"),

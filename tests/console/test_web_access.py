@@ -35,6 +35,8 @@ def test_the_first_run_from_link_to_overview(tmp_path) -> None:
         weak = visitor.post("/setup", **(fields | {"password": "short", "again": "short"}))
         assert weak.status_code == 400
         assert 'value="root"' in weak.text, "what was typed stays"
+        for shown in (page, weak):
+            assert f'name="target" value="/setup?link={secret}"' in shown.text, "English, and the link is still there"
         assert visitor.post("/setup", **fields, again="x").status_code == 400
         assert visitor.post("/setup", **fields, again=PASSWORD).status_code == 303
         assert visitor.post("/setup", **fields, again=PASSWORD).status_code == 403
@@ -164,6 +166,20 @@ def test_english_by_a_switch(console) -> None:
     page = visitor.get("/sign-in")
     assert 'lang="en"' in page.text
     assert visitor.post("/language", language="xx").status_code == 403
+
+
+def test_the_switch_of_language_keeps_filters_and_leads_back_from_a_failed_form(console) -> None:
+    person = console.person("reviewer")
+    assert (
+        'name="target" value="/queue?category=gambling&amp;page=1"'
+        in person.get("/queue?category=gambling&page=1").text
+    )
+    form = f"{console.url}/queue?state=triage"
+    failed = person.post("/queue/bulk", headers={"Referer": form}, action="claim")
+    assert failed.status_code >= 400
+    assert 'name="target" value="/queue?state=triage"' in failed.text
+    elsewhere = person.post("/queue/bulk", headers={"Referer": "https://elsewhere.example/away"}, action="claim")
+    assert "away" not in elsewhere.text
 
 
 def test_wrong_passwords_say_the_same_and_lock(console) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from fastapi import APIRouter, Depends, Form, Request
 from starlette.responses import RedirectResponse, Response
@@ -205,7 +205,10 @@ def setup(
     except LiucunError as error:
         values = {"name": name, "display_name": display_name}
         failed = say(visit, labels.error_text(error))
-        return page(visit, "setup.html", status=400, link=link, failed=failed, detail=str(error), values=values)
+        again_at = f"/setup?{urlencode({'link': link})}"
+        return page(
+            visit, "setup.html", status=400, here=again_at, link=link, failed=failed, detail=str(error), values=values
+        )
     response = RedirectResponse("/sign-in", status_code=303)
     visit.say(response, say(visit, _("第一个账号已建立，请登录。")))
     return response
