@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# A Kafka broker (KRaft, one node) on loopback, from Maven Central: one listener in the clear, one with TLS and SASL.
+# A Kafka broker (KRaft, one node) on loopback, from Maven Central: one listener in the clear, one with TLS and SASL,
+# one with TLS that asks clients for a certificate.
 NAME=kafka
 . "$(dirname "$0")/lib.sh"
 
@@ -32,21 +33,36 @@ certificate() {
     )
 }
 
+# The authority whose clients the third listener lets in, and its key, with which tests sign certificates of theirs.
+client_authority() {
+    [ -s "$FOLDER/client-ca.pem" ] && return 0
+    (
+        umask 077
+        openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj "/CN=clients of the test broker" \
+            -addext "keyUsage=critical,keyCertSign,cRLSign" \
+            -keyout "$FOLDER/client-ca-key.pem" -out "$FOLDER/client-ca.pem" 2>>"$FOLDER/install.log"
+    )
+}
+
 settings() {
-    local password=$1 plain=$2 secure=$3 controller=$4
+    local password=$1 plain=$2 secure=$3 mutual=$4 controller=$5
     local module=org.apache.kafka.common.security
     cat <<CONF
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:$controller
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:$plain,SASL_SSL://127.0.0.1:$secure,CONTROLLER://127.0.0.1:$controller
-advertised.listeners=PLAINTEXT://127.0.0.1:$plain,SASL_SSL://127.0.0.1:$secure
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL
+listeners=PLAINTEXT://127.0.0.1:$plain,SASL_SSL://127.0.0.1:$secure,MUTUAL://127.0.0.1:$mutual,CONTROLLER://127.0.0.1:$controller
+advertised.listeners=PLAINTEXT://127.0.0.1:$plain,SASL_SSL://127.0.0.1:$secure,MUTUAL://127.0.0.1:$mutual
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,MUTUAL:SSL
 inter.broker.listener.name=PLAINTEXT
-sasl.enabled.mechanisms=SCRAM-SHA-512,PLAIN
+sasl.enabled.mechanisms=SCRAM-SHA-512,SCRAM-SHA-256,PLAIN
 listener.name.sasl_ssl.plain.sasl.jaas.config=$module.plain.PlainLoginModule required user_$USER_SASL="$password";
 listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=$module.scram.ScramLoginModule required;
+listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config=$module.scram.ScramLoginModule required;
+listener.name.mutual.ssl.client.auth=required
+listener.name.mutual.ssl.truststore.type=PEM
+listener.name.mutual.ssl.truststore.location=$FOLDER/client-ca.pem
 ssl.keystore.type=PEM
 ssl.keystore.location=$FOLDER/keystore.pem
 log.dirs=$FOLDER/data
@@ -70,18 +86,21 @@ java_tool() {
 }
 
 start_server() {
-    local password plain secure controller
-    plain=$(free_port port) secure=$(free_port secure-port) controller=$(free_port controller-port)
+    local password plain secure mutual controller
+    plain=$(free_port port) secure=$(free_port secure-port) mutual=$(free_port mutual-port)
+    controller=$(free_port controller-port)
     password=$(secret password)
     certificate
-    (umask 077; settings "$password" "$plain" "$secure" "$controller" >"$FOLDER/server.properties")
+    client_authority
+    (umask 077; settings "$password" "$plain" "$secure" "$mutual" "$controller" >"$FOLDER/server.properties")
     if [ ! -s "$FOLDER/data/meta.properties" ]; then
         java_tool kafka.tools.StorageTool format --config "$FOLDER/server.properties" --ignore-formatted \
-            --cluster-id "$("$PYTHON" -c 'import base64, uuid; print(base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("="))')" \
-            --add-scram "SCRAM-SHA-512=[name=$USER_SASL,password=$password]" ||
+            --cluster-id "$("$PYTHON" -c 'import base64, uuid; print(base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("="))')" ||
             { tail -n 5 "$FOLDER/install.log" >&2; fail "its folder could not be formatted"; }
     fi
     publish "LIUCUN_TEST_KAFKA=127.0.0.1:$plain" "LIUCUN_TEST_KAFKA_SECURE=127.0.0.1:$secure" \
+        "LIUCUN_TEST_KAFKA_MUTUAL=127.0.0.1:$mutual" "LIUCUN_TEST_KAFKA_CLIENT_CA=$FOLDER/client-ca.pem" \
+        "LIUCUN_TEST_KAFKA_CLIENT_CA_KEY=$FOLDER/client-ca-key.pem" \
         "LIUCUN_TEST_KAFKA_CA=$FOLDER/ca.pem" "LIUCUN_TEST_KAFKA_USER=$USER_SASL" "LIUCUN_TEST_KAFKA_PASSWORD=$password"
     launch main "$JAVA" "-Xms$HEAP" "-Xmx$HEAP" -XX:+UseSerialGC -cp "$FOLDER/lib/*" \
         -Dorg.slf4j.simpleLogger.defaultLogLevel=warn kafka.Kafka "$FOLDER/server.properties"
@@ -93,6 +112,20 @@ ready_server() {
 import sys
 from confluent_kafka.admin import AdminClient
 AdminClient({"bootstrap.servers": f"127.0.0.1:{sys.argv[1]}", "log_level": 0}).list_topics(timeout=3)
+PY
+}
+
+# The account of SCRAM with both its digests, on a broker that was made before one of them was wanted, too.
+after_start() {
+    "$PYTHON" - "$(cat "$FOLDER/port")" "$USER_SASL" "$(cat "$FOLDER/password")" <<'PY'
+import sys
+from confluent_kafka.admin import AdminClient, ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
+port, user, password = sys.argv[1:]
+mechanisms = (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512)
+wanted = [UserScramCredentialUpsertion(user, ScramCredentialInfo(kind, 4096), password.encode()) for kind in mechanisms]
+admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 0})
+for one in wanted:
+    admin.alter_user_scram_credentials([one])[user].result(30)
 PY
 }
 

@@ -19,9 +19,10 @@ import numpy as np
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined] # as its manual says
 
-from errors import IntegrityError, LiucunError, NotPermittedError, UnreachableError
+from errors import IntegrityError, LiucunError, SettingsError
 from pipelines.batches import Messages, Place, RawBatch
 from pipelines.sources.kafka_ledger import Position, TopicPartition
+from pipelines.sources.kafka_refusals import refused, refuses, silent
 from pipelines.sources.kafka_settings import KafkaSettings, client_config, consumer_config
 
 ANSWER_SECONDS: Final = 10.0
@@ -31,13 +32,6 @@ SILENCES: Final = 3
 """How often brokers that never told a topic's id may be silent when asked, until they are taken to have none."""
 _MOST_MESSAGES: Final = 10_000
 _STEP_SECONDS: Final = 0.05
-_REFUSED: Final = {
-    KafkaError._AUTHENTICATION,
-    KafkaError.SASL_AUTHENTICATION_FAILED,
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-    KafkaError.GROUP_AUTHORIZATION_FAILED,
-}
 _MOVED: Final = {
     KafkaError._AUTO_OFFSET_RESET,
     KafkaError.OFFSET_OUT_OF_RANGE,
@@ -67,6 +61,9 @@ class KafkaReader:
 
     ``moved`` names partitions whose expected offset the brokers do not have, or which they no longer know: the caller
     looks at their watermarks, settles it with the ledger and assigns them again.
+
+    Raises:
+        SettingsError: a password, certificate or key cannot be used.
     """
 
     def __init__(self, source: str, settings: KafkaSettings, *, batch_bytes: int) -> None:
@@ -79,8 +76,14 @@ class KafkaReader:
         self._tells_ids: bool | None = None
         self._silences = 0
         quiet = {"error_cb": self._failed, "logger": _SILENT}
-        self._consumer = Consumer(consumer_config(settings, queued_bytes=2 * batch_bytes) | quiet)
-        self._admin = AdminClient(client_config(settings) | quiet)
+        try:
+            self._consumer = Consumer(consumer_config(settings, queued_bytes=2 * batch_bytes) | quiet)
+            self._admin = AdminClient(client_config(settings) | quiet)
+        except KafkaException as error:
+            raise SettingsError(
+                f"The Kafka client of source {source!r} cannot be made: {error.args[0].str()}.",
+                cure="Check the files and values of [source.kafka].",
+            ) from error
 
     # What the brokers have
 
@@ -103,7 +106,7 @@ class KafkaReader:
             error = None if found is None else found.error
             if found is not None and error is None:
                 known[topic] = sorted(found.partitions)
-            elif error is not None and error.code() in _REFUSED:
+            elif error is not None and refuses(error):
                 raise refused(error, topic)
         ids = self._topic_ids(list(known))
         return [TopicPartition(topic, number, ids.get(topic)) for topic, numbers in known.items() for number in numbers]
@@ -207,7 +210,7 @@ class KafkaReader:
             ends[key] = message.offset()
         elif error.code() in _MOVED and key in self._open:
             self.moved.add(key)
-        elif error.code() in _REFUSED:
+        elif refuses(error):
             raise refused(error, message.topic())
         else:
             self._failure = error
@@ -251,7 +254,7 @@ class KafkaReader:
             self._failure = error
 
     def _raise_refusal(self) -> None:
-        if self._failure is not None and self._failure.code() in _REFUSED:
+        if self._failure is not None and refuses(self._failure):
             raise refused(self._failure, ", ".join(self._topics))
 
     def unreachable(self) -> LiucunError:
@@ -259,16 +262,12 @@ class KafkaReader:
         return self._unreachable(self._failure)
 
     def _unreachable(self, error: KafkaError | None) -> LiucunError:
-        # What the client heard besides (a refused password, say) comes by callback only.
+        # Why the brokers are silent (a refused password, a certificate) the client tells by callback only.
         self._admin.poll(0)
-        error = self._failure if self._failure is not None and self._failure.code() in _REFUSED else error
-        if error is not None and error.code() in _REFUSED:
-            return refused(error, ", ".join(self._topics))
-        said = f": {error.str()}" if error is not None else ""
-        return UnreachableError(
-            f"The Kafka brokers of source {self.source!r} do not answer{said}.",
-            cure="Check `brokers`, the network and the TLS settings; the next run goes on where this one ended.",
-        )
+        reason = error if self._failure is None else self._failure
+        if reason is not None and refuses(reason):
+            return refused(reason, ", ".join(self._topics))
+        return silent(reason, self.source)
 
     def _topic_ids(self, topics: list[str]) -> dict[str, str]:
         """Ids of topics; brokers before 2.8, and some services, tell none: they are not asked for ever.
@@ -295,14 +294,6 @@ class KafkaReader:
         elif self._tells_ids is None and (not silent or self._silences >= SILENCES):
             self._tells_ids = False
         return found
-
-
-def refused(error: KafkaError, topic: str) -> NotPermittedError:
-    """The brokers' refusal in this program's words."""
-    return NotPermittedError(
-        f"The Kafka brokers refuse to let this client read {topic}: {error.str()}.",
-        cure="Check username, password and certificate in [source.kafka], and the right to READ and DESCRIBE it.",
-    )
 
 
 def _cuts(sizes: Any, batch_bytes: int) -> list[int]:

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from errors import SettingsError
+from retention.tls_files import check_authorities, check_identity
 
 Security = Literal["plaintext", "tls", "sasl_plaintext", "sasl_tls"]
 _PROTOCOLS: Final[dict[Security, str]] = {
@@ -22,14 +23,17 @@ _PROTOCOLS: Final[dict[Security, str]] = {
     "sasl_tls": "SASL_SSL",
 }
 
+_SECTION: Final = "[source.kafka]"
+
 
 class KafkaSettings(BaseModel):
     """``[source.kafka]``: brokers and topics, and how to speak to them.
 
     ``brokers`` are ``HOST:PORT``. ``ca_file`` is the authority that signed the brokers' certificates, in PEM (default:
-    the system's); ``certificate_file`` and ``key_file`` are this client's own. A password comes from the file or the
-    environment variable named here. ``gapless`` says that the topics are neither compacted nor written in transactions:
-    then an offset without a message is a loss, and audits call it a fault.
+    the system's); ``certificate_file`` and ``key_file`` are this client's own, which brokers may ask for (mutual TLS).
+    The account's password, and that of a sealed key, come from a file or an environment variable named here.
+    ``gapless`` says that the topics are neither compacted nor written in transactions: then an offset without a
+    message is a loss, and audits call it a fault.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -44,6 +48,8 @@ class KafkaSettings(BaseModel):
     ca_file: str = ""
     certificate_file: str = ""
     key_file: str = ""
+    key_password_file: str = ""
+    key_password_env: str = ""
     gapless: bool = False
 
     @model_validator(mode="after")
@@ -62,14 +68,18 @@ class KafkaSettings(BaseModel):
             raise ValueError("certificates need security tls or sasl_tls")
         if bool(self.certificate_file) != bool(self.key_file):
             raise ValueError("certificate_file and key_file go together")
+        if (self.key_password_file or self.key_password_env) and not self.key_file:
+            raise ValueError("the password of a key needs key_file")
+        if self.key_password_file and self.key_password_env:
+            raise ValueError("of key_password_file and key_password_env only one")
         return self
 
 
 def client_config(settings: KafkaSettings) -> dict[str, Any]:
-    """Configuration of every client of a source.
+    """Configuration of every client of a source; the files that it names are looked at on this machine.
 
     Raises:
-        SettingsError: the password cannot be read.
+        SettingsError: a password cannot be read, or a certificate or key cannot be used (``retention.tls_files``).
     """
     config: dict[str, Any] = {
         "bootstrap.servers": ",".join(settings.brokers),
@@ -82,15 +92,13 @@ def client_config(settings: KafkaSettings) -> dict[str, Any]:
         config |= {
             "sasl.mechanism": settings.mechanism,
             "sasl.username": settings.username,
-            "sasl.password": _password(settings),
+            "sasl.password": _secret("password", settings.password_env, settings.password_file),
         }
-    for option, path in (
-        ("ssl.ca.location", settings.ca_file),
-        ("ssl.certificate.location", settings.certificate_file),
-        ("ssl.key.location", settings.key_file),
-    ):
-        if path:
-            config[option] = path
+    if settings.ca_file:
+        check_authorities(settings.ca_file, f"{_SECTION} ca_file")
+        config["ssl.ca.location"] = settings.ca_file
+    if settings.key_file:
+        config |= _identity(settings)
     return config
 
 
@@ -125,19 +133,31 @@ def _is_topic(name: str) -> bool:
     )
 
 
-def _password(settings: KafkaSettings) -> str:
-    if settings.password_env:
-        found = os.environ.get(settings.password_env)
-        if not found:
-            raise SettingsError(
-                f"The Kafka password's variable {settings.password_env} is not set.",
-                cure="Set it in the environment of the run and of every worker.",
-            )
-        return found
+def _identity(settings: KafkaSettings) -> dict[str, str]:
+    """The client's own certificate and key."""
+    password = None
+    if settings.key_password_env or settings.key_password_file:
+        password = _secret("password of the client's key", settings.key_password_env, settings.key_password_file)
+    check_identity(settings.certificate_file, settings.key_file, password, _SECTION)
+    return {
+        "ssl.certificate.location": settings.certificate_file,
+        "ssl.key.location": settings.key_file,
+        **({} if password is None else {"ssl.key.password": password}),
+    }
+
+
+def _secret(what: str, variable: str, file: str) -> str:
+    """A secret from an environment variable, or from the first line of a file."""
     try:
-        return Path(settings.password_file).read_text(encoding="utf-8").split("\n", 1)[0]
-    except (OSError, UnicodeDecodeError) as error:
+        found = os.environ.get(variable, "") if variable else Path(file).read_text(encoding="utf-8").split("\n", 1)[0]
+    except (OSError, ValueError) as error:  # what is not UTF-8, or a path that none can be, is a ValueError
         raise SettingsError(
-            f"The Kafka password's file {settings.password_file} cannot be read: {error}.",
-            cure="Check path and rights.",
+            f"The file {file}, which holds the Kafka {what}, cannot be read: {error}.", cure="Check path and rights."
         ) from error
+    if not found:
+        where = f"variable {variable}" if variable else f"file {file}"
+        raise SettingsError(
+            f"The {where}, which holds the Kafka {what}, is not set or empty.",
+            cure="Give it, to the run and to every worker.",
+        )
+    return found
