@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import httpx
 
@@ -14,7 +15,14 @@ from pipelines.runners.settings import FlinkSettings
 
 ALIVE: Final = frozenset({"INITIALIZING", "CREATED", "RUNNING", "RESTARTING", "FAILING", "RECONCILING", "SUSPENDED"})
 _SECONDS: Final = 10.0
+_NO_ANSWER: Final = (httpx.HTTPError, httpx.InvalidURL, UnicodeError)
+"""``UnicodeError``: a host's name that cannot be one."""
+_ENDED: Final = frozenset({httpx.codes.NOT_FOUND, httpx.codes.CONFLICT})
+"""Answers to the wish to cancel a job that is over."""
 _PYTHON_ERROR: Final = re.compile(r"(?!java\.|org\.)[A-Za-z_][\w.]*Error: \S.*")
+
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +52,27 @@ class Cluster:
 
         Raises:
             UnreachableError: the job manager does not answer.
+            StorageError: it answers something else, or is none.
         """
-        return int(self._get("/overview")["slots-total"])
+        return self._get("/overview", lambda found: int(found["slots-total"]))
 
     def slots_each(self) -> int:
         """The most slots that one task manager has, at least 1. Raises as ``slots``."""
-        managers = self._get("/taskmanagers")["taskmanagers"]
-        return max((int(item["slotsNumber"]) for item in managers), default=1)
+        return self._get(
+            "/taskmanagers",
+            lambda found: max((int(item["slotsNumber"]) for item in found["taskmanagers"]), default=1),
+        )
 
     def jobs(self, prefix: str = "") -> list[ClusterJob]:
         """Jobs whose names begin so, ended ones included. Raises as ``slots``."""
-        return [
-            ClusterJob(item["jid"], item["name"], item["state"], int(item["start-time"]))
-            for item in self._get("/jobs/overview")["jobs"]
-            if item["name"].startswith(prefix)
-        ]
+        return self._get(
+            "/jobs/overview",
+            lambda found: [
+                ClusterJob(item["jid"], item["name"], item["state"], int(item["start-time"]))
+                for item in found["jobs"]
+                if item["name"].startswith(prefix)
+            ],
+        )
 
     def job(self, name: str) -> ClusterJob | None:
         """The newest job of this name, None when the job manager knows none. Raises as ``slots``."""
@@ -67,7 +81,9 @@ class Cluster:
 
     def root_cause(self, job: ClusterJob) -> str | None:
         """The last line that says why a job failed or restarts. Raises as ``slots``."""
-        entries = self._get(f"/jobs/{job.job_id}/exceptions").get("exceptionHistory", {}).get("entries", [])
+        entries: list[Any] = self._get(
+            f"/jobs/{job.job_id}/exceptions", lambda found: found.get("exceptionHistory", {}).get("entries", [])
+        )
         if not entries:
             return None
         lines = [line.strip() for line in str(entries[0].get("stacktrace", "")).splitlines()]
@@ -77,38 +93,57 @@ class Cluster:
 
     def restarts(self, job: ClusterJob) -> int:
         """How often the cluster has restarted the job. Raises as ``slots``."""
-        found = self._get(f"/jobs/{job.job_id}/metrics?get=numRestarts")
-        return int(float(found[0]["value"])) if found else 0
+        return self._get(
+            f"/jobs/{job.job_id}/metrics?get=numRestarts",
+            lambda found: int(float(found[0]["value"])) if found else 0,
+        )
 
     def checkpoints(self, job: ClusterJob) -> list[int]:
         """Sizes in bytes of the last completed checkpoints, the newest first. Raises as ``slots``."""
-        history = self._get(f"/jobs/{job.job_id}/checkpoints").get("history", [])
-        return [int(item["state_size"]) for item in history if item["status"] == "COMPLETED"]
+        return self._get(
+            f"/jobs/{job.job_id}/checkpoints",
+            lambda found: [
+                int(item["state_size"]) for item in found.get("history", []) if item["status"] == "COMPLETED"
+            ],
+        )
 
     def cancel(self, job: ClusterJob) -> None:
-        """Ask for the job's end. Raises as ``slots``."""
+        """Ask for the job's end; one that has ended is no error. Raises as ``slots``."""
+        path = f"/jobs/{job.job_id}"
         try:
-            self._client.patch(f"/jobs/{job.job_id}", params={"mode": "cancel"})
-        except httpx.HTTPError as error:
+            answer = self._client.patch(path, params={"mode": "cancel"})
+        except _NO_ANSWER as error:
             raise self._unreachable(error) from error
+        if answer.is_error and answer.status_code not in _ENDED:
+            raise self._refused(answer, path)
 
     def close(self) -> None:
         """Give the connections back."""
         self._client.close()
 
-    def _get(self, path: str) -> Any:
+    def _get(self, path: str, read: Callable[[Any], Found]) -> Found:
+        """What ``read`` finds in the answer's JSON."""
         try:
             answer = self._client.get(path)
-        except httpx.HTTPError as error:
+        except _NO_ANSWER as error:
             raise self._unreachable(error) from error
         if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
             raise self._unreachable("it is still starting")
         if answer.is_error:
+            raise self._refused(answer, path)
+        try:
+            return read(answer.json())
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise StorageError(
-                f"Flink's job manager at {self.address} answered {answer.status_code} to {path}.",
-                cure="Check that the address is that of Flink's REST interface, and the job manager's log.",
-            )
-        return answer.json()
+                f"What answers at {self.address} is not Flink's job manager: its answer to {path} is of another form.",
+                cure="Check [flink] master (or --flink-master): it is the address of Flink's REST interface.",
+            ) from error
+
+    def _refused(self, answer: httpx.Response, path: str) -> StorageError:
+        return StorageError(
+            f"Flink's job manager at {self.address} answered {answer.status_code} to {path}.",
+            cure="Check that the address is that of Flink's REST interface, and the job manager's log.",
+        )
 
     def _unreachable(self, why: object) -> UnreachableError:
         return UnreachableError(
@@ -139,7 +174,7 @@ def require_parts(cluster: Cluster, flink: FlinkSettings) -> None:
         host, _, port = address.rpartition(":")
         try:
             socket.create_connection((host, int(port)), timeout=10).close()
-        except (OSError, OverflowError) as error:
+        except (OSError, OverflowError, UnicodeError) as error:
             raise UnreachableError(
                 f"The {what} at {address} does not answer: {error}.",
                 cure="Start it, or correct its address in [flink]; docs/deploy-flink.md shows the parts.",

@@ -180,6 +180,9 @@ class _ReadLane(beam.DoFn):
         while time.monotonic() < deadline:
             try:
                 reading = self._reading(lane)
+                # Should it fail here or in a later stage, it stands past what was not committed: it must not be used
+                # again, or that would pass for offsets without a message.
+                reading.clean = False
                 gathered = time.monotonic() - reading.read
                 batches = reading.source.read(self.batch_bytes, max(WAIT_SECONDS - gathered, LEAST_SECONDS))
                 reading.read = time.monotonic()
@@ -188,8 +191,6 @@ class _ReadLane(beam.DoFn):
                 _forget(lane)
                 pause = UNREACHABLE_SECONDS
                 break
-            # Should a later stage fail, this reader stands past what was not committed: it must not be used again.
-            reading.clean = not batches
             yield from batches
             reading.clean, reading.used = True, time.monotonic()
             if not batches:

@@ -146,8 +146,10 @@ class Submissions:
 
     def end(self) -> None:
         """End every job of this run, and what was submitted and is not shown yet."""
-        self._end([job for name in self._names if (job := self._look(name)) is not None])
-        self._withdraw()
+        shown = {name: job for name in self._names if (job := self._look(name)) is not None}
+        self._end(list(shown.values()))
+        if self._names[-1] not in shown:
+            self._withdraw()
 
     def _look(self, name: str) -> ClusterJob | None:
         try:
@@ -173,12 +175,11 @@ class Submissions:
 
     def _withdraw(self) -> None:
         """Take back a submission that the cluster has not shown, so that it does not run with nobody watching."""
-        if self.newest() is not None:
-            return
-        try:
-            self._submission.cancel()
-        except Exception as error:  # noqa: BLE001 - gRPC and the job server have no common class; it is told
-            self._problem(f"the submission of {self._names[-1]} could not be taken back: {error}")
+        if self.newest() is None:
+            try:
+                self._submission.cancel()
+            except Exception as error:  # noqa: BLE001 - gRPC and the job server have no common class; it is told
+                self._problem(f"the submission of {self._names[-1]} could not be taken back: {error}")
         until = time.monotonic() + LATE_SECONDS
         while (job := self.newest()) is None:
             if time.monotonic() > until:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from errors import LiucunError, UsageError
+from errors import LiucunError, UnreachableError, UsageError
 from pipelines.batches import RawBatch
 from pipelines.sources.kafka_ledger import Ledger, Loss, Position, TopicPartition, waiting
 from pipelines.sources.kafka_reading import KafkaReader
@@ -87,7 +87,7 @@ class KafkaSource:
         while True:
             batches = self._reader.read(max_bytes, _WAIT_SECONDS)
             if self._reader.moved:
-                self._settle()
+                self._settle_or_wait()
             if batches or self._follow or self._reader.ended():
                 break
             if time.monotonic() - waited > PATIENCE_SECONDS:
@@ -133,7 +133,22 @@ class KafkaSource:
                 continue
             before = known.get((place.topic, place.number))
             if before is None or (place.topic_id and before.place.topic_id and place.topic_id != before.place.topic_id):
-                self._take_up(place)
+                try:
+                    self._take_up(place)
+                except UnreachableError as error:
+                    if first or not self._follow:
+                        raise
+                    self._missing = [*self._missing, SourceProblem(place.path, error.what)]
+                    return  # the next look tries again
+
+    def _settle_or_wait(self) -> None:
+        """Settle what moved; while following, brokers that are away are waited for."""
+        try:
+            self._settle()
+        except UnreachableError as error:
+            if not self._follow:
+                raise
+            self._missing = [SourceProblem(self.spec.name, error.what)]
 
     def _take_up(self, place: TopicPartition) -> None:
         marks = self._reader.watermarks(place)

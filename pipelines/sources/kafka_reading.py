@@ -31,6 +31,8 @@ IDENTITY_SECONDS: Final = 3.0
 SILENCES: Final = 3
 """How often brokers that never told a topic's id may be silent when asked, until they are taken to have none."""
 _MOST_MESSAGES: Final = 10_000
+_LEAST_BYTES: Final = 64
+"""What a message counts at the least: a backlog of empty ones would else be held in memory whole."""
 _STEP_SECONDS: Final = 0.05
 _MOVED: Final = {
     KafkaError._AUTO_OFFSET_RESET,
@@ -57,7 +59,8 @@ class _Open:
 
 
 class KafkaReader:
-    """A consumer of chosen partitions. One thread at a time; close it.
+    """A consumer of chosen partitions. One thread at a time; close it. After a ``read`` that raised it must not be used
+    again: what came before the error is gone, and would look like offsets without a message.
 
     ``moved`` names partitions whose expected offset the brokers do not have, or which they no longer know: the caller
     looks at their watermarks, settles it with the ledger and assigns them again.
@@ -191,7 +194,7 @@ class KafkaReader:
             for message in messages:
                 if message.error() is None:
                     found[message.topic(), message.partition()].append(message)
-                    size += len(message)
+                    size += max(len(message), _LEAST_BYTES)
                 else:
                     self._event(message, ends)
             self._raise_refusal()

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from errors import StorageError
+from pipelines.runners import lanes
 from pipelines.runners.keygroups import key_groups, subtask_of
 from pipelines.runners.lanes import Lane
 from pipelines.sources.kafka_ledger import TopicPartition
@@ -55,3 +59,33 @@ def test_key_groups_grow_as_flink_s_do(parallelism: int, groups: int) -> None:
 def test_keys_fall_where_a_cluster_has_put_them(key: str, subtask: int) -> None:
     # Seen on Flink 1.19 with the runner of Beam 2.70.
     assert subtask_of(key, 2) == subtask
+
+
+def test_a_reader_that_failed_is_never_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have taken messages from the brokers that nobody got: read on, they would be offsets without one."""
+    made: list[Reader] = []
+
+    class Reader:
+        def __init__(self, *_given: object, **_named: object) -> None:
+            self.closed = False
+            made.append(self)
+
+        def read(self, _most: int, _seconds: float) -> list[Any]:
+            if len(made) == 1:
+                raise StorageError("The catalogue is busy.", cure="-")
+            return []
+
+        def close(self) -> None:
+            self.closed = True
+
+    monkeypatch.setattr(lanes, "KafkaSource", Reader)
+    monkeypatch.setattr(lanes, "store_of", lambda _ref: SimpleNamespace(catalogue=None))
+    monkeypatch.setattr(lanes, "_open", {})
+    reading = lanes._ReadLane(None, {"s": None}, 1 << 20)  # type: ignore[arg-type, dict-item]
+    key, again = Lane("job", "s", 0, 1).key(), SimpleNamespace(set=lambda _at: None)
+    with pytest.raises(StorageError):
+        list(reading.turn(key, again))
+    assert list(reading.turn(key, again)) == []
+    assert [reader.closed for reader in made] == [True, False]
+    assert list(reading.turn(key, again)) == []
+    assert len(made) == 2, "one that read nothing is"

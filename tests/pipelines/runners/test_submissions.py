@@ -156,3 +156,22 @@ def test_a_submission_that_never_shows_is_not_waited_for_without_end(
     jobs.submit()
     jobs.end()
     assert said == []
+
+
+def test_a_submission_that_shows_between_two_looks_is_ended(
+    jobs: Submissions, cluster: StandIn, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+
+    def shown(self: StandIn, name: str) -> ClusterJob | None:
+        looked.append(name)
+        if len(looked) == 1:
+            return None
+        return ClusterJob(name, name, "RUNNING" if name in self.running else "CANCELED", 0)
+
+    monkeypatch.setattr(StandIn, "job", shown)
+    jobs.submit()
+    cluster.running += jobs._names
+    jobs.end()
+    assert cluster.running == []
+    assert said == []

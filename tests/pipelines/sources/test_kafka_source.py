@@ -12,6 +12,7 @@ from errors import LiucunError, UnreachableError
 from pipelines.job import Job, JobOptions
 from pipelines.sources import kafka_reading
 from pipelines.sources.kafka import KafkaLag, KafkaSource
+from pipelines.sources.kafka_reading import KafkaReader
 from pipelines.summary import RunSummary
 from retention.catalogue.tables import batches, partitions
 from retention.store import Store
@@ -165,3 +166,46 @@ def test_the_lag_is_what_the_cursors_have_not_reached(store: Store, brokers: Bro
     brokers.write(4)
     assert lag.messages() == {("k", f"{TOPIC}/{number}"): 1 for number in range(PARTITIONS)}
     lag.close()
+
+
+def test_a_backlog_of_empty_messages_is_not_held_in_memory_whole(store: Store, brokers: Brokers) -> None:
+    for _ in range(60_000):
+        brokers.producer.produce(TOPIC, None, partition=0)
+        brokers.producer.poll(0)
+    assert brokers.producer.flush(60) == 0
+    source = KafkaSource(spec(brokers.address), store.catalogue)
+    time.sleep(1.0)
+    read = []
+    while not source.done():
+        read.append(sum(len(raw.messages or ()) for raw in source.plan(1 << 20)))
+    source.close()
+    assert sum(read) == 60_000
+    assert max(read) <= 30_000, "1 MiB of messages that count 64 bytes at the least, and what came with the last"
+
+
+@pytest.mark.parametrize("follow", [True, False])
+def test_brokers_that_leave_while_a_partition_is_settled_are_waited_for_by_a_run_that_follows(
+    store: Store, brokers: Brokers, monkeypatch: pytest.MonkeyPatch, follow: bool
+) -> None:
+    def away(_self: KafkaReader, _place: object) -> None:
+        raise UnreachableError("The brokers are away.", cure="-")
+
+    brokers.write(400)
+    source = KafkaSource(spec(brokers.address), store.catalogue, follow=follow)
+    got = sum(len(raw.messages or ()) for raw in source.plan(1 << 20))
+    source._reader.moved.add((TOPIC, 0))
+    with monkeypatch.context() as patched:
+        patched.setattr(KafkaReader, "watermarks", away)
+        if not follow:
+            with pytest.raises(UnreachableError, match="away"):
+                source.plan(1 << 20)
+            source.close()
+            return
+        got += sum(len(raw.messages or ()) for raw in source.plan(1 << 20))
+        assert [str(problem) for problem in source.problems] == ["k: The brokers are away."]
+    until = time.monotonic() + 60
+    while got < 400 and time.monotonic() < until:
+        got += sum(len(raw.messages or ()) for raw in source.plan(1 << 20))
+    source.plan(1 << 20)
+    source.close()
+    assert source._reader.moved == set()
