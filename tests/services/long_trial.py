@@ -80,6 +80,8 @@ def run(
                 kwargs={"partitions": partitions, "rate": rate},
             )
             writer.start()
+            # What is disturbed is a job at work: one that cannot begin says so and ends.
+            trial.wait(1, BACK_SECONDS)
             time.sleep(rng.uniform(0, 5))
             before, at = trial.committed(), time.monotonic()
             disturb(part, rng, away)
