@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,6 +23,21 @@ from tickets.settings import CompanySettings, ReviewSettings, TicketSettings
 
 FILE_NAME = "liucun.toml"
 MAX_BYTES = 1 << 20
+_FORMS = {
+    "tuple_type": "a list in square brackets",
+    "list_type": "a list in square brackets",
+    "dict_type": "a section",
+    "model_type": "a section",
+    "model_attributes_type": "a section",
+    "string_type": "a text in quotation marks",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+}
 
 
 class RunSettings(BaseModel):
@@ -158,17 +174,47 @@ def read_settings_file(path: Path) -> Settings:
             f"{path} is not UTF-8 text.", cure="Restore it from a backup, or save it as UTF-8."
         ) from error
     try:
-        return Settings.model_validate(tomllib.loads(text))
+        document = tomllib.loads(text)
+        return Settings.model_validate(document)
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path} is not valid TOML: {error}.", cure="Mend the line it names.") from error
     except ValidationError as error:
         raise SettingsError(
-            f"{path}: {_words(error.errors())}.", cure="Mend the fields named; docs/settings.md lists them."
+            f"{path}: {_words(error.errors(), document)}.", cure="Mend the fields named; docs/settings.md lists them."
         ) from error
 
 
-def _words(errors: Iterable[Any]) -> str:
-    return "; ".join(
-        f"{'.'.join(str(part) for part in item['loc'])}: {str(item['msg']).removeprefix('Value error, ')}"
-        for item in errors
-    )
+def _words(errors: Iterable[Any], document: dict[str, Any]) -> str:
+    return "; ".join(f"{_place(item['loc'], document)}: {_reason(item)}" for item in errors)
+
+
+def _place(location: tuple[int | str, ...], document: Any) -> str:
+    """Where a field stands: ``run.batch_megabytes``; of a list its entry by name, else counted from one."""
+    parts: list[str] = []
+    for part in location:
+        try:
+            document = document[part]
+        except (KeyError, IndexError, TypeError):
+            document = None
+        if isinstance(part, str):
+            parts.append(part)
+        else:
+            name = document.get("name") if isinstance(document, dict) else None
+            parts[-1] += f"[{name}]" if isinstance(name, str) and name.isprintable() else f"[{part + 1}]"
+    return ".".join(parts)
+
+
+def _reason(item: Any) -> str:
+    """What is wrong, in the words of TOML where the checker's own speak of Python."""
+    kind, given, context = item["type"], item["input"], item.get("ctx", {})
+    if kind == "extra_forbidden":
+        return f"there is no such {'section' if isinstance(given, dict | list) else 'field'}"
+    if kind == "missing":
+        return "it is missing"
+    if kind in _FORMS:
+        return f"it must be {_FORMS[kind]}, and is {reprlib.repr(given)}"
+    if kind == "string_pattern_mismatch":
+        return f"{reprlib.repr(given)} does not match the pattern {context['pattern']}"
+    if kind in {"literal_error", "enum"}:
+        return f"it must be {context['expected']}, and is {reprlib.repr(given)}"
+    return str(item["msg"]).removeprefix("Value error, ")

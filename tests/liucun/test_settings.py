@@ -68,6 +68,42 @@ def test_damage_is_named(tmp_path: Path, content: bytes, word: str) -> None:
     assert caught.value.cure
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("[arkive]\n", "arkive: there is no such section"),
+        ("[run]\nbatch_megabyte = 8\n", "run.batch_megabyte: there is no such field"),
+        ("[run]\nbatch_megabytes = 'many'\n", "run.batch_megabytes: it must be a whole number, and is 'many'"),
+        ("run = 3\n", "run: it must be a section, and is 3"),
+        ("[detect]\npacks = 'rules'\n", "detect.packs: it must be a list in square brackets, and is 'rules'"),
+        ("[[source]]\nname = 'a'\nformat = 'csv'\npaths = ['x']\n", "source[a].record_class: it is missing"),
+        (
+            "[[source]]\nname = 'a'\nrecord_class = 'content'\nformat = 'csv'\npaths = 'x'\n",
+            "source[a].paths: it must be a list in square brackets, and is 'x'",
+        ),
+        (
+            "[[source]]\nname = 'a'\nrecord_class = 'content'\nformat = 'xml'\npaths = ['x']\n",
+            "source[a].format: it must be 'ndjson', 'csv', 'combined' or 'syslog', and is 'xml'",
+        ),
+        ("[[source]]\nname = 'A B'\n", "source[A B].name: 'A B' does not match the pattern ^[a-z0-9]"),
+        ("[[source]]\nname = 3\n", "source[1].name: it must be a text in quotation marks, and is 3"),
+        ("[tickets]\npolice = 'perhaps'\n", "tickets.police: it must be true or false, and is 'perhaps'"),
+    ],
+)
+def test_what_is_wrong_is_said_in_the_words_of_the_file(tmp_path: Path, content: str, words: str) -> None:
+    (tmp_path / FILE_NAME).write_text(f"format = 1\n{content}", encoding="utf-8")
+    with pytest.raises(SettingsError) as raised:
+        read_settings(tmp_path)
+    assert words in str(raised.value)
+
+
+def test_a_huge_value_is_not_repeated(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_text(f"format = 1\n[run]\nbatch_megabytes = '{'x' * 500_000}'\n", encoding="utf-8")
+    with pytest.raises(SettingsError) as raised:
+        read_settings(tmp_path)
+    assert len(str(raised.value)) < 500
+
+
 def test_no_store_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no store"):
         read_settings(tmp_path / "nowhere")
