@@ -208,6 +208,7 @@ CHECKED: Final = {
     "units": _("留存单元"),
     "destroyed_segments": _("已销毁封存段"),
     "destroyed_records": _("已销毁记录"),
+    "ends_compared": _("以留存记录核对完结日的订单等"),
     "certificates": _("销毁证明"),
     "silent_orders": _("无消息订单"),
     "days_uncounted": _("尚未统计的封存段"),

@@ -212,6 +212,10 @@ KINDS: Final[Mapping[str, FindingKind]] = {
         {
             r"It went on (\S+); its plan says (\S+)\.": "于 {0} 销毁；计划所载可销毁日为 {1}。",
             r"It went on (\S+); (.+) kept it to (\S+) at least\.": "于 {0} 销毁；依“{1}”，至少应保存至 {2}。",
+            rf"{_N} of (\S+) (\S+) went on (\S+); what the archive had of them by then kept them to (\S+) at least\.":
+                "{2} 的 {1} 类中有 {0} 个订单、商家或直播于 {3} 销毁；当时留存库中其较晚的记录表明，至少应保存至 {4}。",
+            rf"{_N} of (\S+) (\S+) went on (\S+) and had not ended\.":
+                "{2} 的 {1} 类中有 {0} 个订单、商家或直播于 {3} 销毁，而当时尚未完结。",
             r"(\S+) went on (\S+); the plan says (\S+)\.": "{0} 于 {1} 销毁；计划所载可销毁日为 {2}。",
             r"(\S+) went on (\S+); (.+) kept it to (\S+) at least\.": "{0} 于 {1} 销毁；依“{2}”，至少应保存至 {3}。",
             r"Its object (\S+) is gone without a certificate\.": "其对象 {0} 已不存在，且无销毁证明。",
@@ -253,7 +257,11 @@ KINDS: Final[Mapping[str, FindingKind]] = {
     "certificate_refused": FindingKind("证明未通过验证", "销毁证明未通过验证。"),
     "certificate_differs": FindingKind(
         "证明不符", "销毁证明与实际销毁数量不符。",
-        {rf"It names {_N} records; {_N} were destroyed\.": "证明载明 {0} 条记录，实际销毁 {1} 条。"},
+        {
+            rf"It names {_N} records; {_N} were destroyed\.": "证明载明 {0} 条记录，实际销毁 {1} 条。",
+            r"It says that (\S+) had run out on (\S+); the plan says otherwise now\.":
+                "证明载明 {0} 于 {1} 到期，现在的计划所载不同。",
+        },
     ),
     "silent_orders": FindingKind(
         "无消息订单", "有未完结订单长期无消息，见 `liucun retention silent`。",

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from errors import LiucunError
 from retention.audits.beside import audit_beside
 from retention.audits.decided import holds_table, purges_table
+from retention.audits.ends import Gone, audit_ends
 from retention.audits.figures import show_forecast, show_trails
 from retention.audits.report import AuditReport, Severity, Span
 from retention.audits.subject import Progress, Subject, no_progress
@@ -123,7 +124,7 @@ def _destroyed(connection: sa.Connection, report: AuditReport, progress: Progres
         .where(r.state == "destroyed")
         .order_by(r.segment_id)
     ).all()  # fmt: skip
-    floors = shipped_matrix()
+    floors, gone = shipped_matrix(), list[Gone]()
     for number, row in enumerate(rows, 1):
         where = f"segment:{row.segment_id}"
         went = stored_date(row.retired_at)
@@ -137,6 +138,7 @@ def _destroyed(connection: sa.Connection, report: AuditReport, progress: Progres
             if went.isoformat() < row.expired_on:
                 report.add("early", where, f"It went on {went}; its plan says {row.expired_on}.")
         manifest = SegmentManifest.from_bytes(row.manifest)
+        gone.append(Gone(row.record_class, manifest.period, manifest.key_id, row.retired_at))
         # Of a divided unit the younger rows were sealed anew: of those that went, the month's first day is certain.
         counts_from = first_day_of(manifest.period) if row.kept_rows else _latest(manifest)
         for floor in floors.floors_of(row.record_class):
@@ -146,15 +148,17 @@ def _destroyed(connection: sa.Connection, report: AuditReport, progress: Progres
         progress("destroyed segments", number, len(rows))
     report.checked["destroyed_segments"] = len(rows)
     report.checked["destroyed_records"] = sum(row.rows for row in rows)
+    audit_ends(connection, report, gone)
 
 
 def _latest(manifest: SegmentManifest) -> date:
-    """The latest day that a record of a destroyed segment can count from, as its manifest tells."""
-    last = last_day_of(manifest.period)
-    if manifest.event_time_max is None:
-        return last
-    # Event times that were not plausible do not count: the month does.
-    return min(stored_date(manifest.event_time_max), last)
+    """The latest day that a record of a destroyed segment counts from for certain, as its manifest tells."""
+    first, last = first_day_of(manifest.period), last_day_of(manifest.period)
+    told = [stored_date(moment) for moment in (manifest.event_time_min, manifest.event_time_max) if moment]
+    # Times outside of the month were not plausible: those records count from their ingest, within the month. A unit
+    # that is judged by its month goes after the month's last day; one that is judged by its orders may go before.
+    by_month = not shipped_matrix().policies[manifest.record_class].counted_from.later_record
+    return max((day for day in told if first <= day <= last), default=last if by_month else first)
 
 
 def _vanished(connection: sa.Connection, report: AuditReport) -> None:
@@ -261,6 +265,13 @@ def _certificates(subject: Subject, report: AuditReport) -> None:
                 )
             ).scalar_one()
             rows = int(rows) + destroyed_beside(connection, purge.purge_id)
+            u = purge_units.c
+            planned = connection.execute(sa.select(u.key_id, u.expired_on).where(u.purge_id == purge.purge_id))
+            days = {row.key_id: row.expired_on for row in planned}
         if content["records"] != rows:
             report.add("certificate_differs", where, f"It names {content['records']} records; {rows} were destroyed.")
+        for unit in content["destroyed"]:
+            if unit["expired_on"] != days.get(unit["key"]):
+                detail = f"It says that {unit['key']} had run out on {unit['expired_on']}; the plan says otherwise now."
+                report.add("certificate_differs", where, detail)
     report.checked["certificates"] = made

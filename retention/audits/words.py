@@ -72,6 +72,7 @@ CHECKED: Final = {
     "units": "留存单元 units kept",
     "destroyed_segments": "已销毁封存段 destroyed segments",
     "destroyed_records": "已销毁记录 destroyed records",
+    "ends_compared": "以留存记录核对完结日的订单等 orders and the like compared with what is left of them",
     "certificates": "销毁证明 certificates of destruction",
     "tickets_without_texts": "文本已销毁的工单 tickets whose texts were destroyed",
     "report: emptied": "内容已销毁的上报 reports whose content was destroyed",
