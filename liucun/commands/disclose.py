@@ -265,8 +265,15 @@ def _show(found: Disclosure, as_json: bool) -> None:
     scope = found.scope
     click.echo(f"{found.disclosure_id} {found.state}  {found.case.authority}, {found.case.number}")
     click.echo(f"  {', '.join(scope.classes)}; {len(scope.accounts)} accounts; {scope.since} to {scope.until}")
-    click.echo(f"  by {found.requested_by}; approved by {', '.join(found.approvers) or 'nobody yet'}")
+    click.echo(f"  by {found.requested_by}; approved by {_approved(found) or 'nobody yet'}")
     click.echo(f"  expires {found.expires_at}; exported {found.exports} times")
+
+
+def _approved(found: Disclosure) -> str:
+    from retention.audits.moments import in_shanghai
+
+    both = zip(found.approvers, found.approved_at, strict=True)
+    return ", ".join(f"{name} ({in_shanghai(at)} +08:00)" for name, at in both)
 
 
 def _masked(found: Disclosure) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def _blocks(found: Disclosure, records: Mapping[str, Records], actor: str, now: 
                 ("依据 Legal basis", found.case.basis),
                 ("理由 Reason", found.case.reason),
                 ("申请 Requested", f"{found.requested_by}  {_local(found.requested_at)}"),
-                ("批准 Approved", "\n".join(found.approvers)),
+                ("批准 Approved", _approvals(found)),
                 ("导出 Exported", f"{actor}  {_local(now)}"),
                 ("有效期 Approval ends", _local(found.expires_at)),
                 ("案件文书 Case document", f"SHA-256\n{found.document_sha256}\nSM3\n{found.document_sm3}"),
@@ -96,6 +96,12 @@ def _blocks(found: Disclosure, records: Mapping[str, Records], actor: str, now: 
         else:
             blocks.append(Paragraph("没有符合范围的记录。No record lies within the scope."))
     return blocks
+
+
+def _approvals(found: Disclosure) -> str:
+    """Both approvers, each with the time."""
+    both = zip(found.approvers, found.approved_at, strict=True)
+    return "\n".join(f"{name}  {_local(at)}" for name, at in both) or "—"
 
 
 def _grid(rows: Sequence[Mapping[str, Any]]) -> Grid:

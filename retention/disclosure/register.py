@@ -71,6 +71,8 @@ class Disclosure:
     exports: int
     texts_gone: str | None = None
     """The purge that destroyed case, scope and document; who asked, when, digests and exports stay."""
+    approved_at: tuple[str, ...] = ()
+    """When each of ``approvers`` approved, in their order."""
 
     def standing(self, now: datetime) -> str:
         """Its state as people see it: what has expired is over, whatever it was before."""
@@ -91,6 +93,7 @@ class Disclosure:
             "expires_at": self.expires_at,
             "document": {"sha256": self.document_sha256, "sm3": self.document_sm3},
             "approvers": list(self.approvers),
+            "approved_at": list(self.approved_at),
             "exports": self.exports,
             "texts_gone": self.texts_gone,
         }
@@ -181,7 +184,8 @@ def _unknown(disclosure_id: str) -> DisclosureUnknownError:
 def _disclosure(parts: Parts, connection: sa.Connection, row: sa.Row[Any]) -> Disclosure:
     case, scope = _words(parts, row)
     a, x = approvals.c, exports.c
-    who = sa.select(a.approver).where(a.disclosure_id == row.disclosure_id).order_by(a.at)
+    who = sa.select(a.approver, a.at).where(a.disclosure_id == row.disclosure_id).order_by(a.at, a.approver)
+    approved = connection.execute(who).all()
     handed = sa.select(sa.func.count()).where(x.disclosure_id == row.disclosure_id)
     return Disclosure(
         disclosure_id=row.disclosure_id,
@@ -193,9 +197,10 @@ def _disclosure(parts: Parts, connection: sa.Connection, row: sa.Row[Any]) -> Di
         expires_at=row.expires_at,
         document_sha256=row.document_sha256,
         document_sm3=row.document_sm3,
-        approvers=tuple(connection.execute(who).scalars()),
+        approvers=tuple(one.approver for one in approved),
         exports=connection.execute(handed).scalar_one(),
         texts_gone=row.texts_gone,
+        approved_at=tuple(one.at for one in approved),
     )
 
 

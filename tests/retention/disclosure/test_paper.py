@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
+
+from pypdf import PdfReader
 
 from console.labels_fields import FIELDS
 from retention.column_names import CHINESE, column_name
 from retention.disclosure import bundle
+from retention.disclosure.export import export
 from retention.disclosure.paper import Records, paper
 from retention.disclosure.register import Disclosure
+from retention.disclosure.requests import approve
+from retention.policies.periods import SHANGHAI
 from retention.printing.blocks import Grid, Pairs, Paragraph
 from retention.printing.pdf import write_pdf
 from retention.schema import RECORD_SCHEMA
-from tests.retention.disclosure.exports import CASE, NOW, SCOPE, exported
+from tests.retention.disclosure.exports import CASE, NOW, SCOPE, exported, log_of, requested
 from tests.retention.sealed_store import START, SealedStore
 
 DISCLOSED = Disclosure(
-    "D1", "approved", CASE, SCOPE, "user:ann", NOW.isoformat(), NOW.isoformat(), "0" * 64, "0" * 64, ("user:ben",), 1
-)
+    "D1", "approved", CASE, SCOPE, "user:ann", NOW.isoformat(), NOW.isoformat(), "0" * 64, "0" * 64, ("user:ben",), 1,
+    approved_at=(NOW.isoformat(),),
+)  # fmt: skip
 
 
 def test_the_pdf_says_whom_it_is_for_and_holds_the_rows(archive: SealedStore) -> None:
@@ -45,6 +53,24 @@ def test_the_pdf_says_whom_it_is_for_and_holds_the_rows(archive: SealedStore) ->
         ("1", "2026-03-01 08:00:00", "u1", "app p @ 7", "源 IP 地址 source_ip: 10.0.0.1\n数量 quantity: 4"),
     )
     assert any("只印前 1 条" in block.text for block in found.blocks if isinstance(block, Paragraph))
+
+
+def test_the_paper_says_when_each_approver_approved(archive: SealedStore) -> None:
+    number = requested(archive)
+    approve(archive, number, actor="user:cid", now=NOW + timedelta(hours=1))
+    approve(archive, number, actor="user:ben", now=NOW + timedelta(days=1, hours=2))
+    made = export(archive, log_of(archive), number, actor="user:ann", now=NOW + timedelta(days=2))
+    found = paper(made.disclosure, {}, actor="user:ann", now=NOW)
+    said = {name: value for block in found.blocks if isinstance(block, Pairs) for name, value in block.rows}
+    first, second = ((NOW + timedelta(hours=hours)).astimezone(SHANGHAI) for hours in (1, 26))
+    assert said["批准 Approved"] == f"user:cid  {first:%Y-%m-%d %H:%M:%S}\nuser:ben  {second:%Y-%m-%d %H:%M:%S}"
+    assert first.utcoffset() == timedelta(hours=8)
+    shown = made.disclosure.as_json()
+    assert dict(zip(shown["approvers"], shown["approved_at"], strict=True)).keys() == {"user:cid", "user:ben"}
+    reader = PdfReader(io.BytesIO(bundle.unpack(made.data)[bundle.PAPER]))
+    text = "".join("".join(page.extract_text().split()) for page in reader.pages).replace("\u200b", "")
+    assert f"user:cid{first:%Y-%m-%d%H:%M:%S}" in text
+    assert f"user:ben{second:%Y-%m-%d%H:%M:%S}" in text
 
 
 def test_a_record_longer_than_a_page_is_printed_in_part() -> None:
