@@ -83,6 +83,54 @@ def test_where_every_file_has_a_name_it_is_a_hidden_one(
     assert (tmp_path / "b").read_bytes() == b"another's"
 
 
+def stuck(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hidden names cannot be deleted."""
+    unlink = Path.unlink
+
+    def refused(path: Path, missing_ok: bool = False) -> None:
+        if path.name.startswith(".writing-"):
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refused)
+
+
+def test_a_file_that_was_placed_stays_though_its_hidden_name_does_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(new_file, "_NAMELESS", 0)
+    path = tmp_path / "a"
+    with monkeypatch.context() as locked:
+        stuck(locked)
+        with unplaced(path) as made:
+            made.file.write(b"data")
+            made.sync()
+            made.place()
+    assert path.read_bytes() == b"data"
+    (hidden,) = (item for item in tmp_path.iterdir() if item != path)
+    assert f"{hidden} is a second name of {path} and cannot be deleted" in caplog.text
+    # The next file takes it away, and neither what others are writing nor what is not a second name.
+    (tmp_path / ".writing-another").write_bytes(b"being written")
+    with unplaced(tmp_path / "b") as made:
+        assert not hidden.exists()
+        made.place()
+    assert sorted(item.name for item in tmp_path.iterdir()) == [".writing-another", "a", "b"]
+    assert path.read_bytes() == b"data"
+
+
+def test_what_was_not_placed_and_cannot_be_taken_away_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(new_file, "_NAMELESS", 0)
+    stuck(monkeypatch)
+    with pytest.raises(StorageError, match=r"\.writing-\S+ cannot be deleted"), unplaced(tmp_path / "a"):
+        pass
+    with pytest.raises(ValueError, match="the first error"), unplaced(tmp_path / "b"):
+        raise ValueError("the first error")
+    assert f"what was written of {tmp_path / 'b'}" in caplog.text
+    assert all(item.name.startswith(".writing-") for item in tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("name", ["none/a", "a\0b", "n" * 300])
 def test_where_no_file_can_be_begun_is_said(tmp_path: Path, name: str) -> None:
     with pytest.raises(StorageError, match="cannot be written"), unplaced(tmp_path / name):
