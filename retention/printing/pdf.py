@@ -26,6 +26,7 @@ from retention.printing.blocks import (
 )
 from retention.printing.coverage import missing
 from retention.printing.fonts import choose
+from retention.printing.rows import break_grid, break_pairs
 
 _DOCUMENT: Final = """
 #let data = json(bytes(sys.inputs.document))
@@ -37,7 +38,7 @@ _DOCUMENT: Final = """
     + "第 " + str(counter(page).get().first()) + " 页 / 共 " + str(counter(page).final().first()) + " 页")),
   background: if data.watermark != "" {
     // As large as its longest line leaves room for: a line that breaks lies across the next one.
-    let longest = calc.max(..data.watermark.split("\\n").map(line => line.clusters().len()))
+    let longest = calc.max(1, ..data.watermark.split("\\n").map(line => line.clusters().len()))
     let size = calc.min(24pt, 480pt / longest)
     for row in range(3) {
       place(center + horizon, dy: (row - 1) * 8.5cm, rotate(-30deg, text(size: size, fill: rgb("#e6e6e6"),
@@ -82,7 +83,9 @@ _DOCUMENT: Final = """
     else { par(broken(block.text)) }
   } else if block.kind == "pairs" {
     table(columns: (6cm, 1fr), stroke: 0.5pt, inset: 5pt,
-      ..block.rows.map(row => (strong(broken(row.at(0))), broken(row.at(1)))).flatten())
+      ..block.rows.zip(block.breaks).map(((row, breaks)) => (
+        table.cell(breakable: breaks, strong(broken(row.at(0)))), table.cell(breakable: breaks, broken(row.at(1)))
+      )).flatten())
   } else if block.kind == "picture" {
     std.block(breakable: false, {
       image(bytes(block.svg), format: "svg", width: 100%, alt: block.caption)
@@ -99,8 +102,9 @@ _DOCUMENT: Final = """
       align: (column, _) => if block.numbers.contains(column) { right } else { left },
       stroke: 0.5pt, inset: 4pt,
       table.header(..block.header.map(name => strong(text(size: 9pt, name)))),
-      ..block.rows.flatten().map(value => table.cell(breakable: value.len() > 1500,
-        text(size: 9pt, broken(value)))))
+      // One cell that may not break keeps its row from breaking.
+      ..block.rows.zip(block.breaks).map(((row, breaks)) => row.map(value => table.cell(breakable: breaks,
+        text(size: 9pt, broken(value))))).flatten())
   }
 }
 """
@@ -207,12 +211,15 @@ def _block(block: Block) -> dict[str, Any]:
         case Paragraph():
             return {"kind": "paragraph", "text": printable(block.text), "tone": Tone(block.tone).value}
         case Pairs():
-            return {"kind": "pairs", "rows": [[printable(cell) for cell in row] for row in block.rows]}
+            rows = [[printable(cell) for cell in row] for row in block.rows]
+            return {"kind": "pairs", "rows": rows, "breaks": break_pairs(rows, 10.5)}
         case Grid():
+            rows = [[printable(cell) for cell in row] for row in block.rows]
             return {
                 "kind": "grid",
                 "header": [printable(name) for name in block.header],
-                "rows": [[printable(cell) for cell in row] for row in block.rows],
+                "rows": rows,
+                "breaks": break_grid(rows, block.widths, 9.0),
                 "widths": list(block.widths),
                 "numbers": sorted(block.numbers),
             }
