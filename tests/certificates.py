@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
@@ -97,3 +98,10 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: Key, valid: timedelta) 
         .not_valid_before(min(datetime.now(UTC), end) - DAY)
         .not_valid_after(end)
     )
+
+
+def speaks(identity: Identity) -> ssl.SSLContext:
+    """TLS of a server that shows this certificate; ``load_cert_chain`` makes it show another from then on."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(identity.both)
+    return tls

@@ -5,14 +5,12 @@ Secrets are named, never written: a password's file or environment variable is r
 
 from __future__ import annotations
 
-import os
 import re
-from pathlib import Path
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from errors import SettingsError
+from retention.given_secrets import given_secret
 from retention.tls_files import check_authorities, check_identity
 
 Security = Literal["plaintext", "tls", "sasl_plaintext", "sasl_tls"]
@@ -92,7 +90,9 @@ def client_config(settings: KafkaSettings) -> dict[str, Any]:
         config |= {
             "sasl.mechanism": settings.mechanism,
             "sasl.username": settings.username,
-            "sasl.password": _secret("password", settings.password_env, settings.password_file),
+            "sasl.password": given_secret(
+                "password", variable=settings.password_env, file=settings.password_file, section=_SECTION
+            ),
         }
     if settings.ca_file:
         check_authorities(settings.ca_file, f"{_SECTION} ca_file")
@@ -137,27 +137,15 @@ def _identity(settings: KafkaSettings) -> dict[str, str]:
     """The client's own certificate and key."""
     password = None
     if settings.key_password_env or settings.key_password_file:
-        password = _secret("password of the client's key", settings.key_password_env, settings.key_password_file)
+        password = given_secret(
+            "password of the client's key",
+            variable=settings.key_password_env,
+            file=settings.key_password_file,
+            section=_SECTION,
+        )
     check_identity(settings.certificate_file, settings.key_file, password, _SECTION)
     return {
         "ssl.certificate.location": settings.certificate_file,
         "ssl.key.location": settings.key_file,
         **({} if password is None else {"ssl.key.password": password}),
     }
-
-
-def _secret(what: str, variable: str, file: str) -> str:
-    """A secret from an environment variable, or from the first line of a file."""
-    try:
-        found = os.environ.get(variable, "") if variable else Path(file).read_text(encoding="utf-8").split("\n", 1)[0]
-    except (OSError, ValueError) as error:  # what is not UTF-8, or a path that none can be, is a ValueError
-        raise SettingsError(
-            f"The file {file}, which holds the Kafka {what}, cannot be read: {error}.", cure="Check path and rights."
-        ) from error
-    if not found:
-        where = f"variable {variable}" if variable else f"file {file}"
-        raise SettingsError(
-            f"The {where}, which holds the Kafka {what}, is not set or empty.",
-            cure="Give it, to the run and to every worker.",
-        )
-    return found

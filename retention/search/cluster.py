@@ -24,6 +24,7 @@ from retention.search.errors import (
     SearchUnreachableError,
 )
 from retention.search.settings import SearchSettings
+from retention.tls_files import check_authorities
 
 PATIENCE: Final = 20.0
 """Seconds that a request turned away is tried again for before the step ends; the next step goes on from there."""
@@ -56,6 +57,7 @@ class Cluster:
         self.patience, self._sleep = patience, sleep
         options: dict[str, Any] = {**settings.login()}
         if settings.ca_file:
+            check_authorities(settings.ca_file, "[search] ca_file")
             options["ca_certs"] = settings.ca_file
         try:
             self._client = Elasticsearch(
@@ -142,7 +144,9 @@ class Cluster:
                 "What answers there is no Elasticsearch (its answers do not name the product).",
                 cure="Correct [search] urls; a distribution of another name is not supported by its client.",
             ) from error
-        except (ConnectionTimeout, ClusterConnectionError, TlsError) as error:
+        except TlsError as error:
+            raise untrusted(error) from error
+        except (ConnectionTimeout, ClusterConnectionError) as error:
             raise SearchUnreachableError(
                 f"The search cluster does not answer: {type(error).__name__}.",
                 cure="The archive goes on without it and the index catches up; check [search] urls and the cluster.",
@@ -175,6 +179,32 @@ def failure(answer: Answer, what: str) -> Exception:
     return SearchAnswerError(
         f"The search cluster answered {what} with {answer.status}: {reason}.",
         cure="See the cluster's log; `liucun index reconcile` mends what is missing, `rebuild` begins anew.",
+    )
+
+
+def untrusted(error: TlsError) -> SearchUnreachableError:
+    """What a failed TLS handshake means, and whose certificate to look at."""
+    words = str(error.message)
+    if "WRONG_VERSION_NUMBER" in words:
+        what, cure = "does not speak TLS there", "Correct [search] urls: http:// or another port"
+    elif "certificate has expired" in words or "not yet valid" in words:
+        _, _, said = words.partition("verify failed: ")
+        what = f"shows a certificate that is not valid now: {said.partition(' (_ssl')[0] or words}"
+        cure = "Let it, or the authority's that signed it, be renewed, or set this machine's clock right"
+    elif "match" in words or "mismatch" in words.lower():
+        what = f"shows a certificate of another name: {words.partition(' (_ssl')[0]}"
+        cure = "Name the cluster in [search] urls as its certificate does"
+    elif "CERTIFICATE_VERIFY_FAILED" in words:
+        _, _, said = words.partition("verify failed: ")
+        what = f"shows a certificate that is not trusted: {said.partition(' (_ssl')[0] or words}"
+        cure = "Name its authority's certificate as [search] ca_file"
+    else:
+        what, cure = (
+            f"broke off the TLS handshake: {words.partition(' (_ssl')[0]}",
+            "Check [search] urls and the cluster's TLS",
+        )
+    return SearchUnreachableError(
+        f"The search cluster {what}.", cure=f"{cure}; the archive goes on without it and the index catches up."
     )
 
 

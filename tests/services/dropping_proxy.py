@@ -11,11 +11,16 @@ from contextlib import contextmanager
 
 
 class DroppingProxy:
-    """Listens on loopback and forwards to ``target``; ``drop`` answers are swallowed and the connection reset."""
+    """Listens on loopback and forwards to ``target``; ``drop`` answers are swallowed and the connection reset.
 
-    def __init__(self, target: tuple[str, int], tls: ssl.SSLContext | None = None) -> None:
+    ``tls`` is spoken with its clients, ``onward`` with the target.
+    """
+
+    def __init__(
+        self, target: tuple[str, int], tls: ssl.SSLContext | None = None, onward: ssl.SSLContext | None = None
+    ) -> None:
         self.target = target
-        self._tls = tls
+        self._tls, self._onward = tls, onward
         self.drop = 0
         self.dropped = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -41,6 +46,8 @@ class DroppingProxy:
                     client.close()
                     continue
             server = socket.create_connection(self.target)
+            if self._onward is not None:
+                server = self._onward.wrap_socket(server, server_hostname=self.target[0])
             ends = (client, server)
             threading.Thread(target=self._upstream, args=ends, daemon=True).start()
             threading.Thread(target=self._downstream, args=ends, daemon=True).start()
@@ -71,9 +78,11 @@ class DroppingProxy:
 
 
 @contextmanager
-def dropping_proxy(host: str, port: int, tls: ssl.SSLContext | None = None) -> Iterator[DroppingProxy]:
+def dropping_proxy(
+    host: str, port: int, tls: ssl.SSLContext | None = None, onward: ssl.SSLContext | None = None
+) -> Iterator[DroppingProxy]:
     """A running proxy; with ``tls`` it speaks TLS to its clients."""
-    proxy = DroppingProxy((host, port), tls)
+    proxy = DroppingProxy((host, port), tls, onward)
     try:
         yield proxy
     finally:
