@@ -165,6 +165,7 @@ EVENTS: Final = {
     "evidence.read": _("取出工单证据"),
     "source.declared": _("来源公开范围声明"),
     "source.begins": _("来源起点"),
+    "source.condemned": _("未解析即入档的致命记录"),
     "source.fields": _("发现未声明的文本字段"),
     "source.holes": _("来源空缺"),
     "source.lost": _("来源数据丢失"),

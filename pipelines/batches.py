@@ -53,6 +53,20 @@ class Messages:
 
 
 @dataclass(frozen=True, slots=True)
+class Guard:
+    """Has a batch marked in the catalogue before it is decoded: it is the first after a start, or under suspicion.
+
+    ``suspect`` is the end of the range over which workers died, None where nobody did. A ``condemned`` batch is one
+    record over which ``tries`` workers died one by one since ``since`` (ISO 8601): it is sealed and nothing else.
+    """
+
+    suspect: int | None = None
+    condemned: bool = False
+    tries: int = 0
+    since: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RawBatch:
     """The bytes of a range, and what is known of them before decoding.
 
@@ -60,7 +74,8 @@ class RawBatch:
     ``header`` is the CSV header line of the file, for every batch that does not begin with it; ``last`` says that the
     source ended with this range for good, so that an unterminated tail is a record and an open quote is an error.
     ``continues`` says that the range begins inside a record above the size limit: the byte before it is no LF, and its
-    first line is the rest of that record. ``messages`` is set where offsets count messages instead of bytes.
+    first line is the rest of that record. ``messages`` is set where offsets count messages instead of bytes. ``guard``
+    says that its beginning is marked.
     """
 
     place: Place
@@ -70,6 +85,7 @@ class RawBatch:
     header: bytes = b""
     continues: bool = False
     messages: Messages | None = None
+    guard: Guard | None = None
 
     def tail(self, cursor: int) -> RawBatch:
         """What lies past ``cursor``, which stands at a record's border inside the range."""

@@ -1,4 +1,4 @@
-"""The graph, the same for every runner: read → decode → detect → seal → report.
+"""The graph, the same for every runner: read → begin → decode → detect → seal → report.
 
 Nothing is shuffled between source and seal; exactly-once rests on the transaction in
 ``seal``, not on the runner.
@@ -15,6 +15,7 @@ from pipelines.beam import beam
 from pipelines.elements import register_coders
 from pipelines.rules_in_force import JobRules
 from pipelines.sources.spec import SourceSpec
+from pipelines.stages.begin import Begin
 from pipelines.stages.decode import Decode
 from pipelines.stages.detect import Detect
 from pipelines.stages.failing import Failing
@@ -33,7 +34,8 @@ def archive_stream(
 ) -> Any:
     """Apply the stages to a PCollection of ``RawBatch``; returns one of ``BatchResult``."""
     register_coders()
-    return batches | Decode(specs, job) | Detect(ref, specs, job, rules) | Seal(ref, specs, job, rules, opening)
+    begun = batches | Begin(ref, specs, job, rules)
+    return begun | Decode(specs, job) | Detect(ref, specs, job, rules) | Seal(ref, specs, job, rules, opening)
 
 
 class ReadRound(beam.PTransform):

@@ -102,7 +102,7 @@ class Job:
                     for result in results if self.options.observe else ():
                         assert self.options.observe is not None
                         self.options.observe(result)
-                elif not self.options.follow:
+                elif not self.options.follow and not any(source.waiting for source in self.sources):
                     break
                 else:
                     self._stop.wait(POLL_SECONDS)

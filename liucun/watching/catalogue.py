@@ -61,6 +61,8 @@ METRICS: Final = (
     Metric("liucun_calendar_horizon_days", "gauge", "store", "Days until the official calendar is no longer known."),
     Metric("liucun_key_horizon_days", "gauge", "store", "Days until the first stated certificate of a product ends."),
     Metric("liucun_log_pending_entries", "gauge", "store", "Commits that the transparency log has not numbered."),
+    Metric("liucun_suspect_partitions", "gauge", "store", "Partitions over whose next records workers died."),
+    Metric("liucun_condemned_records", "gauge", "store", "Records archived unread because workers died over them."),
     Metric("liucun_commit_timestamp_seconds", "gauge", "store", "When a source last committed a batch.", ("source",)),
     Metric("liucun_outbox_messages", "gauge", "store", "Messages to platform and people by state.", ("state",)),
     Metric("liucun_oldest_unindexed_seconds", "gauge", "store", "Age of the oldest segment that search has not."),

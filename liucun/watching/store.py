@@ -13,7 +13,9 @@ import sqlalchemy as sa
 from errors import LiucunError
 from liucun.calendar_file import calendar_of
 from liucun.times import SHANGHAI
-from retention.catalogue.tables import batches, log_pending
+from retention.catalogue.attempts import suspect
+from retention.catalogue.events import CONDEMNED_RECORD
+from retention.catalogue.tables import batches, events, log_pending
 from retention.search.lag import unindexed
 from tickets.calendar.working_days import WorkingCalendar
 from tickets.states import OPEN
@@ -57,6 +59,10 @@ def _figures(opened: OpenStore) -> Found:
         last = connection.execute(sa.select(b.source, sa.func.max(b.committed_at)).group_by(b.source)).all()
         pending = connection.execute(sa.select(sa.func.count()).select_from(log_pending)).scalar_one()
         messages = connection.execute(sa.select(outbox.c.state, sa.func.count()).group_by(outbox.c.state)).all()
+        died = connection.execute(suspect()).scalar_one()
+        condemned = connection.execute(
+            sa.select(sa.func.count()).select_from(events).where(events.c.kind == CONDEMNED_RECORD)
+        ).scalar_one()
         searched = opened.settings.search
         behind_search = unindexed(connection, searched).seconds(now) if searched.on else None
     if behind_search is not None:
@@ -73,6 +79,8 @@ def _figures(opened: OpenStore) -> Found:
         yield "liucun_commit_timestamp_seconds", (str(source),), moment.timestamp()
     yield "liucun_clock_behind_seconds", (), behind
     yield "liucun_log_pending_entries", (), int(pending)
+    yield "liucun_suspect_partitions", (), int(died)
+    yield "liucun_condemned_records", (), int(condemned)
     for state, count in messages:
         yield "liucun_outbox_messages", (str(state),), int(count)
 

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Collection
 from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -17,7 +18,8 @@ from pipelines.sources.kafka_ledger import LOST, Loss
 from pipelines.summary import RunSummary
 from retention.catalogue import progress
 from retention.catalogue.engine import Catalogue
-from retention.catalogue.tables import batches, events, segment_places, segments, timestamp
+from retention.catalogue.events import CONDEMNED_RECORD
+from retention.catalogue.tables import attempts, batches, events, segment_places, segments, timestamp
 from tickets.tables import findings, tickets
 
 
@@ -36,8 +38,9 @@ class Account:
         with catalogue.read() as connection:
             self._passed = self._cursors(connection)
             newest = connection.execute(sa.select(sa.func.max(findings.c.id))).scalar_one()
-            lost = connection.execute(sa.select(sa.func.max(events.c.id)).where(events.c.kind == LOST)).scalar_one()
-        self._finding, self._loss = int(newest or 0), int(lost or 0)
+            told = events.c.kind.in_((LOST, CONDEMNED_RECORD))
+            event = connection.execute(sa.select(sa.func.max(events.c.id)).where(told)).scalar_one()
+        self._finding, self._told = int(newest or 0), int(event or 0)
 
     def summary(self, started: float | None = None) -> RunSummary:
         """The counts until now; ``started`` is its ``started``, by default the account's making.
@@ -71,15 +74,36 @@ class Account:
 
         By the events' numbers: the clocks of workers are not this process's.
         """
-        e = events.c
-        asked = sa.select(e.subject, e.body).where(e.kind == LOST, e.id > self._loss).order_by(e.id)
-        with self._catalogue.read() as connection:
-            rows = [(row.subject.removeprefix("partition:"), json.loads(row.body)) for row in connection.execute(asked)]
         return [
             (body["source"], Loss(partition, body["start"], body["end"], body.get("reason", "it is no longer there")))
-            for partition, body in rows
-            if body["source"] in self._sources
+            for partition, body in self._told_since(LOST)
         ]
+
+    def condemned(self) -> list[tuple[str, str]]:
+        """What was archived unread because workers died over it: the source's name, and words. Raises likewise."""
+        return [
+            (
+                body["source"],
+                f"{partition}: offset {body['start']} is archived unread: {body['tries']} workers died over it, "
+                "one by one",
+            )
+            for partition, body in self._told_since(CONDEMNED_RECORD)
+        ]
+
+    def marks(self) -> list[tuple[str, str, int, int, int]]:
+        """Source, partition, range and tries of every batch that was begun and not committed. Raises as ``summary``."""
+        a = attempts.c
+        asked = sa.select(a.source, a.partition, a.cursor, a.end, a.tries).where(a.source.in_(self._sources))
+        with self._catalogue.read() as connection:
+            return [tuple(row) for row in connection.execute(asked.order_by(a.source, a.partition))]
+
+    def _told_since(self, kind: str) -> list[tuple[str, dict[str, Any]]]:
+        """Partitions and bodies of the events of a kind about these sources, since the account was made."""
+        e = events.c
+        asked = sa.select(e.subject, e.body).where(e.kind == kind, e.id > self._told).order_by(e.id)
+        with self._catalogue.read() as connection:
+            rows = [(row.subject.removeprefix("partition:"), json.loads(row.body)) for row in connection.execute(asked)]
+        return [(partition, body) for partition, body in rows if body["source"] in self._sources]
 
     def _cursors(self, connection: sa.Connection) -> dict[tuple[str, str], int]:
         return {

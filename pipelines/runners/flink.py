@@ -68,7 +68,7 @@ class FlinkJob:
         self.summary = RunSummary()
         self.problems: list[str] = []
         self._say = say
-        self._stuck: tuple[tuple[str, int | None], int] = (("", None), 0)
+        self._stuck: tuple[tuple[object, ...], int] = ((), 0)
         self._store = store
         self._specs = {spec.name: spec for spec in specs}
         self._flink = flink
@@ -182,13 +182,16 @@ class FlinkJob:
         try:
             restarts = self._cluster.restarts(job)
             cause = self._cluster.root_cause(job) if restarts else None
+            marks = self._account.marks() if self._account is not None and restarts else None
         except LiucunError as error:
             self._problem(error.what)
             return
         if cause:
             self._problem(f"the job restarted: {cause}")
-        if (job.job_id, waiting) != self._stuck[0]:
-            self._stuck = ((job.job_id, waiting), restarts)
+        # Workers that die over a message commit nothing until it stands alone; their marks show that it comes to that.
+        state = (job.job_id, waiting, marks)
+        if state != self._stuck[0]:
+            self._stuck = (state, restarts)
         elif not self._follow and restarts - self._stuck[1] >= MOST_RESTARTS:
             raise self._failed(job)
 
@@ -225,12 +228,15 @@ class FlinkJob:
         """Say what the workers put on record as lost: they have nobody to tell."""
         try:
             found = self._account.losses() if self._account is not None else []
+            condemned = self._account.condemned() if self._account is not None else []
         except LiucunError as error:
             self._problem(error.what)
             return
-        self._lost = Counter(source for source, _ in found)
+        self._lost = Counter(source for source, _ in found) + Counter(source for source, _ in condemned)
         for _, loss in found:
             self._problem(f"{loss.partition}: {loss}")
+        for _, what in condemned:
+            self._problem(what)
 
     def _problem(self, what: str) -> None:
         if what not in self.problems:

@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 
+from pipelines import under_way
 from pipelines.beam import beam  # noqa: F401 - quiet import, before the harness imports it aloud
 from pipelines.logs import worker_logs
 
@@ -16,6 +17,7 @@ def _end_with_the_pool() -> None:
     """Leave at once when the pool goes: its end of the pipe closes, however it died."""
     while os.read(sys.stdin.fileno(), 1):
         pass
+    under_way.end()
     os._exit(0)
 
 
@@ -35,6 +37,8 @@ def main() -> None:
 
     register_coders()
     SdkHarness(given.control, worker_id=given.id, data_buffer_time_limit_ms=-1).run()
+    # The job was cancelled, or another of its workers died: nothing of that is the doing of what is under way here.
+    under_way.end()
     # Threads of clients (Kafka, database pools) must not hold up the end.
     os._exit(0)
 

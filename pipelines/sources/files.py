@@ -15,8 +15,10 @@ import sqlalchemy.exc
 
 from errors import BusyError
 from pipelines.batches import RawBatch
+from pipelines.sources.caution import Caution
 from pipelines.sources.followed_files import FollowedFiles
 from pipelines.sources.identity import digest
+from pipelines.sources.parts import split
 from pipelines.sources.problems import SourceProblem
 from pipelines.sources.reading import UnreadableError
 from pipelines.sources.spec import SourceSpec
@@ -45,14 +47,23 @@ class FileSource:
         self._follow = follow
         self._batch_bytes = batch_bytes
         self._files = FollowedFiles(spec, catalogue, follow=follow)
+        self._caution = Caution(spec, catalogue)
         self._replay: list[PlannedRange] | None = None
         self._put_off = False
+        self._cursors: dict[str, int] = {}
+        """Where the partitions stood of which an earlier run left planned ranges."""
+        self._late: set[str] = set()
+        """Those of them that were not taken up yet."""
         self._lost: list[SourceProblem] = []
 
     @property
     def problems(self) -> list[SourceProblem]:
         """What could not be read at the last look, and what was lost."""
-        return [*self._lost, *(self._files.problems[path] for path in sorted(self._files.problems))]
+        return [
+            *self._lost,
+            *self._caution.problems,
+            *(self._files.problems[path] for path in sorted(self._files.problems)),
+        ]
 
     def lag(self) -> int:
         """Bytes known and not planned."""
@@ -65,6 +76,11 @@ class FileSource:
     def done(self) -> bool:
         """Whether everything known is planned; never so while following."""
         return not self._follow and self._replay == [] and all(tail.ended for tail in self._files.tails.values())
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a file is put off for a while, because workers died over its next record."""
+        return self._caution.waiting
 
     def plan(self, max_bytes: int) -> list[RawBatch]:
         """Return the next batches, of about ``max_bytes`` together, each persisted as a planned range.
@@ -100,6 +116,7 @@ class FileSource:
             self._scan()
         if self._replay and (found := self._next_replayed(max_bytes)):
             return found
+        # What is late stays planned: the rest of its file waits for it, other files do not.
         return self._next_new(max_bytes)
 
     def close(self) -> None:
@@ -117,13 +134,22 @@ class FileSource:
             self._put_off = False
             with self._catalogue.read() as connection:
                 self._replay = progress.unfinished(connection, self.spec.name)
+                cursors = {p.partition: p.cursor for p in progress.partitions(connection, self.spec.name)}
+            self._cursors = {item.partition: cursors[item.partition] for item in self._replay}
+            self._late = set(self._cursors)
 
     def _next_replayed(self, max_bytes: int) -> list[RawBatch]:
         assert self._replay is not None
         found: list[RawBatch] = []
         size = 0
-        while self._replay and size < max_bytes:
-            item = self._replay.pop(0)
+        for name in [name for name in self._late if self._caution.due(name)]:
+            if self._caution.take_up(name, self._cursors[name]):
+                self._late.discard(name)
+        while size < max_bytes:
+            item = next((item for item in self._replay if item.partition not in self._late), None)
+            if item is None:
+                break
+            self._replay.remove(item)
             try:
                 raw = self._read_again(item)
             except UnreadableError as error:
@@ -134,7 +160,7 @@ class FileSource:
             else:
                 found.append(raw)
                 size += len(raw.data)
-        return found
+        return self._caution.guarded(found)
 
     def _put_off_replay(self, item: PlannedRange, error: UnreadableError) -> None:
         """The file is there and cannot be read at present: what was planned of it is not lost, and nothing follows."""
@@ -167,7 +193,10 @@ class FileSource:
         replayed = Tail(self.spec, item.partition, tail.file, reader=tail.open())
         if before is not None:
             replayed.advance(before, tail.open().read(item.start - 1, 1))
-        return replayed.raw(item, data)
+        raw = replayed.raw(item, data)
+        cursor = self._cursors.get(item.partition, 0)
+        # The part before the cursor was committed alone, under suspicion.
+        return split(raw, self.spec, cursor)[1] if item.start < cursor < item.end else raw
 
     def _give_up(self, item: PlannedRange) -> None:
         """Planned bytes are gone before they were archived: said aloud, and on record, with all that follow."""
@@ -194,7 +223,7 @@ class FileSource:
         batches: list[RawBatch] = []
         hints: dict[str, str] = {}
         size = 0
-        for tail in [tail for tail in self._files.tails.values() if not tail.ended]:
+        for tail in [t for t in self._files.tails.values() if not t.ended and t.partition not in self._late]:
             while size < max_bytes and not tail.ended:
                 step = self._step(tail)
                 if step is None:

@@ -12,6 +12,7 @@ import sqlalchemy.exc
 
 from errors import IntegrityError, LiucunError
 from pipelines.batches import Place, RawBatch
+from pipelines.sources.caution import Caution
 from pipelines.sources.problems import SourceProblem
 from pipelines.sources.spec import SourceSpec
 from retention.catalogue import progress
@@ -43,6 +44,7 @@ class JournalSource:
         self._cipher = cipher
         self._follow = follow
         self._batch_bytes = batch_bytes
+        self._caution = Caution(spec, catalogue)
         self._readers: dict[str, JournalReader] = {}
         self._damaged: dict[str, SourceProblem] = {}
         self._finished: set[str] = set()
@@ -50,8 +52,8 @@ class JournalSource:
 
     @property
     def problems(self) -> list[SourceProblem]:
-        """Files that are damaged, or cannot be read."""
-        return [self._damaged[name] for name in sorted(self._damaged)]
+        """Files that are damaged, or cannot be read, and records over which workers died."""
+        return [*(self._damaged[name] for name in sorted(self._damaged)), *self._caution.problems]
 
     def lag(self) -> int:
         """Bytes known and not planned."""
@@ -63,7 +65,12 @@ class JournalSource:
 
     def done(self) -> bool:
         """Whether everything known is planned; never so while following."""
-        return not self._follow and self._looked and self.lag() == 0
+        return not self._follow and self._looked and self.lag() == 0 and not self.waiting
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a file is put off for a while, because workers died over its next record."""
+        return self._caution.waiting
 
     def plan(self, max_bytes: int) -> list[RawBatch]:
         """The next batches, of about ``max_bytes`` together; none when nothing (more) is there.
@@ -88,7 +95,7 @@ class JournalSource:
                 place = Place(self.spec.name, name, start, start + len(data))
                 batches.append(RawBatch(place, data, first=start == 0, last=False))
                 size += len(data)
-        return batches
+        return self._caution.guarded(batches)
 
     def close(self) -> None:
         """Give everything back."""
@@ -100,11 +107,12 @@ class JournalSource:
         found = {path.stem: path for path in journal_files(self._folder)}
         for name in [name for name in self._readers if name not in found]:
             del self._readers[name]  # archived and deleted by the writer
+            self._caution.drop(name)
         for name, reader in list(self._readers.items()):
             mark = reader.mark()
             if mark.closed and reader.position == mark.lines:
                 self._finish(name)
-        fresh = [name for name in found if name not in self._readers and name not in self._finished]
+        fresh = [n for n in found if n not in self._readers and n not in self._finished and self._caution.due(n)]
         if not fresh:
             return
         with self._catalogue.read() as connection:
@@ -116,7 +124,8 @@ class JournalSource:
                 self._finished.add(name)
                 continue
             cursor = known[name].cursor if name in known else 0
-            self._readers[name] = JournalReader(found[name], self._cipher, cursor)
+            if self._caution.take_up(name, cursor):
+                self._readers[name] = JournalReader(found[name], self._cipher, cursor)
 
     def _finish(self, name: str) -> None:
         with self._catalogue.write() as connection:

@@ -11,6 +11,7 @@ from typing import Final
 
 from errors import LiucunError, UnreachableError, UsageError
 from pipelines.batches import RawBatch
+from pipelines.sources.caution import Caution
 from pipelines.sources.kafka_ledger import Ledger, Loss, Position, TopicPartition, waiting
 from pipelines.sources.kafka_reading import KafkaReader
 from pipelines.sources.problems import SourceProblem
@@ -47,6 +48,8 @@ class KafkaSource:
         self._follow = follow
         self._mine = mine or (lambda _place: True)
         self._ledger = Ledger(spec.name, catalogue)
+        self._caution = Caution(spec, catalogue)
+        self._put_off: dict[str, Position] = {}
         self._reader = KafkaReader(spec.name, spec.kafka, batch_bytes=batch_bytes)
         self._topics = spec.kafka.topics
         self._scanned: float | None = None
@@ -57,7 +60,7 @@ class KafkaSource:
     @property
     def problems(self) -> list[SourceProblem]:
         """What could not be read, and what was lost."""
-        return [*self._lost, *self._missing]
+        return [*self._lost, *self._caution.problems, *self._missing]
 
     def lag(self) -> int:
         """Bytes that wait, about: messages known times their mean size so far."""
@@ -69,7 +72,12 @@ class KafkaSource:
 
     def done(self) -> bool:
         """Whether every partition's end was reached; never so while following."""
-        return not self._follow and self._scanned is not None and self._reader.ended()
+        return not self._follow and self._scanned is not None and self._reader.ended() and not self.waiting
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a partition is put off for a while, because workers died over its next message."""
+        return bool(self._put_off)
 
     def plan(self, max_bytes: int) -> list[RawBatch]:
         """The next batches, of about ``max_bytes`` together; none when nothing (more) is there.
@@ -81,6 +89,7 @@ class KafkaSource:
         """
         if self._scanned is None or (self._follow and time.monotonic() - self._scanned >= RESCAN_SECONDS):
             self._scan()
+        self._take_up_again()
         if not self._reader.reading:
             return []
         waited = time.monotonic()
@@ -88,26 +97,29 @@ class KafkaSource:
             batches = self._reader.read(max_bytes, _WAIT_SECONDS)
             if self._reader.moved:
                 self._settle_or_wait()
-            if batches or self._follow or self._reader.ended():
+            if batches or self._follow or self._put_off or self._reader.ended():
                 break
             if time.monotonic() - waited > PATIENCE_SECONDS:
                 raise self._reader.unreachable()
-        self._measure(batches)
-        return batches
+        return self._handed_out(batches)
 
     def read(self, max_bytes: int, seconds: float) -> list[RawBatch]:
         """What comes within ``seconds``, for a lane that must give its place back soon. Raises as ``plan`` does."""
         if self._scanned is None or time.monotonic() - self._scanned >= RESCAN_SECONDS:
             self._scan()
+        self._take_up_again()
         batches = self._reader.read(max_bytes, seconds) if self._reader.reading else []
         if self._reader.moved:
             self._settle()
-        self._measure(batches)
-        return batches
+        return self._handed_out(batches)
 
     def close(self) -> None:
         """Give the connections back."""
         self._reader.close()
+
+    def _handed_out(self, batches: list[RawBatch]) -> list[RawBatch]:
+        self._measure(batches)
+        return self._caution.guarded(batches)
 
     def _measure(self, batches: list[RawBatch]) -> None:
         messages = sum(len(raw.messages) for raw in batches if raw.messages is not None)
@@ -151,6 +163,7 @@ class KafkaSource:
             self._missing = [SourceProblem(self.spec.name, error.what)]
 
     def _take_up(self, place: TopicPartition) -> None:
+        self._put_off.pop(place.path, None)
         marks = self._reader.watermarks(place)
         if marks is None:
             # Made or deleted this moment: the next look decides.
@@ -161,7 +174,22 @@ class KafkaSource:
         self._say(loss)
         if position.cursor < low:
             position = self._overtaken(position, low)
-        self._reader.assign([position])
+        if self._caution.take_up(position.partition, position.cursor):
+            self._reader.assign([position])
+        else:
+            self._reader.drop((place.topic, place.number))
+            self._put_off[place.path] = position
+
+    def _take_up_again(self) -> None:
+        """Take up what was put off, where the time for it has come."""
+        if self._caution.waiting:
+            for position in [item for item in self._put_off.values() if self._caution.due(item.partition)]:
+                try:
+                    self._take_up(position.place)
+                except UnreachableError as error:
+                    if not self._follow:
+                        raise
+                    self._missing = [SourceProblem(position.place.path, error.what)]  # the next look tries again
 
     def _settle(self) -> None:
         """Deal with partitions whose next offset the brokers no longer have."""

@@ -10,6 +10,7 @@ from pipelines.batches import DecodedBatch, PairedBatch, RawBatch
 from pipelines.beam import beam
 from pipelines.decode import decoder
 from pipelines.decode.reasons import Code
+from pipelines.decode.unread import unread
 from pipelines.sources.spec import SourceSpec
 from pipelines.stages.failing import Failing
 from pipelines.stages.isolating import isolated
@@ -45,6 +46,9 @@ class _Decode(Failing):
         self.specs = specs
 
     def work(self, element: RawBatch) -> Iterator[PairedBatch]:
+        if element.guard is not None and element.guard.condemned:
+            yield PairedBatch(element, unread(self.specs[element.place.source], element, datetime.now(UTC)))
+            return
         yield from isolated(
             element,
             lambda raw: PairedBatch(raw, decode_batch(self.specs, raw)),

@@ -92,6 +92,9 @@ class _Detect(Failing):
         self.rules = rules
 
     def work(self, element: PairedBatch) -> Iterator[DetectedBatch]:
+        if element.raw.guard is not None and element.raw.guard.condemned:
+            yield DetectedBatch(element.raw, element.decoded, ())
+            return
         catalogue = store_of(self.ref).catalogue
 
         def scan(raw: RawBatch) -> DetectedBatch:

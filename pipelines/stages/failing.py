@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from errors import LiucunError
-from pipelines import handover
+from pipelines import handover, under_way
+from pipelines.batches import DetectedBatch, PairedBatch, Place, RawBatch
 from pipelines.beam import beam
 
 _LOG = logging.getLogger(__name__)
@@ -37,11 +38,18 @@ class Failing(beam.DoFn):
         try:
             yield from self.work(element)
         except Exception as error:
+            if (place := _place(element)) is not None:
+                under_way.failed(self.job, place, error)
             if handover.failed(self.job, error):
                 raise
             said = without_foreign_words(error)
             _LOG.error("a stage failed: %s", said)
             raise said from None
+
+
+def _place(element: Any) -> Place | None:
+    raw = element.raw if isinstance(element, PairedBatch | DetectedBatch) else element
+    return raw.place if isinstance(raw, RawBatch) else None
 
 
 def without_foreign_words(error: Exception) -> Exception:

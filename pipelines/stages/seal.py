@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from pipelines.batches import BatchResult, DecodedBatch, DetectedBatch
+from pipelines import under_way
+from pipelines.batches import BatchResult, DecodedBatch, DetectedBatch, RawBatch
 from pipelines.beam import beam
 from pipelines.decode.times import retention_anchor, shanghai_month
 from pipelines.rules_in_force import JobRules, record_shadow
@@ -22,6 +23,7 @@ from pipelines.stages.detect import detected
 from pipelines.stages.failing import Failing
 from pipelines.stages.undeclared import undeclared_fields
 from pipelines.stores import StoreRef, store_of
+from retention.catalogue import attempts, events
 from retention.catalogue.commit import BatchCommit, Outcome, commit_batch
 from retention.catalogue.declarations import fresh_fields, note_fields
 from retention.manifest import SegmentManifest, SegmentPlace
@@ -56,6 +58,7 @@ def seal_batch(
 
     def commit_findings(connection: sa.Connection) -> OpenedCounts:
         record_holes(connection, batch.raw)
+        _pass(connection, batch.raw)
         note_fields(connection, place.source, fields)
         record_shadow(connection, batch.rules, batch.shadow)
         return open_or_extend(connection, tickets)
@@ -96,6 +99,28 @@ def seal_batch(
         seconds=time.perf_counter() - began,
         commit_seconds=time.perf_counter() - committing,
     )
+
+
+def _pass(connection: sa.Connection, raw: RawBatch) -> None:
+    """Take away the mark of a guarded batch; what was condemned goes on record."""
+    place, guard = raw.place, raw.guard
+    if guard is None:
+        return
+    attempts.passed(connection, place.source, place.partition, place.end, suspect=guard.suspect)
+    if guard.condemned:
+        events.append(
+            connection,
+            kind=events.CONDEMNED_RECORD,
+            actor="system:seal",
+            subject=f"partition:{place.partition}",
+            body={
+                "source": place.source,
+                "start": place.start,
+                "end": place.end,
+                "tries": guard.tries,
+                "since": guard.since,
+            },
+        )
 
 
 def _write(store: Store, decoded: DecodedBatch) -> Iterator[SegmentManifest]:
@@ -157,4 +182,6 @@ class _Seal(Failing):
         self.opening = opening
 
     def work(self, element: DetectedBatch) -> Iterator[BatchResult]:
-        yield seal_batch(store_of(self.ref), self.specs, element, self.rules, self.opening)
+        result = seal_batch(store_of(self.ref), self.specs, element, self.rules, self.opening)
+        under_way.done(self.job, result.place)
+        yield result

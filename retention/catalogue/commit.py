@@ -220,11 +220,15 @@ def add_segments(connection: sa.Connection, manifests: tuple[SegmentManifest, ..
 def _record(connection: sa.Connection, batch: BatchCommit, partition: Any, at: datetime) -> None:
     """The batch's event: with the manifests, all that it takes to rebuild cursors, batches and ranges."""
     r = ranges.c
+    # Of a range that is committed in parts the last one names it.
     planned = connection.execute(
-        sa.select(r.digest, r.first, r.last).where(
-            r.source == batch.source, r.partition == batch.partition, r.start == batch.start, r.end == batch.end
-        )
+        sa.select(r.digest, r.first, r.last, r.start, r.end)
+        .where(r.source == batch.source, r.partition == batch.partition, r.start <= batch.start)
+        .order_by(r.start.desc())
+        .limit(1)
     ).one_or_none()
+    if planned is not None and planned.end != batch.end:
+        planned = None
     events.append(
         connection,
         kind="batch.committed",
@@ -239,11 +243,17 @@ def _record(connection: sa.Connection, batch: BatchCommit, partition: Any, at: d
             "records": batch.records,
             "headers": batch.headers,
             "blanks": batch.blanks,
-            "range": None if planned is None else [planned.digest, planned.first, planned.last],
+            "range": None if planned is None else _named(planned, batch.start),
             "segments": [m.segment_id for m in batch.segments],
         },
         at=at,
     )
+
+
+def _named(planned: Any, start: int) -> list[object]:
+    """A range as the batch's event has it: with its own start where that is not the batch's."""
+    said = [planned.digest, planned.first, planned.last]
+    return said if planned.start == start else [*said, planned.start]
 
 
 def _check_counts(batch: BatchCommit) -> None:

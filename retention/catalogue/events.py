@@ -34,6 +34,8 @@ HOLES: Final = "source.holes"
 """Kind of the event that a committed range of a topic has ``offsets`` without a message, the first ``ranges`` named."""
 BEGINS: Final = "source.begins"
 """Kind of the event that the account of a topic's partition begins at ``start``: nothing before it was left."""
+CONDEMNED_RECORD: Final = "source.condemned"
+"""Kind of the event that the record at ``start`` was archived unread: ``tries`` workers died over it, one by one."""
 
 
 def append(

@@ -46,6 +46,21 @@ ranges = sa.Table(
 )
 """Offset ranges as planned: contiguous in a partition, never changed once written."""
 
+attempts = sa.Table(
+    "attempts",
+    metadata,
+    sa.Column("source", sa.String(128), primary_key=True),
+    sa.Column("partition", sa.Text, primary_key=True),
+    sa.Column("cursor", sa.BigInteger, nullable=False),
+    sa.Column("end", sa.BigInteger, nullable=False),
+    sa.Column("records", sa.BigInteger, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("narrowed", sa.Boolean, nullable=False),
+    sa.Column("since", sa.String(32), nullable=False),
+    sa.Column("at", sa.String(32), nullable=False),
+)
+"""Batches that a reader began after a start and that are not committed (``retention.catalogue.attempts``)."""
+
 batches = sa.Table(
     "batches",
     metadata,

@@ -191,11 +191,11 @@ class Restorer:
         counts = {name: body[name] for name in ("start", "end", "records", "headers", "blanks")}
         c.execute(batches.insert().values(**place, **counts, committed_at=at))
         if body["range"] is not None:
-            digest, first, last = body["range"]
+            digest, first, last, *start = body["range"]
             c.execute(
                 ranges.insert().values(
                     **place,
-                    start=body["start"],
+                    start=start[0] if start else body["start"],
                     end=body["end"],
                     digest=digest,
                     first=first,

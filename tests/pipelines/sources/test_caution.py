@@ -1,0 +1,216 @@
+"""What a source does with the marks of readers that died: batches in parts, turns, tries of a record of its own."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+
+from errors import UnreachableError
+from pipelines import under_way
+from pipelines.batches import Messages, Place, RawBatch
+from pipelines.sources import caution
+from pipelines.sources.caution import PARTS, Caution
+from pipelines.sources.parts import parts, record_starts, split
+from retention.catalogue import attempts, progress
+from retention.catalogue.attempts import TRIES
+from retention.catalogue.tables import attempts as table
+from retention.catalogue.tables import partitions
+from retention.store import Store
+from tests.pipelines.sources.mock_kafka import spec
+
+SPEC = spec("127.0.0.1:9092")
+
+
+def batch(start: int, count: int, partition: str = "t/0#1", step: int = 1) -> RawBatch:
+    values = [b'{"content_id":"c%d"}' % n for n in range(count)]
+    return RawBatch(
+        Place("k", partition, start, start + count * step),
+        b"".join(values),
+        first=not start,
+        last=False,
+        messages=Messages(
+            start + np.arange(count, dtype=np.int64) * step, np.cumsum([len(v) for v in values], dtype=np.int64)
+        ),
+    )
+
+
+def known(store: Store, partition: str = "t/0#1", cursor: int = 0) -> None:
+    with store.catalogue.write() as connection:
+        progress.add_partition(connection, source="k", partition=partition, path=partition, generation=1)
+        connection.execute(partitions.update().where(partitions.c.partition == partition).values(cursor=cursor))
+
+
+def died(store: Store, raw: RawBatch, times: int = 1) -> None:
+    """Workers that began a batch and were no more."""
+    for _ in range(times):
+        under_way.begin("gone", store.catalogue, SPEC, raw)
+        under_way.done("gone", raw.place)
+
+
+def mark(store: Store, partition: str = "t/0#1") -> attempts.Attempt | None:
+    with store.catalogue.read() as connection:
+        return attempts.attempt(connection, "k", partition)
+
+
+def taken_up(store: Store, raw: RawBatch) -> list[RawBatch]:
+    looking = Caution(SPEC, store.catalogue)
+    assert looking.take_up(raw.place.partition, raw.place.start)
+    return looking.guarded([raw])
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caution, "SPACING", timedelta(0))
+
+
+def test_only_the_first_batch_after_a_start_is_marked(store: Store) -> None:
+    looking = Caution(SPEC, store.catalogue)
+    assert looking.take_up("t/0#1", 0)
+    first, second = looking.guarded([batch(0, 4), batch(4, 4)])
+    assert first.guard is not None
+    assert second.guard is None
+    assert [raw.guard for raw in looking.guarded([batch(8, 4)])] == [None]
+
+
+def test_what_three_workers_died_over_is_read_in_parts_and_the_rest_as_ever(store: Store) -> None:
+    known(store)
+    died(store, taken_up(store, batch(0, 160))[0], TRIES)
+    found = taken_up(store, batch(0, 200))
+    assert [raw.place.end for raw in found] == [*range(10, 161, 10), 200]
+    assert [raw.guard is not None for raw in found] == [True] * PARTS + [False]
+    # The next dies over the second part: what was committed before it is no longer suspected.
+    with store.catalogue.write() as connection:
+        attempts.passed(connection, "k", "t/0#1", 10, suspect=160)
+    died(store, found[1])
+    again = taken_up(store, batch(10, 190))
+    assert [raw.place.end for raw in again] == [*range(11, 21), 200]
+
+
+def test_a_commit_inside_of_a_suspected_range_keeps_the_rest_suspected(store: Store) -> None:
+    known(store)
+    died(store, taken_up(store, batch(0, 160))[0], TRIES)
+    died(store, taken_up(store, batch(0, 160))[0])
+    with store.catalogue.write() as connection:
+        attempts.passed(connection, "k", "t/0#1", 10, suspect=160)
+    left = mark(store)
+    assert left is not None
+    assert (left.cursor, left.end, left.tries, left.narrowed) == (10, 160, 0, True)
+    assert len(taken_up(store, batch(10, 150))) == 15
+    with store.catalogue.write() as connection:
+        attempts.passed(connection, "k", "t/0#1", 160, suspect=160)
+    assert mark(store) is None
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_message_alone_has_tries_of_its_own_before_it_is_condemned(store: Store) -> None:
+    known(store)
+    died(store, taken_up(store, batch(0, 1))[0], TRIES)
+    for _ in range(TRIES):
+        (alone,) = taken_up(store, batch(0, 1))
+        assert alone.guard is not None
+        assert not alone.guard.condemned
+        died(store, alone)
+    condemned, rest = taken_up(store, batch(0, 3))
+    assert condemned.guard is not None
+    assert condemned.guard.condemned
+    assert condemned.place.end == 1
+    assert rest.guard is None
+
+
+def test_its_tries_are_spaced_and_the_partition_is_put_off_meanwhile(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known(store)
+    died(store, taken_up(store, batch(0, 1))[0], TRIES)
+    died(store, taken_up(store, batch(0, 1))[0])
+    looking = Caution(SPEC, store.catalogue)
+    assert not looking.take_up("t/0#1", 0)
+    assert looking.waiting
+    assert not looking.due("t/0#1")
+    monkeypatch.setattr(caution, "SPACING", timedelta(0))
+    assert looking.take_up("t/0#1", 0)
+    assert not looking.waiting
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_message_alone_waits_for_what_else_workers_may_die_over(store: Store) -> None:
+    """Two lanes: the death of one ends the other's worker with the job."""
+    known(store)
+    known(store, "t/1#1")
+    for partition in ("t/0#1", "t/1#1"):
+        died(store, taken_up(store, batch(0, 1, partition))[0], TRIES)
+        died(store, taken_up(store, batch(0, 1, partition))[0])
+    looking = Caution(SPEC, store.catalogue)
+    assert looking.take_up("t/0#1", 0), "the first by name has its turn"
+    assert not looking.take_up("t/1#1", 0)
+    with store.catalogue.write() as connection:
+        attempts.passed(connection, "k", "t/0#1", 1, suspect=1)
+    assert looking.take_up("t/1#1", 0)
+    died(store, batch(1, 9, "t/0#1"))
+    assert looking.take_up("t/1#1", 0), "an unguarded batch leaves no mark"
+
+
+def test_marks_of_another_place_or_time_are_nobody_s_fault(store: Store) -> None:
+    known(store)
+    died(store, taken_up(store, batch(0, 50))[0], TRIES)
+    # Another job came further; a new generation; another partition.
+    assert len(taken_up(store, batch(7, 50))) == 1
+    assert len(taken_up(store, batch(0, 50, "t/0#2"))) == 1
+    assert len(taken_up(store, batch(0, 50, "t/1#1"))) == 1
+    # One that comes late does not touch the mark of what is ahead of it.
+    died(store, taken_up(store, batch(7, 50))[0])
+    died(store, taken_up(store, batch(0, 50))[0])
+    left = mark(store)
+    assert left is not None
+    assert (left.cursor, left.tries) == (7, 1)
+
+
+@pytest.mark.parametrize(("error", "tries"), [(UnreachableError("Away.", cure="Wait."), 2), (MemoryError(), 3)])
+def test_an_error_that_is_told_is_taken_back_and_memory_that_ran_out_is_not(
+    store: Store, error: Exception, tries: int
+) -> None:
+    raw = taken_up(store, batch(0, 50))[0]
+    died(store, raw, 2)
+    under_way.begin("job", store.catalogue, SPEC, raw)
+    under_way.failed("job", raw.place, error)
+    left = mark(store)
+    assert left is not None
+    assert left.tries == tries
+    assert left.end == 50
+
+
+def test_a_process_that_ends_in_order_leaves_no_mark(store: Store) -> None:
+    raw = taken_up(store, batch(0, 50))[0]
+    under_way.begin("job", store.catalogue, SPEC, raw)
+    assert mark(store) is not None
+    under_way.end()
+    assert mark(store) is None
+    under_way.end()
+    under_way.failed("job", raw.place, UnreachableError("Away.", cure="Wait."))
+    with store.catalogue.read() as connection:
+        assert connection.execute(sa.select(table)).all() == []
+
+
+@pytest.mark.parametrize(("count", "step"), [(1, 1), (2, 3), (16, 1), (17, 2), (1000, 1)])
+def test_parts_make_the_whole(count: int, step: int) -> None:
+    raw = batch(5, count, step=step)
+    found = parts(raw, SPEC, PARTS)
+    assert len(found) <= PARTS
+    assert b"".join(part.data for part in found) == raw.data
+    assert [part.place.start for part in found] == [5, *(part.place.end for part in found[:-1])]
+    assert found[-1].place.end == raw.place.end
+    assert sum(len(record_starts(part, SPEC)) for part in found) == count
+
+
+def test_lines_are_split_where_a_record_begins() -> None:
+    csv = SPEC.model_copy(update={"format": "csv", "kind": "files", "kafka": None})
+    raw = RawBatch(Place("k", "p", 0, 22), b'a,b\n1,"x\ny"\n2,z\n3,zz\n', first=True, last=True)
+    found = parts(raw, csv, 2)
+    assert [part.data for part in found] == [b'a,b\n1,"x\ny"\n', b"2,z\n3,zz\n"]
+    assert [part.header for part in found] == [b"", b"a,b\n"]
+    assert [(part.first, part.last) for part in found] == [(True, False), (False, True)]
+    head, tail = split(found[1], csv, 16)
+    assert (head.header, tail.header, tail.data) == (b"a,b\n", b"a,b\n", b"3,zz\n")
