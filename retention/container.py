@@ -18,7 +18,7 @@ from retention.crypto import envelope
 from retention.crypto.ciphers import CHUNK_BYTES, NONCE_BYTES, SEALED_CHUNK_BYTES, TAG_BYTES, Buffer, Cipher
 from retention.crypto.suites import NAMES, Suite, suite
 from retention.errors import AuthenticationError, HeaderError, TruncatedError
-from retention.keys.periods import PeriodKey
+from retention.keys.memory import PeriodKey
 
 MAGIC: Final = b"\x89LCS\r\n\x1a\n"
 VERSION: Final = 1

@@ -20,7 +20,7 @@ from retention.container import (
 )
 from retention.crypto.ciphers import CHUNK_BYTES, SEALED_CHUNK_BYTES, TagError
 from retention.errors import ChunkRefusedError, HeaderError, SegmentMismatchError, TruncatedError
-from retention.keys.periods import PeriodKey
+from retention.keys.memory import PeriodKey
 from retention.objects.base import ObjectStore
 
 _KEPT_CHUNKS: Final = 8

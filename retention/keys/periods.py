@@ -7,12 +7,8 @@ their own. SQLite overwrites what it deletes here, and its journal is emptied af
 from __future__ import annotations
 
 import logging
-import math
 import re
 import secrets
-import threading
-import time
-import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +24,7 @@ from retention.catalogue.tables import timestamp
 from retention.errors import KeyDestroyedError, KeyUnknownError
 from retention.keys.contexts import period_context
 from retention.keys.index import IndexKeys
+from retention.keys.memory import KeyMemory, PeriodKey
 from retention.keys.overwriting import overwrite_old_rows
 from retention.keys.provider import KeyProvider
 from retention.keys.rewrap import Progress, rewrap_all
@@ -42,10 +39,6 @@ OPEN: Final = ".open"
 """The same for what has not ended; the month is the present one."""
 HELD: Final = ".held"
 """The same for what is under hold or has an open ticket."""
-FORGET_SECONDS: Final = 5.0
-"""A key destroyed elsewhere is used by this process for at most so long."""
-IDLE_SECONDS: Final = 30.0
-"""A key that nobody asked for is looked at after so long, and forgotten if that was its last use or before."""
 _ID_TAIL: Final = 13
 """Characters of a key's id after its period: a dash and 6 random bytes in hexadecimal."""
 
@@ -53,17 +46,6 @@ LOG: Final = logging.getLogger("liucun.keys")
 _SCRIPTS: Final = Path(__file__).parent / "migrations"
 _CLASS: Final = re.compile(r"[a-z][a-z0-9_:.-]{0,63}")
 _PERIOD: Final = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])")
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class PeriodKey:
-    """An unwrapped period key: 32 random bytes from which the keys that seal are derived."""
-
-    key_id: str
-    key: bytes
-
-    def __repr__(self) -> str:
-        return f"<PeriodKey {self.key_id}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +72,6 @@ def place_of(key_id: str) -> tuple[str, str]:
     return key_id[: -_ID_TAIL - 8], key_id[-_ID_TAIL - 7 : -_ID_TAIL]
 
 
-@dataclass(slots=True)
-class _Cached:
-    key: PeriodKey
-    until: float
-
-
 class PeriodKeys:
     """The store of period keys; safe for threads and processes. Open it with ``open``."""
 
@@ -103,10 +79,7 @@ class PeriodKeys:
         self._database = database
         self._provider = provider
         self._index = index
-        self._lock = threading.Lock()
-        self._by_id: dict[str, _Cached] = {}
-        self._by_period: dict[tuple[str, str], _Cached] = {}
-        self._sweeper: threading.Timer | None = None
+        self._memory = KeyMemory(self.sweep)
 
     def __repr__(self) -> str:
         return f"<PeriodKeys under {self._provider.description.key_id}>"
@@ -158,12 +131,10 @@ class PeriodKeys:
                 cure="A class is a short lower-case word, a period YYYY-MM.",
             )
         place = (record_class, period)
-        with self._lock:
-            cached = self._by_period.get(place)
-        if cached and time.monotonic() < cached.until:
-            return cached.key
+        if (key := self._memory.fresh_of(place)) is not None:
+            return key
         if not self._provider.description.can_unwrap:
-            return self._remember(self._own(place), place)
+            return self._memory.remember(self._own(place), place)
         found = retried(self._database, lambda: self._living(place))
         if found is None:
             self._make(place)
@@ -172,14 +143,14 @@ class PeriodKeys:
             raise KeyDestroyedError(
                 f"The key of {record_class} {period} was destroyed in the moment it was made.", cure="Try again."
             )
-        return self._remember(
+        return self._memory.remember(
             PeriodKey(found[0], self._unwrapped(found[0], period_context(found[0], *place), found[1])), place
         )
 
     def renew(self, record_class: str, period: str) -> PeriodKey:
         """Make another key of a class and month and seal with it from now on; the older ones still open."""
         key = self._make((record_class, period), another=True)
-        return self._remember(key, (record_class, period))
+        return self._memory.remember(key, (record_class, period))
 
     def index_key(self, record_class: str) -> bytes:
         """The key of 32 bytes for keyed hashes that every writer must compute alike.
@@ -199,10 +170,8 @@ class PeriodKeys:
             KeyDestroyedError: it was destroyed.
             KeyAccessError: the provider refuses.
         """
-        with self._lock:
-            cached = self._by_id.get(key_id)
-        if cached and time.monotonic() < cached.until:
-            return cached.key
+        if (key := self._memory.fresh(key_id)) is not None:
+            return key
         c = period_keys.c
         with self._database.read() as connection:
             row = connection.execute(
@@ -214,15 +183,13 @@ class PeriodKeys:
                 cure="Restore the store of period keys from a backup that is as new as the segment.",
             )
         if row.wrapped is None:
-            self._forget(key_id)
+            self._memory.forget(key_id)
             raise KeyDestroyedError(
                 f"The key {key_id} of {row.record_class} {row.period} was destroyed at {row.destroyed_at}.",
                 cure="What it sealed is gone for good; its certificate of destruction says why.",
             )
-        if cached:
-            return self._remember(cached.key)
         context = period_context(key_id, row.record_class, row.period, collector=row.collector)
-        return self._remember(PeriodKey(key_id, self._unwrapped(key_id, context, row.wrapped)))
+        return self._memory.remember(PeriodKey(key_id, self._unwrapped(key_id, context, row.wrapped)))
 
     def destroy(self, key_id: str) -> None:
         """Overwrite a key. Nothing that it sealed can be read afterwards, by anybody, from any copy.
@@ -232,7 +199,7 @@ class PeriodKeys:
             BusyError: it is destroyed, but a reader keeps the journal open: run the same command again later.
         """
         changed = retried(self._database, lambda: self._overwrite(key_id))
-        self._forget(key_id)
+        self._memory.forget(key_id)
         self.empty_journal()
         if not changed:
             self.get(key_id)
@@ -274,12 +241,7 @@ class PeriodKeys:
 
     def close(self) -> None:
         """Give back connections and forget unwrapped keys."""
-        with self._lock:
-            self._by_id.clear()
-            self._by_period.clear()
-            if self._sweeper is not None:
-                self._sweeper.cancel()
-                self._sweeper = None
+        self._memory.clear()
         self._database.close()
 
     def forget_idle(self) -> None:
@@ -288,16 +250,14 @@ class PeriodKeys:
         A process that can wrap and not unwrap keeps the keys that it made, as long as they live: it has no other way
         to them.
         """
-        now = time.monotonic() + FORGET_SECONDS - IDLE_SECONDS
-        with self._lock:
-            idle = [key_id for key_id, entry in self._by_id.items() if entry.until <= now]
+        idle, latest = self._memory.idle()
         if idle and not self._provider.description.can_unwrap:
             c = period_keys.c
             with self._database.read() as connection:
                 lives = sa.select(c.key_id).where(c.key_id.in_(idle), c.wrapped.is_not(None))
                 idle = sorted(set(idle) - set(connection.execute(lives).scalars()))
         for key_id in idle:
-            self._forget(key_id, unless_after=now)
+            self._memory.forget(key_id, unless_after=latest)
 
     def sweep(self) -> None:
         """Forget what is idle, and look again later while there is anything."""
@@ -305,8 +265,7 @@ class PeriodKeys:
             self.forget_idle()
         except LiucunError as error:
             LOG.warning("%s", error.what)
-        with self._lock:
-            self._sweeper = _sweep_later(self) if self._by_id else None
+        self._memory.swept()
 
     def _living(self, place: tuple[str, str]) -> tuple[str, bytes] | None:
         c = period_keys.c
@@ -336,14 +295,13 @@ class PeriodKeys:
 
     def _own(self, place: tuple[str, str]) -> PeriodKey:
         """A key that this process made itself, for a provider that can wrap and not unwrap."""
-        with self._lock:
-            cached = self._by_period.get(place)
+        known = self._memory.known_of(place)
         c = period_keys.c
-        if cached is not None:
+        if known is not None:
             with self._database.read() as connection:
-                lives = sa.select(c.key_id).where(c.key_id == cached.key.key_id, c.wrapped.is_not(None))
+                lives = sa.select(c.key_id).where(c.key_id == known.key_id, c.wrapped.is_not(None))
                 if connection.execute(lives).first():
-                    return cached.key
+                    return known
         return self._make(place, another=True)
 
     def _make(self, place: tuple[str, str], *, another: bool = False) -> PeriodKey:
@@ -379,42 +337,5 @@ class PeriodKeys:
             )
 
     def _unwrapped(self, key_id: str, context: bytes, wrapped: bytes) -> bytes:
-        with self._lock:
-            cached = self._by_id.get(key_id)
-        return cached.key.key if cached else self._provider.unwrap(wrapped, context)
-
-    def _remember(self, key: PeriodKey, place: tuple[str, str] | None = None) -> PeriodKey:
-        entry = _Cached(key, time.monotonic() + FORGET_SECONDS)
-        with self._lock:
-            self._by_id[key.key_id] = entry
-            if place is not None:
-                self._by_period[place] = entry
-            if self._sweeper is None or not self._sweeper.is_alive():  # nor is it after a fork
-                self._sweeper = _sweep_later(self)
-        return key
-
-    def _forget(self, key_id: str, unless_after: float = math.inf) -> None:
-        """Forget a key, unless somebody asked for it meanwhile."""
-        with self._lock:
-            cached = self._by_id.get(key_id)
-            if cached is None or cached.until > unless_after:
-                return
-            del self._by_id[key_id]
-            for place in [place for place, entry in self._by_period.items() if entry.key.key_id == key_id]:
-                del self._by_period[place]
-
-
-def _sweep_later(keys: PeriodKeys) -> threading.Timer:
-    """A timer that lets keys be forgotten; it keeps neither the store of keys nor the process alive."""
-    known = weakref.ref(keys)
-
-    def sweep() -> None:
-        there = known()
-        if there is not None:
-            there.sweep()
-
-    timer = threading.Timer(IDLE_SECONDS, sweep)
-    timer.name = "forget-keys"
-    timer.daemon = True
-    timer.start()
-    return timer
+        known = self._memory.known(key_id)
+        return known.key if known else self._provider.unwrap(wrapped, context)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from retention.crypto.suites import Suite
-from retention.keys.periods import PeriodKey
+from retention.keys.memory import PeriodKey
 
 BLOCK: Final = 16
 LONGEST: Final = 64

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from retention.container_reader import ContainerReader
 from retention.errors import SegmentMismatchError
-from retention.keys.periods import PeriodKey
+from retention.keys.memory import PeriodKey
 from retention.lookups.blind import BlindKey
 from retention.lookups.pages import BLOCK_ROWS
 from retention.lookups.section import UnknownVersionError, find_head, footer_start, read_head, section_of

@@ -11,7 +11,7 @@ import pyarrow as pa
 from retention.container_reader import ContainerReader
 from retention.crypto.suites import Suite
 from retention.errors import SegmentMismatchError
-from retention.keys.periods import PeriodKey
+from retention.keys.memory import PeriodKey
 from retention.lookups.blind import BlindKey
 from retention.lookups.excerpt import chosen_pages, excerpt
 from retention.lookups.opened import OpenedSection

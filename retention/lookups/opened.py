@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from retention.container_reader import ContainerReader
-from retention.keys.periods import PeriodKey
+from retention.keys.memory import PeriodKey
 from retention.lookups.blind import BlindKey
 from retention.lookups.section import Head, find_head, footer_start, read_head
 

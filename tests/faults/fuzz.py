@@ -29,7 +29,7 @@ def seeds(target: str) -> tuple[Callable[[bytes], object], list[bytes]]:
     from retention.container import Binding, Header, seal
     from retention.container_reader import ContainerReader
     from retention.crypto.suites import suite
-    from retention.keys.periods import PeriodKey
+    from retention.keys.memory import PeriodKey
     from retention.manifest import SegmentManifest, SegmentPlace
     from retention.objects.memory import MemoryObjects
     from retention.transparency.entries import Entry, open_entries, seal_entries

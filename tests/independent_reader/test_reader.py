@@ -20,7 +20,8 @@ from retention.container_reader import ContainerReader
 from retention.crypto import envelope
 from retention.crypto.suites import NAMES, suite
 from retention.keys.keyring import KeyRing
-from retention.keys.periods import PeriodKey, PeriodKeys
+from retention.keys.memory import PeriodKey
+from retention.keys.periods import PeriodKeys
 from retention.objects.memory import MemoryObjects
 from retention.schema import RECORD_SCHEMA
 from retention.segments import Archive

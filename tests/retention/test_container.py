@@ -24,7 +24,7 @@ from retention.errors import (
     SegmentMismatchError,
     TruncatedError,
 )
-from retention.keys.periods import PeriodKey
+from retention.keys.memory import PeriodKey
 from retention.objects.memory import MemoryObjects
 
 KEY = PeriodKey("content-2026-10-abc", bytes(range(32)))

@@ -16,7 +16,7 @@ from retention.container import PAYLOAD_OVERHEAD, Binding, Header, payload_keys,
 from retention.crypto import envelope
 from retention.crypto.ciphers import CHUNK_BYTES, SEALED_CHUNK_BYTES
 from retention.crypto.suites import NAMES, suite
-from retention.keys.periods import PeriodKey
+from retention.keys.memory import PeriodKey
 
 FILE = Path(__file__).parent / "liucun-v1.json"
 LENGTHS = (0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 5)

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from errors import StorageError, UsageError
 from retention.catalogue.journal import cut_journal
 from retention.errors import KeyDestroyedError, KeyRefusedError, KeyUnknownError
-from retention.keys import periods
+from retention.keys import memory
 from retention.keys.keyring import KeyRing
 from retention.keys.periods import ALWAYS, PeriodKeys, place_of
 from retention.keys.tables import metadata
@@ -114,8 +114,8 @@ def test_a_key_destroyed_by_another_process_is_soon_forgotten(
     ours, theirs = opened(url, ring), opened(url, ring)
     key = ours.current("content", "2026-03")
     theirs.destroy(key.key_id)
-    now = periods.time.monotonic()
-    monkeypatch.setattr(periods.time, "monotonic", lambda: now + periods.FORGET_SECONDS + 1)
+    now = memory.time.monotonic()
+    monkeypatch.setattr(memory.time, "monotonic", lambda: now + memory.FORGET_SECONDS + 1)
     with pytest.raises(KeyDestroyedError):
         ours.get(key.key_id)
     assert ours.current("content", "2026-03").key_id != key.key_id
@@ -126,21 +126,21 @@ def test_a_key_destroyed_by_another_process_is_soon_forgotten(
 def test_a_key_that_nobody_asks_for_any_more_is_forgotten_by_itself(
     url: str, ring: KeyRing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(periods, "IDLE_SECONDS", 0.05)
-    monkeypatch.setattr(periods, "FORGET_SECONDS", 0.02)
+    monkeypatch.setattr(memory, "IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(memory, "FORGET_SECONDS", 0.02)
     ours = opened(url, ring)
     key = ours.current("content", "2026-03")
-    assert ours._by_id
-    begun = periods.time.monotonic()
-    while ours._by_id and periods.time.monotonic() < begun + 5:
-        periods.time.sleep(0.01)
-    assert not ours._by_id
-    assert not ours._by_period
-    assert ours._sweeper is None, "nothing is left to be looked at"
+    assert ours._memory._by_id
+    begun = memory.time.monotonic()
+    while ours._memory._by_id and memory.time.monotonic() < begun + 5:
+        memory.time.sleep(0.01)
+    assert not ours._memory._by_id
+    assert not ours._memory._by_place
+    assert ours._memory._sweeper is None, "nothing is left to be looked at"
     assert ours.get(key.key_id).key == key.key
-    assert ours._sweeper is not None
+    assert ours._memory._sweeper is not None
     ours.close()
-    assert ours._sweeper is None
+    assert ours._memory._sweeper is None
 
 
 @pytest.mark.parametrize("record_class", ["content", "user_log.kept", "user-log", "postings:content"])
@@ -211,7 +211,7 @@ def test_swapped_rows_are_refused(url: str, ring: KeyRing) -> None:
 def test_no_secret_is_shown(url: str, ring: KeyRing) -> None:
     keys = opened(url, ring)
     key = keys.current("content", "2026-03")
-    for shown in (repr(key), str(key), repr(keys), repr(vars(keys)["_by_id"])):
+    for shown in (repr(key), str(key), repr(keys), repr(vars(keys._memory)["_by_id"])):
         assert key.key.hex() not in shown
         assert repr(key.key) not in shown
     keys.close()

@@ -254,7 +254,7 @@ def test_a_key_destroyed_elsewhere_is_not_used_again_by_a_collector(
     url = f"sqlite:///{tmp_path / 'periods.db'}"
     reader = PeriodKeys.open(url, at(home), create=True)
     writer = PeriodKeys.open(url, at(collector, never))
-    monkeypatch.setattr("retention.keys.periods.FORGET_SECONDS", 0.0)
+    monkeypatch.setattr("retention.keys.memory.FORGET_SECONDS", 0.0)
     key = writer.current("content", "2026-10")
     assert writer.current("content", "2026-10").key_id == key.key_id
     reader.destroy(key.key_id)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from retention.crypto.openssl import aes_blocks, sm4_blocks
 from retention.crypto.suites import suite
-from retention.keys.periods import PeriodKey
+from retention.keys.memory import PeriodKey
 from retention.lookups.blind import BlindKey, cmac, padded
 
 RFC_KEY = bytes.fromhex("2b7e151628aed2a6abf7158809cf4f3c")
