@@ -9,6 +9,7 @@ from retention.catalogue.engine import checked_url
 from retention.places import is_url
 from retention.store import StoreSettings
 
+_SECRETS = frozenset({"password", "sslpassword"})
 _ADDRESS = r"^[A-Za-z0-9_.-]+:[0-9]{1,5}$"
 
 
@@ -37,7 +38,7 @@ def require_no_password(store: StoreSettings) -> None:
         SettingsError: the URL of a database does.
     """
     for name, where in (("[archive] catalogue", store.archive.catalogue), ("[keys] periods", store.keys.periods)):
-        if is_url(where) and ((url := checked_url(where)).password or "password" in url.query):
+        if is_url(where) and ((url := checked_url(where)).password or _SECRETS & url.query.keys()):
             raise SettingsError(
                 f"{name} has a password in its URL, and a job on Flink would carry it to wherever Flink keeps jobs.",
                 cure="Leave it out of the URL; give it to the run and every worker pool by PGPASSFILE or PGPASSWORD.",

@@ -6,6 +6,7 @@ Broken constraints pass as they are: they belong to whoever declared them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -13,7 +14,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.exc import DatabaseError, InterfaceError, OperationalError
 
-from errors import BusyError, LiucunError, NotPermittedError, StorageError, UnreachableError
+from errors import BusyError, LiucunError, NotPermittedError, SettingsError, StorageError, UnreachableError
 from retention.errors import DiskFullError
 
 _CONFLICT: Final = frozenset({"40001", "40P01"})
@@ -25,6 +26,15 @@ _AWAY: Final = frozenset({"57P01", "57P02", "57P03", "25P03", "53300"})
 _FULL: Final = frozenset({"53100"})
 _REFUSED: Final = frozenset({"28000", "28P01", "42501"})
 """invalid_authorization_specification, invalid_password, insufficient_privilege."""
+_CERTIFICATE_WANTED: Final = re.compile(
+    r"valid client certificate|certificate authentication failed|SSL error: \S+ alert "
+    r"(unknown ca|access denied|(bad|unsupported) certificate|certificate \w+)"
+)
+_FILE_UNUSABLE: Final = re.compile(
+    r"root certificate file|private key file|certificate file|invalid ssl\w* value|weak sslmode"
+)
+_SERVER_UNTRUSTED: Final = re.compile(r"certificate verify failed|does not match host name|does not support SSL")
+"""The words of the client's library (libpq), which has no codes for TLS; they come before any SQLSTATE."""
 _NO_DATABASE: Final = "3D000"
 
 
@@ -77,6 +87,8 @@ def _postgres(error: DatabaseError | InterfaceError, state: str | None, text: st
         return BusyError("Another writer holds what this needs.", cure="Wait for the other command to end, try again.")
     if state in _FULL:
         return DiskFullError("The disk of the catalogue's server is full.", cure="Enlarge it, then run again.")
+    if state is None and (failed := _tls(text)) is not None:
+        return failed
     if state in _REFUSED or "authentication failed" in text or "no password supplied" in text:
         return NotPermittedError(
             f"PostgreSQL refuses the account: {text}.",
@@ -98,3 +110,24 @@ def _postgres(error: DatabaseError | InterfaceError, state: str | None, text: st
         f"The catalogue refuses: {text} (SQLSTATE {state}).",
         cure="Check that its tables are Liucun's and of this version: `liucun doctor`.",
     )
+
+
+def _tls(text: str) -> LiucunError | None:
+    """What failed in TLS before a session began; None if it was something else."""
+    if _CERTIFICATE_WANTED.search(text):
+        return NotPermittedError(
+            f"PostgreSQL refuses this client's certificate, or it gave none: {text}.",
+            cure="Name sslcert and sslkey in the URL: signed by the authority that the server knows, for this user.",
+        )
+    if _FILE_UNUSABLE.search(text):
+        return SettingsError(
+            f"PostgreSQL cannot be reached over TLS: {text}.",
+            cure="Correct sslmode, sslrootcert, sslcert or sslkey in the URL, or the file's content and rights.",
+        )
+    if _SERVER_UNTRUSTED.search(text):
+        return UnreachableError(
+            f"PostgreSQL's certificate is not trusted: {text}.",
+            cure="Name its authority's certificate as sslrootcert and the server by its certificate's name; "
+            "if those are right, the certificate has expired and must be renewed, or the server speaks no TLS.",
+        )
+    return None

@@ -22,6 +22,7 @@ from retention.objects.s3_failures import EXISTS, MISSING, UNLOCKED, code_of, fa
 from retention.objects.s3_parts import put_parts
 from retention.objects.s3_retry import BeyondError, again
 from retention.objects.s3_settings import S3Settings, bucket_and_prefix
+from retention.tls_files import check_authorities
 
 _MARK: Final = "liucun-put"
 _POOL: Final = 32
@@ -33,7 +34,7 @@ class S3Objects:
     """Objects below ``s3://bucket/prefix``; safe for threads and processes (each process opens its own).
 
     Raises:
-        SettingsError: URL or settings are malformed, or the profile is unknown.
+        SettingsError: URL or settings are malformed, the profile is unknown, or ``ca_file`` cannot be used.
     """
 
     gap_bytes = 1 << 20
@@ -271,6 +272,8 @@ def _cut(name: str, got: int, promised: int) -> LiucunError:
 
 
 def _client(settings: S3Settings) -> Any:
+    if settings.ca_file:
+        check_authorities(settings.ca_file, "ca_file of the object store")
     try:
         session = boto3.Session(profile_name=settings.profile)
         return session.client(

@@ -21,6 +21,7 @@ from botocore.exceptions import (
 
 from errors import LiucunError, NotPermittedError, SettingsError, StorageError, UnreachableError
 from retention.errors import DiskFullError, ObjectLockedError
+from retention.tls_failures import handshake_failure
 
 MISSING: Final = frozenset({"NoSuchKey", "404", "NotFound", "NoSuchVersion"})
 EXISTS: Final = frozenset({"PreconditionFailed", "412"})
@@ -76,10 +77,8 @@ def failure(what: str, error: ClientError | BotoCoreError) -> LiucunError:
             cure="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile in [archive.s3].",
         )
     if isinstance(error, SSLError):
-        return UnreachableError(
-            f"{what}: the object store's TLS certificate is not trusted ({error}).",
-            cure="Give its authority's certificate as [archive.s3] ca_file.",
-        )
+        told, cure = handshake_failure(str(error), authority="[archive.s3] ca_file", address="[archive.s3] endpoint")
+        return UnreachableError(f"{what}: the object store {told}.", cure=f"{cure}.")
     if worth_again(error):
         return UnreachableError(
             f"{what}: the object store does not answer ({error}).",

@@ -24,6 +24,7 @@ from retention.search.errors import (
     SearchUnreachableError,
 )
 from retention.search.settings import SearchSettings
+from retention.tls_failures import handshake_failure
 from retention.tls_files import check_authorities
 
 PATIENCE: Final = 20.0
@@ -184,25 +185,7 @@ def failure(answer: Answer, what: str) -> Exception:
 
 def untrusted(error: TlsError) -> SearchUnreachableError:
     """What a failed TLS handshake means, and whose certificate to look at."""
-    words = str(error.message)
-    if "WRONG_VERSION_NUMBER" in words:
-        what, cure = "does not speak TLS there", "Correct [search] urls: http:// or another port"
-    elif "certificate has expired" in words or "not yet valid" in words:
-        _, _, said = words.partition("verify failed: ")
-        what = f"shows a certificate that is not valid now: {said.partition(' (_ssl')[0] or words}"
-        cure = "Let it, or the authority's that signed it, be renewed, or set this machine's clock right"
-    elif "match" in words or "mismatch" in words.lower():
-        what = f"shows a certificate of another name: {words.partition(' (_ssl')[0]}"
-        cure = "Name the cluster in [search] urls as its certificate does"
-    elif "CERTIFICATE_VERIFY_FAILED" in words:
-        _, _, said = words.partition("verify failed: ")
-        what = f"shows a certificate that is not trusted: {said.partition(' (_ssl')[0] or words}"
-        cure = "Name its authority's certificate as [search] ca_file"
-    else:
-        what, cure = (
-            f"broke off the TLS handshake: {words.partition(' (_ssl')[0]}",
-            "Check [search] urls and the cluster's TLS",
-        )
+    what, cure = handshake_failure(str(error.message), authority="[search] ca_file", address="[search] urls")
     return SearchUnreachableError(
         f"The search cluster {what}.", cure=f"{cure}; the archive goes on without it and the index catches up."
     )

@@ -20,7 +20,7 @@ class DroppingProxy:
         self, target: tuple[str, int], tls: ssl.SSLContext | None = None, onward: ssl.SSLContext | None = None
     ) -> None:
         self.target = target
-        self._tls, self._onward = tls, onward
+        self.tls, self._onward = tls, onward
         self.drop = 0
         self.dropped = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -39,9 +39,9 @@ class DroppingProxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            if self._tls is not None:
+            if self.tls is not None:
                 try:
-                    client = self._tls.wrap_socket(client, server_side=True)
+                    client = self.tls.wrap_socket(client, server_side=True)
                 except OSError:  # a client that does not trust the certificate
                     client.close()
                     continue

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import ssl
 import threading
 from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from errors import LiucunError, NotPermittedError, SettingsError, UnreachableError, UsageError
 from retention.errors import ObjectExistsError, ObjectLockedError, ObjectMissingError
@@ -23,6 +16,7 @@ from retention.objects.opening import open_objects, refuse_used
 from retention.objects.probing import probe
 from retention.objects.s3 import S3Objects
 from retention.objects.s3_settings import S3Settings, bucket_and_prefix
+from tests.certificates import Authority, speaks
 from tests.services import servers
 from tests.services.dropping_proxy import dropping_proxy
 
@@ -237,41 +231,18 @@ def _drop_at(objects: S3Objects, proxy, number: int):
     return lambda: objects.client.meta.events.unregister("before-send.s3", before_send)
 
 
-def certificate(folder: Path) -> Path:
-    """A certificate of 127.0.0.1 that is its own authority, with its key, in one PEM file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(soon(-3600))
-        .not_valid_after(soon(3600))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    (folder / "server.pem").write_bytes(private + made.public_bytes(Encoding.PEM))
-    (folder / "ca.pem").write_bytes(made.public_bytes(Encoding.PEM))
-    return folder / "ca.pem"
-
-
 def test_tls_is_checked_against_the_authority_of_the_settings(
     s3_url: str, s3_settings: S3Settings, s3_server: tuple[str, str, str], tmp_path: Path
 ) -> None:
     where = urlsplit(s3_server[0])
-    authority = certificate(tmp_path)
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(tmp_path / "server.pem")
-    with dropping_proxy(str(where.hostname), int(str(where.port)), tls) as proxy:
+    authority = Authority.made(tmp_path)
+    with dropping_proxy(str(where.hostname), int(str(where.port)), speaks(authority.issue("s3"))) as proxy:
         update = {"endpoint": f"https://127.0.0.1:{proxy.port}", "retry_seconds": 0}
         stranger = S3Objects(s3_url, s3_settings.model_copy(update=update))
         with pytest.raises(UnreachableError, match="not trusted"):
             stranger.put("one", b"1")
         stranger.close()
-        known = S3Objects(s3_url, s3_settings.model_copy(update={**update, "ca_file": str(authority)}))
+        known = S3Objects(s3_url, s3_settings.model_copy(update={**update, "ca_file": str(authority.file)}))
         known.put("one", b"1")
         assert known.read("one") == b"1"
         known.close()

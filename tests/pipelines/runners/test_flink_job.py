@@ -329,6 +329,7 @@ URL = "postgresql+psycopg://liucun:secret@db/liucun"
     [
         {"archive": {"catalogue": URL}},
         {"archive": {"catalogue": "postgresql://liucun@db/liucun?password=secret"}},
+        {"archive": {"catalogue": "postgresql://liucun@db/liucun?sslkey=/key&sslpassword=secret"}},
         {"archive": {"catalogue": URL.replace(":secret", "")}, "keys": {"periods": URL}},
     ],
 )
