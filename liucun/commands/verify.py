@@ -11,6 +11,7 @@ from errors import StorageError, UsageError
 from liucun.cli import json_option, print_json
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
+_KEYS_CURE = "Name the custodian's file `keys`, or the `verifiers` of `liucun keys list --json`, one a line."
 
 
 @click.command(name="verify", short_help="Check a bundle or a proof offline; needs no store.")
@@ -46,7 +47,7 @@ def command(
         raise UsageError(f"{extract} exists already.", cure="Name a folder that does not exist yet.")
 
     data = _read(bundle)
-    known = _read(keys).decode("utf-8", "replace").split() if keys else []
+    known = _keys(keys) if keys else []
     if is_proof(data):
         given = {"--extract": extract, "--password-file": password_file, "--private-key": private_key}
         if unused := [name for name, value in given.items() if value is not None]:
@@ -104,6 +105,23 @@ def _proof(data: bytes, known: list[str], as_json: bool, answer: bytes | None) -
     for record_class, months in proved.rows.items():
         for month, rows in months.items():
             click.echo(f"  {record_class} {month}: {rows:,}")
+
+
+def _keys(path: Path) -> list[str]:
+    """The keys of a file, one a line. None would leave the proof's own word for whose it is, so none is refused."""
+    from retention.transparency.note import NoteError, read_verifier
+
+    lines = [line.strip() for line in _read(path).decode("utf-8", "replace").splitlines() if line.strip()]
+    for number, line in enumerate(lines, 1):
+        try:
+            read_verifier(line)
+        except NoteError as error:
+            raise UsageError(
+                f"Line {number} of the keys {path} is no verifier key of a log.", cure=_KEYS_CURE
+            ) from error
+    if not lines:
+        raise UsageError(f"The file of keys {path} is empty.", cure=_KEYS_CURE)
+    return lines
 
 
 def _read(path: Path) -> bytes:

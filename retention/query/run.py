@@ -274,11 +274,24 @@ def _execute(reading: Reading, sql: str, limits: Limits) -> pa.Table:
         return pa.Table.from_batches(outcome.batches, outcome.schema)
     finally:
         reading.stop()
-        if not outcome.abandoned:
-            connection.close()
+        if not outcome.abandoned and _closed(connection):
             if reading.alive:  # what DuckDB and Arrow hold in circles keeps segments' files open
                 gc.collect()
             reading.drain()
+
+
+def _closed(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Close it. DuckDB refuses that while a call that was stopped winds down: it is waited for, then left to itself."""
+    patience = time.monotonic() + FAILED_SECONDS
+    while True:
+        try:
+            connection.close()
+        except duckdb.Error:
+            if time.monotonic() > patience:
+                return False
+            time.sleep(_POLL_SECONDS)
+        else:
+            return True
 
 
 @contextlib.contextmanager

@@ -46,6 +46,11 @@ def test_what_an_inspector_takes_away(tmp_path: Path, monkeypatch: pytest.Monkey
         unused = call("verify", tmp_path / "completeness", option, tmp_path / "unused")
         assert isinstance(unused.exception, UsageError)
         assert option in str(unused.exception)
+    for content in ("", " \n\n", "no key\n", keys.read_text() + "{}\n", "\x00\xff"):
+        (tmp_path / "no-keys").write_text(content)
+        refused = call("verify", tmp_path / "completeness", "--keys", tmp_path / "no-keys")
+        assert isinstance(refused.exception, UsageError), "never checked by the file's own keys instead"
+        assert "no-keys" in str(refused.exception)
     (tmp_path / "bad").write_bytes((tmp_path / "completeness").read_bytes().replace(b'"user_log', b'"user_lag'))
     assert isinstance(call("verify", tmp_path / "bad").exception, CheckFailedError)
     for words in (["consistency", tmp_path / "keys"], ["consistency", tmp_path / "nothing"], ["segment", "x"]):

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from errors import IntegrityError
 from retention.catalogue.tables import events
-from retention.query.errors import QueryInterruptedError, QueryInvalidError, QueryRefusedError
+from retention.query.errors import QueryInterruptedError, QueryInvalidError, QueryRefusedError, QueryTimeoutError
 from retention.query.render import renderer
-from retention.query.run import Answer, open_words, run_query
+from retention.query.run import Answer, Limits, open_words, run_query
 from retention.query.sealed import SegmentRow, surviving
 from retention.schema import RECORD_SCHEMA, RecordClass
 from tests.retention.sealed_store import START, SealedStore, hours, records
@@ -208,6 +208,34 @@ def test_an_interrupt_stops_the_query_and_is_recorded(sealed: SealedStore, monke
         ask(sealed, "SELECT sum(a.range) FROM range(1_000_000_000) a, range(1_000_000) b")
     monkeypatch.undo()
     assert rows(sealed, "SELECT count(*) AS n FROM audit_events WHERE kind = 'query.failed'") == [{"n": 1}]
+
+
+@pytest.mark.parametrize("refusals", [2, 1_000_000])
+def test_what_stopped_a_query_is_told_though_duckdb_is_still_busy(
+    sealed: SealedStore, monkeypatch: pytest.MonkeyPatch, refusals: int
+) -> None:
+    from retention.query import run
+
+    class Busy:
+        """A connection that refuses to be closed at first."""
+
+        def __init__(self, **limits: Any) -> None:
+            self.real, self.left = sandbox(**limits), refusals
+
+        def close(self) -> None:
+            self.left -= 1
+            if self.left >= 0:
+                raise duckdb.Error("Resource In Use Error: connection is busy with another call")
+            self.real.close()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.real, name)
+
+    sandbox = run.sandbox
+    monkeypatch.setattr(run, "sandbox", Busy)
+    monkeypatch.setattr(run, "FAILED_SECONDS", 0.5)
+    with pytest.raises(QueryTimeoutError):
+        ask(sealed, "SELECT sum(a.range) FROM range(1_000_000_000) a, range(1_000_000) b", limits=Limits(seconds=0.2))
 
 
 def test_a_program_ends_cleanly_after_a_query_that_left_work_behind(sealed: SealedStore) -> None:
