@@ -36,7 +36,11 @@ class CompanySettings(_Section):
 
 
 class PlatformTopic(_Section):
-    """``[tickets.platform.kafka]``, ``[tickets.platform.findings.kafka]``: a topic that the platform reads."""
+    """``[tickets.platform.kafka]``, ``[tickets.platform.findings.kafka]``: a topic that the platform reads.
+
+    ``certificate_file`` and ``key_file`` are this client's own, where the brokers ask for one (mutual TLS); the
+    password of a sealed key comes from ``key_password_variable``.
+    """
 
     brokers: tuple[str, ...] = Field(min_length=1)
     topic: str = Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")
@@ -45,6 +49,9 @@ class PlatformTopic(_Section):
     username: str = ""
     password_variable: str = Field(default="LIUCUN_ORDERS_PASSWORD", pattern=r"^[A-Z_][A-Z0-9_]*$")
     ca_file: str = ""
+    certificate_file: str = ""
+    key_file: str = ""
+    key_password_variable: str = Field(default="", pattern=r"^([A-Z_][A-Z0-9_]*)?$")
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -54,8 +61,12 @@ class PlatformTopic(_Section):
             raise ValueError("brokers are HOST:PORT")
         if self.security.startswith("sasl_") != bool(self.username):
             raise ValueError("a username goes with security sasl_tls or sasl_plaintext, and they need one")
-        if self.ca_file and not self.security.endswith("tls"):
-            raise ValueError("ca_file needs security tls or sasl_tls")
+        if (self.ca_file or self.certificate_file or self.key_file) and not self.security.endswith("tls"):
+            raise ValueError("certificates need security tls or sasl_tls")
+        if bool(self.certificate_file) != bool(self.key_file):
+            raise ValueError("certificate_file and key_file go together")
+        if self.key_password_variable and not self.key_file:
+            raise ValueError("the password of a key needs key_file")
         return self
 
 

@@ -9,11 +9,14 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaException, Producer
 
+from retention.tls_files import check_authorities, check_identity
 from tickets.delivery.signing import signed_headers
 from tickets.errors import DeliveryError, DeliveryRefusedError
 from tickets.settings import PlatformSettings, PlatformTopic, secret
 
 _PROTOCOLS: Final = {"plaintext": "PLAINTEXT", "tls": "SSL", "sasl_plaintext": "SASL_PLAINTEXT", "sasl_tls": "SASL_SSL"}
+
+_SECTION: Final = "[tickets.platform] kafka"
 
 
 class Topics:
@@ -32,7 +35,7 @@ class Topics:
         Raises:
             DeliveryError: no broker took them in time.
             DeliveryRefusedError: the topic does not take them.
-            SettingsError: a secret is not set.
+            SettingsError: a secret is not set, or a certificate or key cannot be used (``retention.tls_files``).
         """
         shared = secret(self._settings.secret_variable, "The platform's topic")
         timeout = self._settings.timeout_seconds
@@ -116,5 +119,13 @@ def _config(topic: PlatformTopic, timeout: float) -> dict[str, Any]:
             "sasl.password": secret(topic.password_variable, "The platform's topic"),
         }
     if topic.ca_file:
+        check_authorities(topic.ca_file, f"{_SECTION} ca_file")
         config["ssl.ca.location"] = topic.ca_file
+    if topic.key_file:
+        password = None
+        if topic.key_password_variable:
+            password = secret(topic.key_password_variable, "The key of the platform's topic")
+            config["ssl.key.password"] = password
+        check_identity(topic.certificate_file, topic.key_file, password, _SECTION)
+        config |= {"ssl.certificate.location": topic.certificate_file, "ssl.key.location": topic.key_file}
     return config
