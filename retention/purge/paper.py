@@ -206,6 +206,7 @@ def _signature(purge: Purge, content: Mapping[str, Any], shown: Shown) -> Iterat
             ("公钥 Public keys", "\n".join(shown.verifiers) or "—"),
         )
     )
+    yield Paragraph("签名原文照录,其中时间为 UTC。The note is verbatim; the time in it is UTC.", Tone.QUIET)
     certified = next((trace.number for trace in reversed(shown.traces) if trace.kind == "purge.certified"), None)
     event = "EVENT" if certified is None else str(certified)
     yield Heading("如何核验 How to check it", 1)
