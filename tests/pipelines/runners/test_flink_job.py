@@ -247,6 +247,12 @@ class Step:
     def losses(self) -> list[object]:
         return []
 
+    def condemned(self) -> list[object]:
+        return []
+
+    def marks(self) -> list[object]:
+        return []
+
 
 def test_a_job_that_commits_nothing_does_not_pass_for_one_that_goes_round(
     store: Store, brokers: Brokers, cluster: StandIn, monkeypatch: pytest.MonkeyPatch
@@ -355,3 +361,37 @@ def test_losses_of_other_sources_are_none_of_this_run_s(store: Store) -> None:
     assert account.losses() == []
     lose("k")
     assert [source for source, _ in account.losses()] == ["k"]
+
+
+def test_what_workers_died_over_is_told_and_restarts_that_narrow_it_down_are_not_a_job_that_stands(
+    store: Store, brokers: Brokers, cluster: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that does not follow: each restart leaves another mark until the message stands alone; then they stay."""
+    from retention.catalogue import attempts, events
+
+    brokers.write(4)
+    looks: list[int] = []
+
+    def restarts(_self: StandIn, _job: ClusterJob) -> int:
+        looks.append(len(looks))
+        if len(looks) < 20:
+            with store.catalogue.write(row_locks=True) as connection:
+                attempts.begin(connection, "k", f"{TOPIC}/0#1", 0, 1, records=1, narrowed=False)
+        elif len(looks) == 20:
+            with store.catalogue.write() as connection:
+                body = {"source": "k", "start": 7, "end": 8, "tries": 3, "since": ""}
+                events.append(
+                    connection, kind="source.condemned", actor="system:seal", subject="partition:p", body=body
+                )
+        return len(looks)
+
+    monkeypatch.setattr(StandIn, "restarts", restarts)
+    monkeypatch.setattr(StandIn, "root_cause", lambda _self, _job: None, raising=False)
+    monkeypatch.setattr(flink, "REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(flink, "POLL_SECONDS", 0.02)
+    running = job(store, spec(brokers.address))
+    with pytest.raises(LiucunError, match="does not run on the cluster"):
+        running.run()
+    assert len(looks) == 19 + flink.MOST_RESTARTS
+    assert "p: offset 7 is archived unread: 3 workers died over it, one by one" in running.problems
+    assert running.unreadable()["k"] == 1
