@@ -122,7 +122,7 @@ class FollowedFiles:
         if file.compressed or not same_file or (tail.planned and not tail.seen_before):
             return self._resume(tail.partition, file)
         try:
-            if file.size < tail.planned or tail.truncated():
+            if tail.truncated():
                 return False
         except UnreadableError as error:
             self.problem(file.path, str(error))
@@ -255,8 +255,10 @@ class FollowedFiles:
             if tail.reader is None:
                 if status is None:
                     del self.tails[name]
-                continue
-            tail.leave_path()
+            elif not tail.rotated and tail.cut_short():
+                self.drop(name)  # before it left: what the open file holds now is no part of this partition
+            else:
+                tail.leave_path()
 
 
 class _Known:

@@ -86,8 +86,15 @@ class Tail:
         """Whether the bytes before the planned end are no longer those that were read (copy-truncate)."""
         reader = self.open()
         if not self.seen_before:
-            return False
+            return reader.length() < self.planned
         return reader.read(self.planned - len(self.seen_before), len(self.seen_before)) != self.seen_before
+
+    def cut_short(self) -> bool:
+        """Whether an open plain file is truncated; what cannot be read tells nothing."""
+        try:
+            return not self.file.compressed and self.truncated()
+        except UnreadableError:
+            return False
 
     def next_range(self, batch_bytes: int, *, follow: bool) -> tuple[PlannedRange, RawBatch] | None:
         """Read on and cut a range of whole records; None when there is none (yet).

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -297,3 +298,95 @@ def test_a_blank_line_before_the_header_is_no_header(folder: Path) -> None:
     batches = collector.plan()
     assert len(batches) > 1
     assert {batch.header for batch in batches[1:]} == {b"a,b"}
+
+
+def test_a_file_that_was_copied_cut_and_written_anew_between_two_looks_is_neither_doubled_nor_mixed(
+    folder: Path,
+) -> None:
+    collector = Collector(folder)
+    path = folder / "a.log"
+    write(path, range(100))
+    collector.run(follow=True)
+    (folder / "a.log.1").write_bytes(path.read_bytes())
+    path.write_text("")
+    write(path, range(200, 350))
+    (folder / "new").write_bytes(path.read_bytes())
+    write(folder / "new", range(350, 400))
+    (folder / "new").rename(path)
+    collector.drain()
+    assert held(collector) == sorted(expected([*range(100), *range(200, 400)]))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_lives_of_followed_files(folder: Path, seed: int) -> None:
+    """Looked at between any two steps of what others do with the files, and begun anew at any time."""
+    rng = random.Random(seed)
+    collector = Collector(folder)
+    collector.fresh(follow=True, batch_bytes=500)
+    written: list[int] = []
+    alive, number = folder / "a.log", seed * 100_000
+
+    def append(to: Path) -> None:
+        nonlocal number
+        more = range(number, number + rng.randrange(40, 90))
+        number = more.stop
+        write(to, more)
+        written.extend(more)
+
+    def look() -> None:
+        if rng.random() < 0.7:
+            collector.drain()
+        if rng.random() < 0.2:
+            collector.fresh(follow=True, batch_bytes=rng.choice((64, 500, 1 << 20)))
+        if rng.random() < 0.2:
+            planned = collector.plan()
+            collector.commit(planned[: rng.randrange(len(planned) + 1)])
+            collector.fresh(follow=True)
+
+    append(alive)
+    for step in range(30):
+        look()
+        moved = folder / f"a.log.{step}"
+        match rng.randrange(6):
+            case 0:
+                append(alive)
+            case 1:  # the writer goes on with the file that was moved until it opens the next one
+                alive.rename(moved)
+                look()
+                append(moved)
+                look()
+                append(alive)
+            case 2:  # compressed, bit by bit, beside the file
+                alive.rename(moved)
+                append(alive)
+                look()
+                packed = gzip.compress(moved.read_bytes())
+                for size in sorted(rng.sample(range(1, len(packed)), 2)):
+                    (folder / f"{moved.name}.gz").write_bytes(packed[:size])
+                    look()
+                (folder / f"{moved.name}.gz").write_bytes(packed)
+                look()
+                moved.unlink()
+            case 3:  # copied, bit by bit, and cut
+                collector.drain()
+                data = alive.read_bytes()
+                if len(data) >= 2048:
+                    moved.write_bytes(data[: rng.randrange(1024, len(data))])
+                    look()
+                    moved.write_bytes(data)
+                    look()
+                    alive.write_text("")
+                    look()
+                    append(alive)
+            case 4:  # written anew under its name
+                (folder / "new").write_bytes(alive.read_bytes())
+                append(folder / "new")
+                (folder / "new").rename(alive)
+            case 5:  # other names for it
+                (folder / "a.log.link").unlink(missing_ok=True)
+                rng.choice((os.symlink, os.link))(alive, folder / "a.log.link")
+                look()
+                (folder / "a.log.link").unlink()
+    collector.drain()
+    collector.run()
+    assert held(collector) == sorted(expected(written))
