@@ -14,6 +14,7 @@ import click
 import sqlalchemy as sa
 
 import tickets
+import tickets.samples.tables  # these declare, too, whose rows the log keeps images of
 import tickets.tables_sending
 import tickets.tables_work
 from liucun.passphrase import passphrase
