@@ -51,16 +51,18 @@ def print_run_report(
         tickets = ticket_summary(connection)
     _tickets(console, tickets, summary.tickets_opened, calendar_of(opened.root))
     for problem in problems:
-        console.print(f"[bold]Not read 未读:[/] {problem}", markup=True)
+        console.print(f"[bold]Not read 未读:[/] {escape(problem)}", soft_wrap=True)
     if alarm := rules_alarm(opened.catalogue):
         console.print(f"[bold red]Rules 规则告警:[/] {escape(str(alarm))} `liucun rules lint`", soft_wrap=True)
     for spec in specs:
         if _TEXT_FIELD not in spec.published:
+            declared = opened.settings.declared(spec.name) is not None
             console.print(
                 f"[bold]Not scanned 未监测:[/] nobody has declared whether `text` of {spec.name} is public "
-                "(--published or --not-published)."
+                f"({'`published` in liucun.toml' if declared else '--published or --not-published'}).",
+                soft_wrap=True,
             )
-    console.print(f"[bold]Crypto 密码:[/] {start_line(opened.store)} (liucun doctor)")
+    console.print(f"[bold]Crypto 密码:[/] {start_line(opened.store)} (liucun doctor)", soft_wrap=True)
     _next(console, opened, summary)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY: Final = 12 << 20
@@ -79,6 +79,15 @@ class KnownHosts:
         await self.app(scope, receive, send)
 
 
+def _too_large(path: str) -> Response:
+    """The refusal of a body, to programs in the form of all their errors."""
+    what = f"The request is larger than {MAX_BODY >> 20} MiB."
+    if path.startswith("/v1/"):
+        body = {"error": "RequestTooLargeError", "what": what, "cure": "Send it in smaller parts."}
+        return JSONResponse(body, status_code=413)
+    return PlainTextResponse(f"{what}\n", status_code=413)
+
+
 class _TooLargeError(Exception):
     """The body went past the limit while it was read."""
 
@@ -94,7 +103,7 @@ class BoundedBody:
             await self.app(scope, receive, send)
             return
         claimed = Headers(scope=scope).get("content-length", "0")
-        too_large = PlainTextResponse("The request is too large.\n", status_code=413)
+        too_large = _too_large(scope["path"])
         if not claimed.isascii() or not claimed.isdigit() or int(claimed[:19]) > MAX_BODY:
             await too_large(scope, receive, send)
             return

@@ -183,7 +183,8 @@ def export(
     click.echo(f"Exported {sum(made.rows.values()):,} records of {made.segments:,} segments to {target} 已导出.")
     click.echo(f"  sha256 {digests['sha256']}")
     click.echo(f"  sm3    {digests['sm3']}")
-    click.echo(f"Check it: liucun verify {target}")
+    opens = "--password-file FILE" if public is None else "--private-key FILE"
+    click.echo(f"Check it: liucun verify {target} {opens}")
 
 
 @command.command(short_help="A key by which the authority reads an approved disclosure.")

@@ -124,6 +124,9 @@ def test_other_hosts_and_large_bodies_are_refused(console) -> None:
     assert client.get("/v1/health", headers={"Host": "evil.example:80"}).status_code == 421
     assert client.get("/sign-in", headers={"Host": "localhost:1"}).status_code == 200
     assert console.client().post("/sign-in", content=b"x" * (MAX_BODY + 1)).status_code == 413
+    refused = console.client().post("/v1/logs", content=b"x" * (MAX_BODY + 1))
+    assert refused.status_code == 413
+    assert set(refused.json()) == {"error", "what", "cure"}, "programs are answered in the form of all errors"
 
     def endless():
         for _ in range(MAX_BODY // (1 << 20) + 2):
