@@ -236,6 +236,9 @@ class FileSource:
             if tail.ended:
                 hints.update(self._ended(tail))
             if size >= max_bytes:
+                if self._follow and not tail.ended:
+                    # One that is written faster than it is read must not keep the others waiting for ever.
+                    self._files.tails[tail.partition] = self._files.tails.pop(tail.partition)
                 break
         if planned or hints:
             with self._catalogue.write() as connection:

@@ -116,6 +116,8 @@ class Tail:
                 break
             # One record larger than the batch: read on until it ends, or is cut at the limit.
             size = min(size * 4, 2 * LIMITS.record_bytes + 1)
+        if at_end and not final and self._lacks_header(data[:length]):
+            return None
         if at_end and length == len(data) and (final or self.file.compressed):
             self.ended = True
         elif (self.rotated and length) or (self.file.compressed and at_end and self.still_since is None):
@@ -135,6 +137,11 @@ class Tail:
         raw = self.raw(planned, data)
         self.advance(planned, data)
         return planned, raw
+
+    def _lacks_header(self, data: bytes) -> bool:
+        """Whether these bytes begin a CSV file and are blank lines only: its header belongs to its first range."""
+        named = self.spec.format == "csv" and self.spec.csv_columns is None
+        return named and not self.planned and not csv_header(data, self.spec.csv_delimiter, last=True)
 
     def _final(self, follow: bool) -> bool:
         """Whether the present end is the file's end for good."""

@@ -320,3 +320,32 @@ def test_random_lives_of_files(folder: Path, seed: int) -> None:
             collector.drain()
     collector.run()
     assert held(collector) == sorted(expected(written))
+
+
+def test_a_file_that_never_ends_leaves_the_others_their_turn(folder: Path) -> None:
+    collector = Collector(folder)
+    write(folder / "a.log", range(1000))
+    write(folder / "b.log", range(1000, 1010))
+    collector.fresh(follow=True)
+    for number in range(2000, 2010):
+        write(folder / "a.log", range(number * 10, number * 10 + 10))
+        collector.commit(collector.source.plan(64))
+    assert set(expected(range(1000, 1010))) <= set(held(collector))
+
+
+def test_blank_lines_alone_are_not_the_beginning_of_a_csv_file(folder: Path) -> None:
+    """Its header is to stand in the range with which it begins."""
+    collector = Collector(folder, format="csv", paths=[str(folder / "*.csv")])
+    path = folder / "a.csv"
+    path.write_text("\n")
+    collector.fresh(follow=True)
+    assert collector.plan() == []
+    with path.open("a") as file:
+        file.write("a,b\n1,2\n")
+    (batch,) = collector.plan()
+    assert batch.first
+    assert batch.data == b"\na,b\n1,2\n"
+    collector.commit([batch])
+    (folder / "b.csv").write_text("\n")
+    collector.fresh()
+    assert [batch.data for batch in collector.plan()] == [b"\n"], "unless there is no more"
