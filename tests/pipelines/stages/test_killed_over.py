@@ -78,7 +78,7 @@ def written(brokers: Brokers, count: int, poison: dict[int, str]) -> list[bytes]
 @pytest.mark.timeout(600)
 def test_messages_that_kill_the_process_are_kept_and_hold_up_nothing(store: Store, brokers: Brokers) -> None:
     """Two neighbours in one partition, and one in another."""
-    count, poison = 240, {81: "poison-exit", 85: "poison-kill", 202: "poison-exit"}
+    count, poison = 240, {81: "poison-exit", 85: "poison-kill", 202: "poison-exit again"}
     values = written(brokers, count, poison)
     found = run_through(store, spec(brokers.address))
     assert set(found["deaths"]) == {139, -9}
