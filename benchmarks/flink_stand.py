@@ -59,8 +59,8 @@ class Stand:
     def create(self, workers: str | None, parallelism: int) -> None:
         """Make the store with its source; ``workers`` is the pool's address, None where there is none."""
         url = sa.make_url(self.database)
-        # The job carries the settings, which must hold no password.
-        bare = url.set(password=None).render_as_string(hide_password=False)
+        # The job carries the settings, which must hold no password; `set` would leave it in.
+        bare = url._replace(password=None).render_as_string(hide_password=False)
         flink = f'master = "{self.servers.master}"\njob_server = "{self.servers.job_server}"\n' if workers else ""
         given = self.store.parent / "given.toml"
         given.write_text(

@@ -63,7 +63,7 @@ class Server:
         """What ``liucun doctor`` says of the server that a URL with these options leads to."""
         url = self.url.set(query={name: str(value) for name, value in query.items()})
         if user is not None:
-            url = url.set(username=user, password=None)
+            url = url._replace(username=user, password=None)
         catalogue = Catalogue.open(url.render_as_string(hide_password=False))
         try:
             return [seen for _, seen, _ in database_facts(catalogue)]
