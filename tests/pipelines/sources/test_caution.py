@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,12 +14,16 @@ from pipelines import under_way
 from pipelines.batches import Messages, Place, RawBatch
 from pipelines.sources import caution
 from pipelines.sources.caution import PARTS, Caution
+from pipelines.sources.journal import JournalSource
 from pipelines.sources.parts import parts, record_starts, split
 from retention.catalogue import attempts, progress
 from retention.catalogue.attempts import TRIES
 from retention.catalogue.tables import attempts as table
 from retention.catalogue.tables import partitions
+from retention.intake.journal import Journal
+from retention.intake.settings import CollectorSettings
 from retention.store import Store
+from tests.console.helpers import PlainBodies
 from tests.pipelines.sources.mock_kafka import spec
 
 SPEC = spec("127.0.0.1:9092")
@@ -214,3 +219,48 @@ def test_lines_are_split_where_a_record_begins() -> None:
     assert [(part.first, part.last) for part in found] == [(True, False), (False, True)]
     head, tail = split(found[1], csv, 16)
     assert (head.header, tail.header, tail.data) == (b"a,b\n", b"a,b\n", b"3,zz\n")
+
+
+def test_lines_of_the_collector_are_taken_apart_too_and_wait_for_their_turn(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four lines of one request: the second kills every reader."""
+    collected = SPEC.model_copy(update={"kind": "collector", "kafka": None})
+    lines = [b'{"n":%d}\n' % number for number in range(4)]
+    with Journal(tmp_path, PlainBodies(), CollectorSettings(reserve_megabytes=0), lambda _names: {}) as journal:
+        partition = journal.take(b"".join(lines), len(lines)).partition
+
+    def source() -> JournalSource:
+        return JournalSource(collected, store.catalogue, tmp_path, PlainBodies())
+
+    def died_over(raw: RawBatch) -> None:
+        under_way.begin("gone", store.catalogue, collected, raw)
+        under_way.done("gone", raw.place)
+
+    def commit(raw: RawBatch) -> None:
+        assert raw.guard is not None
+        with store.catalogue.write() as connection:
+            attempts.passed(connection, "k", partition, raw.place.end, suspect=raw.guard.suspect)
+            connection.execute(
+                partitions.update().where(partitions.c.partition == partition).values(cursor=raw.place.end)
+            )
+
+    for _ in range(TRIES):
+        (whole,) = source().plan(1 << 20)
+        died_over(whole)
+    first, second, *_ = source().plan(1 << 20)
+    commit(first)
+    died_over(second)
+    waiting = source()
+    assert waiting.plan(1 << 20) == []
+    assert waiting.waiting
+    assert not waiting.done()
+    monkeypatch.setattr(caution, "SPACING", timedelta(0))
+    for _ in range(TRIES - 1):
+        died_over(source().plan(1 << 20)[0])
+    through = source()
+    condemned, rest = through.plan(1 << 20)
+    assert condemned.guard is not None
+    assert condemned.guard.condemned
+    assert (condemned.data, rest.data, rest.guard) == (lines[1], lines[2] + lines[3], None)
+    assert [problem.path for problem in through.problems] == [partition]
