@@ -5,6 +5,8 @@
 # transport-netty4, x-pack-core and x-pack-security, and none of the others (no `GET /`, no data streams, no
 # delete_by_query, no Painless). Its two analysers of Chinese are Lucene's own, brought in by a plugin of two
 # classes (elasticsearch/) under the names that they have in a full distribution: cjk and smartcn.
+#
+# LIUCUN_ELASTICSEARCH_TLS=1: it speaks TLS, with a certificate that is its own authority; tests then go by that.
 NAME=elasticsearch
 . "$(dirname "$0")/lib.sh"
 
@@ -13,6 +15,7 @@ JAVA_HOME_17=${LIUCUN_JAVA17:-}
 HEAP=${LIUCUN_ELASTICSEARCH_HEAP:-512m}
 USER_NAME=${LIUCUN_ELASTICSEARCH_USER:-nobody}
 ACCOUNT=liucun
+TLS=${LIUCUN_ELASTICSEARCH_TLS:-0}
 # A Java server that starts on two busy cores.
 READY_SECONDS=${READY_SECONDS:-300}
 [ "$READY_SECONDS" -ge 300 ] || READY_SECONDS=300
@@ -72,17 +75,40 @@ transport.port: $2
 path.data: $FOLDER/data
 path.logs: $FOLDER/logs
 xpack.security.enabled: true
-xpack.security.http.ssl.enabled: false
+$(tls)
 xpack.security.transport.ssl.enabled: false
 # A nearly full disk of the test machine must not make every index read-only.
 cluster.routing.allocation.disk.threshold_enabled: false
 CONF
 }
 
+tls() {
+    if [ "$TLS" != 1 ]; then echo "xpack.security.http.ssl.enabled: false"; return 0; fi
+    cat <<CONF
+xpack.security.http.ssl.enabled: true
+xpack.security.http.ssl.key: tls/key.pem
+xpack.security.http.ssl.certificate: tls/ca.pem
+CONF
+}
+
+# A certificate for 127.0.0.1 that clients trust as its own authority, where the server may read it. certificate CONFIG
+certificate() {
+    command -v openssl >/dev/null || apt_install openssl
+    [ -s "$FOLDER/ca.pem" ] ||
+        (umask 077; openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=localhost \
+            -addext "subjectAltName=DNS:localhost,IP:127.0.0.1" -addext "extendedKeyUsage=serverAuth" \
+            -keyout "$FOLDER/key.pem" -out "$FOLDER/ca.pem" 2>>"$FOLDER/install.log")
+    mkdir -p "$1/tls" && cp "$FOLDER/key.pem" "$FOLDER/ca.pem" "$1/tls/"
+}
+
 start_server() {
-    local port transport password home config="$FOLDER/server/config"
+    local port transport password home config="$FOLDER/server/config" scheme=http authority=()
     port=$(free_port port) transport=$(free_port transport-port) password=$(secret password)
     home=$(java_home)
+    if [ "$TLS" = 1 ]; then
+        certificate "$config"
+        scheme=https authority=("LIUCUN_TEST_ELASTICSEARCH_CA=$FOLDER/ca.pem")
+    fi
     settings "$port" "$transport" >"$config/elasticsearch.yml"
     mkdir -p "$FOLDER/data" "$FOLDER/logs"
     if [ "$(id -u)" = 0 ]; then
@@ -95,21 +121,21 @@ start_server() {
     grep -q "^$ACCOUNT:" "$config/users" 2>/dev/null ||
         (cd / && "$HERE/as-user.sh" "$USER_NAME" "$FOLDER/server/bin/elasticsearch-users" useradd "$ACCOUNT" -p "$password" -r superuser) \
             >>"$FOLDER/install.log" 2>&1 || { tail -n 5 "$FOLDER/install.log" >&2; fail "its account could not be made"; }
-    publish "LIUCUN_TEST_ELASTICSEARCH=http://127.0.0.1:$port" "LIUCUN_TEST_ELASTICSEARCH_USER=$ACCOUNT" \
-        "LIUCUN_TEST_ELASTICSEARCH_PASSWORD=$password"
+    publish "LIUCUN_TEST_ELASTICSEARCH=$scheme://127.0.0.1:$port" "LIUCUN_TEST_ELASTICSEARCH_USER=$ACCOUNT" \
+        "LIUCUN_TEST_ELASTICSEARCH_PASSWORD=$password" "${authority[@]}"
     cd /
     launch main "$HERE/as-user.sh" "$USER_NAME" "$FOLDER/server/bin/elasticsearch"
 }
 
 # It answers as the account: its port opens before its accounts can be asked.
 ready_server() {
-    "$PYTHON" - "$(cat "$FOLDER/port")" "$ACCOUNT" "$(cat "$FOLDER/password")" <<'PY'
-import base64, sys, urllib.request
-port, user, password = sys.argv[1:]
-basic = base64.b64encode(f"{user}:{password}".encode()).decode()
-ask = urllib.request.Request(f"http://127.0.0.1:{port}/_cluster/health?wait_for_status=yellow&timeout=2s")
-ask.add_header("Authorization", f"Basic {basic}")
-urllib.request.urlopen(ask, timeout=5)
+    (set -a; . "$FOLDER/env"; "$PYTHON") <<'PY'
+import base64, os, ssl, urllib.request
+url, user, password = (os.environ["LIUCUN_TEST_ELASTICSEARCH" + end] for end in ("", "_USER", "_PASSWORD"))
+trust = ssl.create_default_context(cafile=os.environ.get("LIUCUN_TEST_ELASTICSEARCH_CA"))
+ask = urllib.request.Request(f"{url}/_cluster/health?wait_for_status=yellow&timeout=2s")
+ask.add_header("Authorization", "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode())
+urllib.request.urlopen(ask, timeout=5, context=trust)
 PY
 }
 

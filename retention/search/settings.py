@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -110,10 +111,8 @@ class SearchSettings(BaseModel):
             return {"api_key": key}
         if self.user:
             variable = "" if self.password_file else self.password_variable
-            return {
-                "basic_auth": (
-                    self.user,
-                    given_secret("password", variable=variable, file=self.password_file, section=_SECTION),
-                )
-            }
+            password = given_secret("password", variable=variable, file=self.password_file, section=_SECTION)
+            # Encoded here (RFC 7617, UTF-8): the client's own encoding knows ASCII only.
+            pair = f"{self.user}:{password}".encode("utf-8", "surrogateescape")
+            return {"basic_auth": base64.b64encode(pair).decode()}
         return {}

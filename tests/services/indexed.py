@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import ssl
 import subprocess
 import sys
 import time
@@ -20,6 +21,8 @@ from tests.services import servers
 
 SEARCH: Final = ("LIUCUN_TEST_ELASTICSEARCH", "LIUCUN_TEST_ELASTICSEARCH_USER", "LIUCUN_TEST_ELASTICSEARCH_PASSWORD")
 """Variables with the server's address and account."""
+SEARCH_CA: Final = "LIUCUN_TEST_ELASTICSEARCH_CA"
+"""Who signed its certificate, where it speaks TLS."""
 PLACES: Final = "SELECT log_source, log_partition, log_offset FROM content"
 PLACE: Final = ("liucun.source", "liucun.partition", "log.offset")
 PAGE: Final = 10_000
@@ -38,6 +41,12 @@ class Server:
     url: str
     user: str
     password: str
+    ca: str = ""
+
+    @classmethod
+    def running(cls) -> Server:
+        """The one of `make services`, or a skipped test."""
+        return cls(*servers.need("elasticsearch", *SEARCH), servers.settings().get(SEARCH_CA, ""))
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """One request; None where there is no such thing."""
@@ -46,12 +55,15 @@ class Server:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data=data, method=method, headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=60, context=self._trust()) as answer:
                 return json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as error:
             if error.code == 404:
                 return None
             raise AssertionError(f"{method} {path}: {error.code} {error.read()[:500]!r}") from error
+
+    def _trust(self) -> ssl.SSLContext | None:
+        return ssl.create_default_context(cafile=self.ca) if self.ca else None
 
 
 @dataclass(slots=True)
@@ -91,6 +103,7 @@ class Indexed:
         return (
             f'\n[search]\nurls = ["{urls or self.server.url}"]\nuser = "{self.server.user}"\n'
             f'prefix = "{self.prefix}"\nreplicas = 0\nbulk_megabytes = 1\n'
+            + (f'ca_file = "{self.server.ca}"\n' if self.server.ca else "")
         )
 
     def settings(self, old: str, new: str) -> None:

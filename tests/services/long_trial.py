@@ -25,7 +25,7 @@ from typing import Any, Final
 
 from tests.services import servers
 from tests.services.flink_trial import Cluster, Trial, Watch, create_topic, everything, flink, produce
-from tests.services.indexed import SEARCH, Indexed, Server
+from tests.services.indexed import Indexed, Server
 
 FULL: Final = {"taskmanager": 10, "workers": 5, "main": 1, "postgres": 2, "elasticsearch": 1, "s3": 1, "kafka": 1}
 """How often each part is disturbed; ``main`` is the job manager."""
@@ -143,7 +143,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     cluster = Cluster.running()
-    url, user, password = servers.need("elasticsearch", *SEARCH)
+    server = Server.running()
     topic = create_topic(cluster.kafka, given.partitions)
     numbers = range(given.records)
     with (
@@ -151,10 +151,10 @@ def main() -> None:
         everything() as places,
         Trial(cluster, Path(folder) / "store", topic, given.parallelism, places) as trial,
     ):
-        trial.search_password = password
+        trial.search_password = server.password
         trial.create()
         began = time.monotonic()
-        with followed(trial, Server(url, user, password)) as made:
+        with followed(trial, server) as made:
             trial.start("--follow")
             run(
                 trial,

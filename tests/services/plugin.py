@@ -17,7 +17,7 @@ from retention.catalogue.migrate import migrate
 from retention.objects.s3 import S3Objects
 from retention.objects.s3_settings import S3Settings
 from tests.services import servers
-from tests.services.indexed import EACH, FILES, NAMES, RECORDS, SEARCH, Indexed, Server, environment
+from tests.services.indexed import EACH, FILES, NAMES, RECORDS, Indexed, Server, environment
 
 
 @pytest.fixture(scope="session")
@@ -102,7 +102,7 @@ def s3_objects(s3_url: str, s3_settings: S3Settings) -> Iterator[S3Objects]:
 @pytest.fixture(scope="session")
 def search_server() -> Server:
     """The running Elasticsearch."""
-    return Server(*servers.need("elasticsearch", *SEARCH))
+    return Server.running()
 
 
 @pytest.fixture

@@ -125,14 +125,15 @@ def test_a_cluster_that_cannot_be_asked(copied: Indexed) -> None:
     alone = copied.call("audit", "index", LIUCUN_SEARCH_PASSWORD="wrong")
     assert alone.returncode == 9, alone.stderr
     assert "Traceback" not in alone.stderr
-    copied.settings(copied.server.url, "http://127.0.0.1:9")
+    away = f"{copied.server.url.partition(':')[0]}://127.0.0.1:9"
+    copied.settings(copied.server.url, away)
     assert copied.call("audit", "index").returncode == 8
     everything = copied.call("audit", "all", "--json")
     assert everything.returncode == 1, "the other audits are made all the same"
     said = json.loads(everything.stdout)["reports"]
     assert [found["kind"] for found in said["index"]["findings"]] == ["unread"]
     assert said["integrity"]["ok"]
-    copied.settings('urls = ["http://127.0.0.1:9"]\n', "")
+    copied.settings(f'urls = ["{away}"]\n', "")
     off = copied.call("audit", "index")
     assert off.returncode == 3
     assert "docs/search.md" in off.stderr

@@ -155,7 +155,7 @@ def test_answers_that_are_lost_double_nothing(copied: Indexed) -> None:
     assert address.hostname is not None
     assert address.port is not None
     with dropping_proxy(address.hostname, address.port) as proxy:
-        copied.settings(copied.server.url, f"http://127.0.0.1:{proxy.port}")
+        copied.settings(copied.server.url, f"{address.scheme}://127.0.0.1:{proxy.port}")
         lost = 0
         with followed_by(copied) as followed:
             for _ in range(20):

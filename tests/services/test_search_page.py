@@ -24,7 +24,7 @@ from retention.schema import RecordClass
 from retention.search.asking import Question
 from retention.search.settings import SearchSettings
 from tests.console.conftest import make_account
-from tests.services import servers
+from tests.services.indexed import Indexed, Server
 from tickets.actors import Role
 
 pytestmark = pytest.mark.services
@@ -43,13 +43,8 @@ QUESTIONS = (
 
 @pytest.fixture
 def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenStore]:
-    url, user, password = servers.need(
-        "elasticsearch",
-        "LIUCUN_TEST_ELASTICSEARCH",
-        "LIUCUN_TEST_ELASTICSEARCH_USER",
-        "LIUCUN_TEST_ELASTICSEARCH_PASSWORD",
-    )
-    monkeypatch.setenv("LIUCUN_SEARCH_PASSWORD", password)
+    server, prefix = Server.running(), f"t{secrets.token_hex(5)}"
+    monkeypatch.setenv("LIUCUN_SEARCH_PASSWORD", server.password)
     monkeypatch.setenv("LIUCUN_PASSPHRASE", "a passphrase for tests")
     monkeypatch.setenv("LIUCUN_STORE", str(tmp_path / "store"))
     lines = [
@@ -60,8 +55,7 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenStor
     (tmp_path / "a.ndjson").write_text("\n".join(lines) + "\n", encoding="utf-8")
     run("init")
     with (tmp_path / "store" / "liucun.toml").open("a", encoding="utf-8") as file:
-        prefix = f"t{secrets.token_hex(5)}"
-        file.write(f'\n[search]\nurls = ["{url}"]\nuser = "{user}"\nprefix = "{prefix}"\nreplicas = 0\n')
+        file.write(Indexed(tmp_path, server, prefix, {}).section())
     run("run", "--source", f"content:ndjson:{tmp_path}/a.ndjson")
     with open_store(tmp_path / "store", ()) as store:
         prepare_console(store.catalogue)

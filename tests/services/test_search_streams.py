@@ -50,7 +50,8 @@ def test_a_server_without_data_streams_is_refused_before_anything_is_written(ind
 
 def test_what_is_there_already_is_written_over(indexed: Indexed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIUCUN_SEARCH_PASSWORD", indexed.server.password)
-    settings = SearchSettings(urls=(indexed.server.url,), user=indexed.server.user, data_streams=True)
+    server = indexed.server
+    settings = SearchSettings(urls=(server.url,), user=server.user, ca_file=server.ca, data_streams=True)
     cluster = Cluster(settings)
     with pytest.raises(SearchStreamsError):
         streams.require(cluster, settings)

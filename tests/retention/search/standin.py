@@ -32,11 +32,12 @@ class StandIn(Documents):
     """The server's whole state. ``asked``: every request and item of a bulk, as ``METHOD /path`` or ``verb index``.
 
     ``refuses``: documents that hold this text do not fit the mapping. ``lose``: so many bulk requests are carried out
-    and their answers lost.
+    and their answers lost. ``logins``: what clients logged in with.
     """
 
     streams: bool = True
     lose: int = 0
+    logins: set[str] = field(default_factory=set)
     failure_store: bool = False
     url: str = ""
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -176,6 +177,7 @@ def standing_in(**given: Any) -> Iterator[StandIn]:
 
         def _do(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            state.logins.add(str(self.headers.get("Authorization")))
             status, answer = state.answer(self.command, self.path, body)
             if state.lose and re.match("/_bulk", self.path):
                 state.lose -= 1

@@ -46,8 +46,8 @@ def test_secrets_come_from_where_the_settings_say(tmp_path: Path, monkeypatch: p
     file.write_text("Zm9vOmJhcg==\r\n", encoding="utf-8")
     monkeypatch.setenv("LIUCUN_SEARCH_PASSWORD", "密码")
     monkeypatch.setenv("KEY_OF_TESTS", "a2V5OmtleQ==")
-    assert SearchSettings(urls=HTTPS, user="u").login() == {"basic_auth": ("u", "密码")}
-    assert SearchSettings(urls=HTTPS, user="u", password_file=str(file)).login()["basic_auth"] == ("u", "Zm9vOmJhcg==")
+    assert SearchSettings(urls=HTTPS, user="u").login() == {"basic_auth": "dTrlr4bnoIE="}
+    assert SearchSettings(urls=HTTPS, user="u", password_file=str(file)).login()["basic_auth"] == "dTpabTl2T21KaGNnPT0="
     assert SearchSettings(urls=HTTPS, api_key_variable="KEY_OF_TESTS").login() == {"api_key": "a2V5OmtleQ=="}
     assert SearchSettings(urls=HTTPS, api_key_file=str(file)).login() == {"api_key": "Zm9vOmJhcg=="}
     assert SearchSettings(urls=HTTPS).login() == {}
@@ -81,8 +81,9 @@ class Door:
     authority: Authority
     tls: ssl.SSLContext
 
-    def ask(self, ca: Path | None = None, url: str = "") -> Any:
-        cluster = Cluster(SearchSettings(urls=(url or self.url,), ca_file=str(ca or self.authority.file)), patience=0)
+    def ask(self, ca: Path | None = None, url: str = "", **login: str) -> Any:
+        trusted = str(ca or self.authority.file)
+        cluster = Cluster(SearchSettings(urls=(url or self.url,), ca_file=trusted, **login), patience=0)
         try:
             return cluster.ask("GET", "/_index_template/none", absent=True)
         finally:
@@ -99,6 +100,14 @@ def door(server: StandIn, tmp_path: Path) -> Iterator[Door]:
 
 def test_a_cluster_whose_authority_is_known(door: Door) -> None:
     assert door.ask() is None
+
+
+def test_who_logs_in(door: Door, server: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIUCUN_SEARCH_PASSWORD", "密码")
+    (tmp_path / "key").write_text("a2V5OmtleQ==\n", encoding="utf-8")
+    door.ask(user="u")
+    door.ask(api_key_file=str(tmp_path / "key"))
+    assert server.logins == {"Basic dTrlr4bnoIE=", "ApiKey a2V5OmtleQ=="}
 
 
 def test_certificates_that_are_not_trusted(door: Door, tmp_path: Path) -> None:
