@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
+import threading
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +36,8 @@ from retention.keys.wrapped import Wrapped
 FORMAT: Final = "liucun-keyring"
 VERSION: Final = 1
 FILE_LIMIT: Final = 1 << 20
+_FOLLOWING: Final = threading.Lock()
+"""One thread at a time looks whether a file changed. Of the module: a key ring may be copied to another process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class KeyRing:
         self._sealing_key = sealing_key
         self._keys: dict[str, _ProviderKey] = {}
         self._current = ""
+        self._read = _stamp(path)
 
     def __repr__(self) -> str:
         return f"<KeyRing {self.path} current {self._current}>"
@@ -87,15 +91,10 @@ class KeyRing:
             KeyRingDamagedError: it is not a key ring, or it was changed.
             WrongPassphraseError: it is intact, and the passphrase does not open it.
         """
-        data = read_small(path, FILE_LIMIT)
-        if data is None:
-            raise KeyRingMissingError(
-                f"There is no key ring at {path}.",
-                cure="Put it back from its escrow copy, or correct [keys] keyring in the settings.",
-            )
-        clear, sealed = _parse(path, data)
-        chosen, cost, salt = clear
+        stamp = _stamp(path)
+        (chosen, cost, salt), sealed = _parse(path, _bytes(path))
         ring = cls(path, chosen, cost, salt, derive(passphrase, salt, cost))
+        ring._read = stamp
         try:
             inner = envelope.open_(chosen, ring._sealing_key, sealed, purpose="keyring", context=ring._context())
         except AuthenticationError:
@@ -116,22 +115,28 @@ class KeyRing:
         )
 
     def wrap(self, key: bytes, context: bytes) -> bytes:
-        """See ``KeyProvider``."""
-        sealed = envelope.seal(self._suite, self._own(self._current), key, purpose="provider-wrap", context=context)
-        return Wrapped("keyring", self._current, sealed).to_bytes()
+        """See ``KeyProvider``. By the file's current key: one forgotten meanwhile would lose what it wraps."""
+        with _FOLLOWING:
+            self._follow()
+            current, own = self._current, self._own(self._current)
+        sealed = envelope.seal(self._suite, own, key, purpose="provider-wrap", context=context)
+        return Wrapped("keyring", current, sealed).to_bytes()
 
     def unwrap(self, blob: bytes, context: bytes) -> bytes:
         """See ``KeyProvider``."""
         wrapped = Wrapped.from_bytes(blob, kind="keyring")
-        if wrapped.key_id not in self._keys:
+        own = self._keys.get(wrapped.key_id)
+        if own is None:
+            with _FOLLOWING:
+                self._follow()
+                own = self._keys.get(wrapped.key_id)
+        if own is None:
             raise KeyRefusedError(
                 f"A key was wrapped by the provider key {wrapped.key_id!r}, which is not in {self.path}.",
                 cure="Use the key ring that belongs to this store, or its escrow copy from before the last rotation.",
             )
         try:
-            return envelope.open_(
-                self._suite, self._own(wrapped.key_id), wrapped.sealed, purpose="provider-wrap", context=context
-            )
+            return envelope.open_(self._suite, own.key, wrapped.sealed, purpose="provider-wrap", context=context)
         except AuthenticationError:
             raise KeyRefusedError(
                 "A wrapped key does not authenticate: it was changed, or belongs elsewhere.",
@@ -145,6 +150,8 @@ class KeyRing:
 
     def rotate(self) -> str:
         """Add a fresh key and make it the current one; old keys stay until ``forget``. Returns its id."""
+        with _FOLLOWING:
+            self._follow()
         before = dict(self._keys), self._current
         self._add_key()
         try:
@@ -160,6 +167,8 @@ class KeyRing:
         Raises:
             UsageError: it is the current key, or there is no such key.
         """
+        with _FOLLOWING:
+            self._follow()
         if key_id == self._current or key_id not in self._keys:
             raise UsageError(
                 f"The provider key {key_id!r} is the current one or not in the key ring.",
@@ -215,6 +224,32 @@ class KeyRing:
         ring._save(create=True)
         return ring
 
+    def _follow(self) -> None:
+        """Read the file again if it changed: another process rotated while this one goes on.
+
+        Raises:
+            KeyRingMissingError, KeyRingDamagedError: as ``open``.
+            WrongPassphraseError: it lies under another passphrase now.
+        """
+        stamp = _stamp(self.path)
+        if stamp == self._read:
+            return
+        (chosen, cost, salt), sealed = _parse(self.path, _bytes(self.path))
+        if (chosen.name, cost, salt) != (self._suite.name, self._cost, self._salt):
+            raise WrongPassphraseError(
+                f"The key ring {self.path} lies under another passphrase since this process read it.",
+                cure="Start it again with the new passphrase.",
+            )
+        try:
+            inner = envelope.open_(chosen, self._sealing_key, sealed, purpose="keyring", context=self._context())
+        except AuthenticationError:
+            raise WrongPassphraseError(
+                f"The key ring {self.path} is another one since this process read it.",
+                cure="Put the store's key ring back, or start the process again.",
+            ) from None
+        self._load(inner)
+        self._read = stamp
+
     def _own(self, key_id: str) -> bytes:
         return self._keys[key_id].key
 
@@ -241,6 +276,7 @@ class KeyRing:
         body = {**self._clear(), "sealed": _text(sealed)}
         body["checksum"] = _checksum(body)
         write_private(self.path, json.dumps(body, indent=2).encode() + b"\n", create=create)
+        self._read = _stamp(self.path)
 
     def _inner(self) -> bytes:
         keys = [{"id": k.key_id, "created_at": k.created_at, "key": _text(k.key)} for k in self._keys.values()]
@@ -248,9 +284,30 @@ class KeyRing:
 
     def _load(self, inner: bytes) -> None:
         parsed = json.loads(inner)
-        for item in parsed["keys"]:
-            self._keys[item["id"]] = _ProviderKey(item["id"], item["created_at"], base64.b64decode(item["key"]))
+        self._keys = {
+            item["id"]: _ProviderKey(item["id"], item["created_at"], base64.b64decode(item["key"]))
+            for item in parsed["keys"]
+        }
         self._current = parsed["current"]
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """What changes with the file; None where there is none, or it cannot be looked at."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _bytes(path: Path) -> bytes:
+    data = read_small(path, FILE_LIMIT)
+    if data is None:
+        raise KeyRingMissingError(
+            f"There is no key ring at {path}.",
+            cure="Put it back from its escrow copy, or correct [keys] keyring in the settings.",
+        )
+    return data
 
 
 def _parse(path: Path, data: bytes) -> tuple[tuple[Suite, Cost, bytes], bytes]:

@@ -145,6 +145,35 @@ def test_rotation_keeps_the_old_key_until_it_is_forgotten(path: Path) -> None:
         KeyRing.open(path, "right").unwrap(blob, CONTEXT)
 
 
+def test_a_process_that_goes_on_follows_a_rotation_by_another(path: Path) -> None:
+    other = KeyRing.open(path, "right")
+    going_on = KeyRing.open(path, "right")
+    old = going_on.wrap(KEY, CONTEXT)
+    before, after = other.description.key_id, other.rotate()
+    assert going_on.unwrap(other.wrap(KEY, CONTEXT), CONTEXT) == KEY
+    assert going_on.description.key_id == after
+    other.rotate()
+    other.forget(before)
+    fresh = going_on.wrap(KEY, CONTEXT)
+    assert KeyRing.open(path, "right").unwrap(fresh, CONTEXT) == KEY, "it wraps by no key that is forgotten"
+    with pytest.raises(KeyRefusedError):
+        going_on.unwrap(old, CONTEXT)
+
+
+def test_a_ring_that_was_changed_below_a_process_wraps_nothing(path: Path) -> None:
+    other = KeyRing.open(path, "right")
+    going_on = KeyRing.open(path, "right")
+    other.change_passphrase("another passphrase")
+    with pytest.raises(WrongPassphraseError, match="another passphrase"):
+        going_on.wrap(KEY, CONTEXT)
+    path.write_bytes(b"{}")
+    with pytest.raises(KeyRingDamagedError):
+        going_on.wrap(KEY, CONTEXT)
+    path.unlink()
+    with pytest.raises(KeyRingMissingError):
+        going_on.wrap(KEY, CONTEXT)
+
+
 def test_a_changed_passphrase_keeps_the_keys(path: Path) -> None:
     ring = KeyRing.open(path, "right")
     blob = ring.wrap(KEY, CONTEXT)
