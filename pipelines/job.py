@@ -68,7 +68,7 @@ class Job:
         self._numbered = time.monotonic()
 
     def stop(self) -> None:
-        """End the run after its present round; safe to call from a signal handler."""
+        """End the run after its present round; from any thread, but not from a signal handler (``stopping``)."""
         self._stop.set()
 
     @property

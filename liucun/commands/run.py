@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,6 +21,7 @@ from liucun.watching.server import metrics_option, shown
 from pipelines.logs import json_wished
 from pipelines.runners.settings import FlinkSettings, flink_settings
 from pipelines.sources.spec import SourceSpec, parse_spec
+from pipelines.stopping import stopping
 from tickets.rights import Right
 
 if TYPE_CHECKING:
@@ -251,7 +249,8 @@ def _run(job: Job | FlinkJob, meters: RunMeters, *, quiet: bool) -> RunSummary:
     from pipelines.job import Job
 
     said = Said(job, json=json_wished(), told=not isinstance(job, Job))
-    with _stopping(job):
+    # The present round ends first; a second Ctrl-C interrupts it.
+    with stopping(job.stop, insist=True):
         if quiet or json_wished() or not sys.stderr.isatty():
 
             def watched(summary: RunSummary, waiting: int) -> None:
@@ -268,20 +267,3 @@ def _run(job: Job | FlinkJob, meters: RunMeters, *, quiet: bool) -> RunSummary:
                 progress.show(summary, waiting)
 
             return job.run(seen)
-
-
-@contextmanager
-def _stopping(job: Job | FlinkJob) -> Iterator[None]:
-    """Let the present round end on SIGTERM and the first Ctrl-C; a second Ctrl-C interrupts."""
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        job.stop()
-        if number == signal.SIGINT:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import signal
 import sys
 import threading
 import time
@@ -13,7 +12,6 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
@@ -23,6 +21,7 @@ from liucun.cli import json_option, store_option
 from liucun.watching.logs import start_logs
 from liucun.watching.server import metrics_option, shown
 from pipelines.logs import json_wished
+from pipelines.stopping import stopping
 from tickets.rights import Right
 
 if TYPE_CHECKING:
@@ -55,7 +54,6 @@ def command(store: Path, once: bool, max_seconds: float | None, metrics: str | N
     from retention.catalogue.lease import Lease
 
     stop = threading.Event()
-    _listen(stop)
     began = time.monotonic()
     failed = False
 
@@ -64,6 +62,7 @@ def command(store: Path, once: bool, max_seconds: float | None, metrics: str | N
 
     start_logs("worker")
     with (
+        stopping(stop.set),
         open_store(store, Right.ARCHIVE_OPERATE) as opened,
         closing(WorkerMeters(opened)) as meters,
         shown(metrics, meters, meters.ready),
@@ -114,15 +113,6 @@ def _held(lease: Lease, told: set[str], *, must: bool) -> bool:
         return False
     told.clear()
     return True
-
-
-def _listen(stop: threading.Event) -> None:
-    def end(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, end)
-        signal.signal(signal.SIGINT, end)
 
 
 def _say(outcome: Outcome, as_json: bool) -> None:

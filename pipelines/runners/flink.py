@@ -96,7 +96,7 @@ class FlinkJob:
         self._answered = 0.0
 
     def stop(self) -> None:
-        """End the run; safe to call from a signal handler."""
+        """End the run; from any thread, but not from a signal handler (``stopping``)."""
         self._stop.set()
 
     def run(self, progress: Callable[[RunSummary, int], None] | None = None) -> RunSummary:

@@ -10,12 +10,10 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import signal
 import subprocess
 import sys
 import threading
 from concurrent import futures
-from types import FrameType
 from typing import Any, Final
 
 import grpc
@@ -23,6 +21,7 @@ from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
 
 from errors import LiucunError, UnreachableError
 from pipelines.logs import worker_logs
+from pipelines.stopping import stopping
 
 HOST: Final = "127.0.0.1"
 STOP_SECONDS: Final = 10.0
@@ -101,16 +100,10 @@ def serve(port: int, *, host: str = HOST, stop: threading.Event | None = None) -
         raise UnreachableError(
             f"{host}:{port} cannot be listened on: {error}.", cure="Give --port a port that nobody listens on."
         ) from error
-    server.start()
-    _LOG.info("listening for runners on %s:%d", host, bound)
-
-    def halt(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, halt)
-    stop.wait()
+    with stopping(stop.set):
+        server.start()
+        _LOG.info("listening for runners on %s:%d", host, bound)
+        stop.wait()
     server.stop(1).wait()
     pool.close()
 

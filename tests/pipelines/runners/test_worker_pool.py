@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import grpc
@@ -119,11 +120,10 @@ def test_a_port_that_is_taken_is_an_error(tmp_path: Path) -> None:
 
 def test_what_the_pool_says_is_json_where_that_is_wished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIUCUN_LOG", "json")
-    made = Pool(tmp_path / "log")
-    made.start("one", "127.0.0.1:1")
-    made.process.terminate()
-    made.process.wait(60)
-    made.close()
+    with closing(Pool(tmp_path / "log")) as made:
+        made.start("one", "127.0.0.1:1")
+        made.process.terminate()
+        assert made.process.wait(60) == 0
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines() if line.startswith("{")]
     assert f"listening for runners on 127.0.0.1:{made.port}" in [line["message"] for line in lines]
     assert any(line["message"].startswith("worker one started") for line in lines)
