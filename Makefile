@@ -38,9 +38,9 @@ test: $(STAMP)
 test-slow: $(STAMP)
 	$(PYTEST) -n 2 -m "slow and not services"
 
-## test-faults    samples of the fault sweeps and of the killed runs, some minutes; all of them: faults, kills
+## test-faults    samples of the fault sweeps, killed runs and deadly records, some minutes; all of the first two: faults, kills
 test-faults: $(STAMP)
-	$(PYTEST) -n 2 -m "slow and not services" tests/faults
+	$(PYTEST) -n 2 -m "slow and not services" tests/faults tests/pipelines
 
 ## test-browser   the console in a real browser (Debian's Chromium); pictures of every page in build/pictures
 test-browser: $(STAMP)

@@ -20,6 +20,8 @@ from retention.segments import open_segment
 from retention.store import Store
 from tests.pipelines.sources.mock_kafka import PARTITIONS, TOPIC, Brokers, faults, spec
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
 TRIES = 3
 
 
@@ -27,7 +29,7 @@ def run_through(store: Store, source: SourceSpec, *, kills: int = 0, **options: 
     """Run a source until it is through, ``kills`` of the runs being stopped; what became of the processes."""
     given = {"batch_bytes": 8 << 20, "pause": 0.0, "seed": 5, "within": 1.0, "kills": kills, **options}
     done = subprocess.run(
-        [sys.executable, "-m", "tests.pipelines.stages.killed_over", str(store.root)],
+        [sys.executable, "-m", "tests.pipelines.stages.deadly_records", str(store.root)],
         input=json.dumps(given | {"specs": [source.model_dump(mode="json")]}),
         capture_output=True,
         text=True,
@@ -75,7 +77,6 @@ def written(brokers: Brokers, count: int, poison: dict[int, str]) -> list[bytes]
     return values
 
 
-@pytest.mark.timeout(600)
 def test_messages_that_kill_the_process_are_kept_and_hold_up_nothing(store: Store, brokers: Brokers) -> None:
     """Two neighbours in one partition, and one in another."""
     count, poison = 240, {81: "poison-exit", 85: "poison-kill", 202: "poison-exit again"}
@@ -88,7 +89,6 @@ def test_messages_that_kill_the_process_are_kept_and_hold_up_nothing(store: Stor
     prove(store, {f"c{n}" for n in range(count) if n not in poison}, {values[n] for n in poison})
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("deadly", [0, 57])
 def test_a_line_of_a_file_that_kills_the_process_is_kept(store: Store, tmp_path: Path, deadly: int) -> None:
     """Of a file with a header, in its first planned range."""
@@ -104,7 +104,6 @@ def test_a_line_of_a_file_that_kills_the_process_is_kept(store: Store, tmp_path:
     assert dict(rows(store, "content")[0]["extra"])["note"].startswith("a, line\nof ")
 
 
-@pytest.mark.timeout(600)
 def test_a_healthy_message_is_not_condemned_for_workers_that_others_killed(store: Store, brokers: Brokers) -> None:
     """Killed at random moments, most of them before the first batch of a partition is committed."""
     count = 600
