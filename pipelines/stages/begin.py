@@ -59,14 +59,15 @@ class _Begin(Failing):
 
         It also shortens the time in which a worker that is stopped leaves a mark behind.
         """
+        # Others wait: a mark that was left while it goes on would be held against its batch.
         with _lock:
             if (self.job, source) in _rehearsed:
                 return
             _rehearsed.add((self.job, source))
-        data = b"{}"
-        one = Messages(np.zeros(1, np.int64), np.full(1, len(data), np.int64))
-        raw = RawBatch(Place(source, "rehearsal", 0, 1), data, first=False, last=False, messages=one)
-        try:
-            detected(raw, decode_batch(self.specs, raw), self.rules, catalogue)
-        except Exception as error:  # noqa: BLE001 - the batch itself meets it again, and tells it
-            _LOG.info("the rehearsal of %s failed: %s", source, type(error).__name__)
+            data = b"{}"
+            one = Messages(np.zeros(1, np.int64), np.full(1, len(data), np.int64))
+            raw = RawBatch(Place(source, "rehearsal", 0, 1), data, first=False, last=False, messages=one)
+            try:
+                detected(raw, decode_batch(self.specs, raw), self.rules, catalogue)
+            except Exception as error:  # noqa: BLE001 - the batch itself meets it again, and tells it
+                _LOG.info("the rehearsal of %s failed: %s", source, type(error).__name__)
