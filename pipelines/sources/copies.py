@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Final
 
 from pipelines.sources.discovery import FoundFile
 from pipelines.sources.identity import SMALL, digest
-from pipelines.sources.reading import Reader, UnreadableError, open_reader
+from pipelines.sources.reading import UnreadableError, open_reader
 from pipelines.sources.tail import Tail
 
 COPY_SECONDS: Final = 60.0
@@ -64,13 +65,13 @@ class Copies:
 
     def _beginning_of(self, file: FoundFile) -> str | None:
         """The path of a file that is being read and holds all that this one does, by its first and last bytes."""
-        with _Opened(file.path) as copy:
+        with closing(open_reader(file.path)) as copy:
             alike = self._beginnings().get(digest(copy.read(0, SMALL)), ())
             size = min(file.size, _COMPARED)
             first, last = copy.read(0, size), copy.read(file.size - size, size)
         for tail in alike if len(alike) <= _MOST_ALIKE else ():
             try:
-                with _Opened(tail.file.path) as reader:
+                with closing(open_reader(tail.file.path)) as reader:
                     if reader.read(0, size) == first and reader.read(file.size - size, size) == last:
                         return tail.file.path
             except UnreadableError:
@@ -88,26 +89,12 @@ class Copies:
 
 def _unpacks(path: str, other: str) -> bool:
     """Whether a compressed file holds, as far as can be seen by now, what the beginning of another one is."""
-    with _Opened(path) as packed:
+    with closing(open_reader(path)) as packed:
         begin = packed.read(0, _UNPACKED)
         if not begin and packed.damaged:
             return False
     try:
-        with _Opened(other) as plain:
+        with closing(open_reader(other)) as plain:
             return plain.read(0, len(begin)) == begin
     except UnreadableError:
         return False
-
-
-class _Opened:
-    """A reader for the length of a block."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def __enter__(self) -> Reader:
-        self._reader = open_reader(self._path)
-        return self._reader
-
-    def __exit__(self, *_: object) -> None:
-        self._reader.close()
