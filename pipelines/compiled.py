@@ -44,9 +44,9 @@ def kernel(function: F) -> F:
 
 
 @kernel
-def wide(value: int) -> int:
+def wide(value: int | np.uint64) -> int:
     """A byte or 32-bit position as a signed 64-bit integer: unsigned and signed ones must not meet in a sum."""
-    return np.int64(value)  # type: ignore[return-value]
+    return np.int64(value)  # type: ignore[return-value] # ``int()`` would stay unsigned when compiled
 
 
 @intrinsic
@@ -58,7 +58,7 @@ def _memcpy(_typing: Any, out: Any, to: Any, buffer: Any, start: Any, size: Any)
         source = context.make_array(signature.args[2])(context, builder, args[2])
         target_at = builder.gep(target.data, [args[1]])
         source_at = builder.gep(source.data, [args[3]])
-        cgutils.raw_memcpy(builder, target_at, source_at, args[4], 1)  # type: ignore[no-untyped-call]
+        cgutils.raw_memcpy(builder, target_at, source_at, args[4], 1)  # type: ignore[no-untyped-call] # numba's
         return context.get_dummy_value()
 
     return types.void(out, types.int64, buffer, types.int64, types.int64), generate
@@ -67,4 +67,4 @@ def _memcpy(_typing: Any, out: Any, to: Any, buffer: Any, start: Any, size: Any)
 @kernel
 def copy_bytes(out: NDArray[np.uint8], to: int, buffer: NDArray[np.uint8], start: int, size: int) -> None:
     """Copy ``size`` bytes of ``buffer`` from ``start`` to ``out`` at ``to``; the two must not overlap."""
-    _memcpy(out, to, buffer, start, size)  # type: ignore[call-arg]
+    _memcpy(out, to, buffer, start, size)  # type: ignore[call-arg] # the compiler gives the first

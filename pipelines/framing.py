@@ -103,6 +103,11 @@ def frame_messages(data: bytes | memoryview, ends: Int64s, *, limits: Limits = L
     )
 
 
+def without_end(record: bytes) -> bytes:
+    """A record without the LF or CR LF that ends it."""
+    return record.removesuffix(b"\n").removesuffix(b"\r") if record.endswith(b"\n") else record
+
+
 def cut(data: bytes | memoryview, *, csv: bool, delimiter: str = ",", last: bool, limits: Limits = LIMITS) -> int:
     """Count the leading bytes that hold whole records only (see ``frame``, with which it agrees exactly)."""
     buffer = np.frombuffer(data, dtype=np.uint8)

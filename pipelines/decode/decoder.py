@@ -23,7 +23,7 @@ from pipelines.decode.ndjson import read_ndjson
 from pipelines.decode.reasons import Code
 from pipelines.decode.screen import after_bom, blank_lines, screen
 from pipelines.decode.times import TIME, micros
-from pipelines.framing import Frames, frame, frame_messages
+from pipelines.framing import Frames, frame, frame_messages, without_end
 from pipelines.sources.spec import SourceSpec
 from retention.schema import MAPPED_FIELDS, RECORD_SCHEMA
 
@@ -98,7 +98,7 @@ class Decoder:
         """Columns known before the batch is read: declared, or of the header of an earlier batch."""
         if self.spec.csv_columns is not None:
             return list(self.spec.csv_columns)
-        return header_names(_without_end(raw.header), self._delimiter) if raw.header else None
+        return header_names(without_end(raw.header), self._delimiter) if raw.header else None
 
     def _read(self, source: Bytes, starts: Int64s, ends: Int64s, codes: Bytes, columns: list[str]) -> Cells:
         form = self.spec.format
@@ -198,10 +198,6 @@ class _Assembly:
         index = np.full(count, -1, dtype=np.int64)
         index[self.built.item_rows[found]] = found
         return self.built.items.take(pa.array(index, pa.int64(), mask=index < 0))
-
-
-def _without_end(line: bytes) -> bytes:
-    return line.removesuffix(b"\n").removesuffix(b"\r") if line.endswith(b"\n") else line
 
 
 def _constant(value: str, count: int) -> pa.DictionaryArray:

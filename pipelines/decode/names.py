@@ -162,7 +162,7 @@ def hash_byte(state: np.uint64, byte: int) -> np.uint64:
 @kernel
 def home(hashed: np.uint64, size: int) -> int:
     """First place of a hash in an open-addressing table of ``size`` (a power of two) places."""
-    return wide(((hashed * _MIX) >> _SHIFT) & np.uint64(size - 1))  # type: ignore[arg-type]
+    return wide(((hashed * _MIX) >> _SHIFT) & np.uint64(size - 1))
 
 
 @kernel

@@ -8,13 +8,13 @@ import pyarrow as pa
 
 from pipelines.batches import DecodedBatch, RawBatch
 from pipelines.decode.reasons import Reason
+from pipelines.framing import without_end
 from pipelines.sources.spec import SourceSpec
 from retention.schema import RECORD_SCHEMA
 
 
 def unread(spec: SourceSpec, raw: RawBatch, ingested: datetime) -> DecodedBatch:
     """The one record that a batch holds, as ``unparsed`` with ``program_fault``."""
-    body = raw.data.removesuffix(b"\n")
     offset = raw.place.start if raw.messages is None else int(raw.messages.offsets[0])
     known = {
         "log_source": raw.place.source,
@@ -24,7 +24,7 @@ def unread(spec: SourceSpec, raw: RawBatch, ingested: datetime) -> DecodedBatch:
         "event_ingested": ingested,
         "error_code": str(Reason.PROGRAM_FAULT),
         "error_message": Reason.PROGRAM_FAULT.message,
-        "raw": body.removesuffix(b"\r") if len(body) < len(raw.data) else body,
+        "raw": without_end(raw.data),
     }
     columns = [pa.array([known.get(field.name)], type=field.type) for field in RECORD_SCHEMA]
     return DecodedBatch(

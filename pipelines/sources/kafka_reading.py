@@ -122,7 +122,7 @@ class KafkaReader:
         """
         asked = _of(place.topic, place.number)
         found = []
-        for mark in (OffsetSpec.earliest(), OffsetSpec.latest()):  # type: ignore[no-untyped-call]
+        for mark in (OffsetSpec.earliest(), OffsetSpec.latest()):  # type: ignore[no-untyped-call] # its
             answer = self._admin.list_offsets(
                 {asked: mark}, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=ANSWER_SECONDS
             )
