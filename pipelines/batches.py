@@ -6,7 +6,7 @@ end) always holds the same bytes, so any worker may repeat it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -86,46 +86,6 @@ class RawBatch:
     continues: bool = False
     messages: Messages | None = None
     guard: Guard | None = None
-
-    def tail(self, cursor: int) -> RawBatch:
-        """What lies past ``cursor``, which stands at a record's border inside the range."""
-        start = self.place.start
-        if self.messages is not None:
-            return self._tail_of(self.messages, cursor)
-        return replace(
-            self,
-            place=replace(self.place, start=cursor),
-            data=self.data[cursor - start :],
-            first=self.first and cursor == start,
-            continues=self.continues if cursor == start else self.data[cursor - start - 1] != ord("\n"),
-        )
-
-    def halves(self) -> tuple[RawBatch, RawBatch] | None:
-        """Two batches that hold this one's messages in order; None when there are fewer than two, or no messages."""
-        if self.messages is None or len(self.messages) < 2:
-            return None
-        at = len(self.messages) // 2
-        border = int(self.messages.offsets[at])
-        size = int(self.messages.ends[at - 1])
-        head = replace(
-            self,
-            place=replace(self.place, end=border),
-            data=self.data[:size],
-            last=False,
-            messages=Messages(self.messages.offsets[:at], self.messages.ends[:at]),
-        )
-        return head, self.tail(border)
-
-    def _tail_of(self, messages: Messages, cursor: int) -> RawBatch:
-        kept = int(np.searchsorted(messages.offsets, cursor))
-        dropped = int(messages.ends[kept - 1]) if kept else 0
-        return replace(
-            self,
-            place=replace(self.place, start=cursor),
-            data=self.data[dropped:],
-            first=self.first and cursor == self.place.start,
-            messages=Messages(messages.offsets[kept:], messages.ends[kept:] - dropped),
-        )
 
 
 @dataclass(frozen=True, slots=True)

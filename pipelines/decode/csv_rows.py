@@ -33,13 +33,18 @@ def csv_header(data: bytes, delimiter: str, *, last: bool) -> bytes:
 
     Empty if ``data`` holds none. It is what ``RawBatch.header`` carries to the batches after the first.
     """
+    return data[header_place(data, delimiter, last=last)]
+
+
+def header_place(data: bytes, delimiter: str, *, last: bool) -> slice:
+    """Where that row stands in ``data``; an empty slice at its end if there is none."""
     frames = frame(data, csv=True, delimiter=delimiter, last=last)
     source = np.frombuffer(data, dtype=np.uint8)
     blank = blank_lines(source, after_bom(source, frames.starts, frames.content_ends), frames.content_ends, True)
     if blank.all():
-        return b""
+        return slice(len(data), len(data))
     first = int(blank.argmin())
-    return data[frames.starts[first] : frames.content_ends[first]]
+    return slice(int(frames.starts[first]), int(frames.content_ends[first]))
 
 
 def header_names(header: bytes, delimiter: str) -> list[str] | None:

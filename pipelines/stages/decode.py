@@ -46,11 +46,13 @@ class _Decode(Failing):
         self.specs = specs
 
     def work(self, element: RawBatch) -> Iterator[PairedBatch]:
+        spec = self.specs[element.place.source]
         if element.guard is not None and element.guard.condemned:
-            yield PairedBatch(element, unread(self.specs[element.place.source], element, datetime.now(UTC)))
+            yield PairedBatch(element, unread(spec, element, datetime.now(UTC)))
             return
         yield from isolated(
             element,
+            spec,
             lambda raw: PairedBatch(raw, decode_batch(self.specs, raw)),
             refuse=lambda raw: PairedBatch(raw, refuse_batch(self.specs, raw)),
         )

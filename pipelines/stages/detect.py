@@ -104,4 +104,4 @@ class _Detect(Failing):
         def refuse(raw: RawBatch) -> DetectedBatch:
             return detected(raw, refuse_batch(self.specs, raw), self.rules, catalogue)
 
-        yield from isolated(element.raw, scan, refuse=refuse)
+        yield from isolated(element.raw, self.specs[element.raw.place.source], scan, refuse=refuse)

@@ -1,9 +1,9 @@
-"""Keeps one bad message from holding up its partition for good.
+"""Keeps one bad record from holding up its partition for good.
 
-A stage that fails on a batch of messages with an error outside the errors' tree has met a fault of the program, which
-it would meet on every repetition. The batch is tried a few times, then halved until what it fails on stands alone;
-those are archived as they came, with the reason. Errors of the tree (a database that is away, a key that is missing),
-of the operating system and of memory are none of the message's doing and are raised.
+A stage that fails on a batch with an error outside the errors' tree has met a fault of the program, which it would meet
+on every repetition. The batch is tried a few times, then halved until what it fails on stands alone; those are archived
+as they came, with the reason. Errors of the tree (a database that is away, a key that is missing), of the operating
+system and of memory are none of the record's doing and are raised.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Final, TypeVar
 
 from errors import LiucunError
 from pipelines.batches import RawBatch
+from pipelines.sources.parts import parts, record_starts
+from pipelines.sources.spec import SourceSpec
 
 TRIES: Final = 3
 _NOT_ITS_DOING: Final = (LiucunError, MemoryError, OSError)
@@ -22,32 +24,34 @@ _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-def isolated(raw: RawBatch, attempt: Callable[[RawBatch], T], *, refuse: Callable[[RawBatch], T]) -> Iterator[T]:
-    """What ``attempt`` makes of a batch; of messages on which it fails every time, what ``refuse`` makes of them.
+def isolated(
+    raw: RawBatch, spec: SourceSpec, attempt: Callable[[RawBatch], T], *, refuse: Callable[[RawBatch], T]
+) -> Iterator[T]:
+    """What ``attempt`` makes of a batch; of records on which it fails every time, what ``refuse`` makes of them.
 
     Raises:
-        Exception: the error of ``attempt``, where the batch is none of messages, or ``refuse`` fails too.
+        Exception: the error of ``attempt``, where the batch holds no record, or ``refuse`` fails too.
     """
     try:
         done = _tried(raw, attempt)
     except _NOT_ITS_DOING:
         raise
     except Exception as error:
-        halves = raw.halves()
-        if halves is None and (raw.messages is None or not len(raw.messages)):
+        if not len(record_starts(raw, spec)):
             raise
-        if halves is None:
-            place = raw.place
-            # Never the message itself, nor the error's words: they may quote it.
-            _LOG.error(
-                "%s [%d, %d) is archived unread: %s", place.partition, place.start, place.end, type(error).__name__
-            )
-            done = refuse(raw)
-        else:
-            for half in halves:
-                yield from isolated(half, attempt, refuse=refuse)
-            return
-    yield done
+        fault = type(error).__name__
+    else:
+        yield done
+        return
+    halves = parts(raw, spec, 2)
+    if len(halves) > 1:
+        for half in halves:
+            yield from isolated(half, spec, attempt, refuse=refuse)
+        return
+    place = raw.place
+    # Never the record itself, nor the error's words: they may quote it.
+    _LOG.error("%s [%d, %d) is archived unread: %s", place.partition, place.start, place.end, fault)
+    yield refuse(raw)
 
 
 def _tried(raw: RawBatch, attempt: Callable[[RawBatch], T]) -> T:

@@ -18,6 +18,7 @@ from pipelines.beam import beam
 from pipelines.decode.times import retention_anchor, shanghai_month
 from pipelines.rules_in_force import JobRules, record_shadow
 from pipelines.sources.kafka_ledger import record_holes
+from pipelines.sources.parts import tail
 from pipelines.stages.decode import Specs, decode_batch
 from pipelines.stages.detect import detected
 from pipelines.stages.failing import Failing
@@ -79,9 +80,9 @@ def seal_batch(
         inside=commit_findings,
     )
     if commit.outcome is Outcome.STRADDLES:
-        tail = batch.raw.tail(commit.cursor)
-        redone = decode_batch(specs, tail)
-        return seal_batch(store, specs, detected(tail, redone, rules, store.catalogue), rules, opening)
+        rest = tail(batch.raw, specs[place.source], commit.cursor)
+        redone = decode_batch(specs, rest)
+        return seal_batch(store, specs, detected(rest, redone, rules, store.catalogue), rules, opening)
     if commit.outcome is Outcome.DUPLICATE or opened is None:
         return BatchResult(place, committed=False)
     return BatchResult(

@@ -12,6 +12,7 @@ from pipelines.batches import Place, RawBatch
 from pipelines.decode import decoder
 from pipelines.decode.__main__ import compile_ahead
 from pipelines.decode.reasons import Reason
+from pipelines.sources.parts import tail
 from pipelines.sources.spec import parse_spec
 from tests.pipelines.decode.helpers import NOW
 
@@ -28,8 +29,8 @@ def test_the_rest_of_an_oversized_record_is_no_record() -> None:
 
 
 def test_tail_knows_whether_it_continues_a_record() -> None:
-    assert not BATCH.tail(BATCH.place.start + DATA.index(b"\n") + 1).continues
-    assert BATCH.tail(BATCH.place.start + 5).continues
+    assert not tail(BATCH, SPEC, BATCH.place.start + DATA.index(b"\n") + 1).continues
+    assert tail(BATCH, SPEC, BATCH.place.start + 5).continues
 
 
 def test_decoders_are_made_once() -> None:

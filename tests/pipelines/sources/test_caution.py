@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from errors import UnreachableError
 from pipelines import under_way
 from pipelines.batches import Messages, Place, RawBatch
+from pipelines.decode import decoder
 from pipelines.sources import caution
 from pipelines.sources.caution import PARTS, Caution
 from pipelines.sources.journal import JournalSource
@@ -215,10 +216,21 @@ def test_lines_are_split_where_a_record_begins() -> None:
     raw = RawBatch(Place("k", "p", 0, 22), b'a,b\n1,"x\ny"\n2,z\n3,zz\n', first=True, last=True)
     found = parts(raw, csv, 2)
     assert [part.data for part in found] == [b'a,b\n1,"x\ny"\n', b"2,z\n3,zz\n"]
-    assert [part.header for part in found] == [b"", b"a,b\n"]
+    assert [part.header for part in found] == [b"", b"a,b"]
     assert [(part.first, part.last) for part in found] == [(True, False), (False, True)]
     head, tail = split(found[1], csv, 16)
-    assert (head.header, tail.header, tail.data) == (b"a,b\n", b"a,b\n", b"3,zz\n")
+    assert (head.header, tail.header, tail.data) == (b"a,b", b"a,b", b"3,zz\n")
+
+
+def test_blank_lines_before_a_header_are_never_parted_from_it() -> None:
+    csv = SPEC.model_copy(update={"format": "csv", "kind": "files", "paths": ("/logs/*.csv",), "kafka": None})
+    data = b"\n\r\n\ncontent_id,text\n1,x\n2,y\n"
+    found = parts(RawBatch(Place("k", "p", 0, len(data)), data, first=True, last=True), csv, PARTS)
+    assert [part.data for part in found] == [b"\n\r\n\ncontent_id,text\n", b"1,x\n", b"2,y\n"]
+    decoded = [decoder(csv).decode(part, datetime.now(UTC)) for part in found]
+    assert [part.header_rows for part in decoded] == [1, 0, 0]
+    assert [part.records.column("content_id").to_pylist() for part in decoded] == [[], ["1"], ["2"]]
+    assert [part.unparsed.num_rows for part in decoded] == [0, 0, 0]
 
 
 def test_lines_of_the_collector_are_taken_apart_too_and_wait_for_their_turn(

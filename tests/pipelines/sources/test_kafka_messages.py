@@ -14,6 +14,7 @@ from pipelines.batches import Messages, Place, RawBatch
 from pipelines.decode.decoder import Decoder
 from pipelines.framing import frame_messages
 from pipelines.sources.kafka_reading import _cuts
+from pipelines.sources.parts import tail
 from pipelines.sources.spec import SourceSpec
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -79,10 +80,10 @@ def test_whatever_comes_every_message_is_accounted_for_once(values: list[bytes],
     assert len(set(kept)) == len(kept)
     assert set(kept) <= set(offsets)
     cursor = data.draw(st.integers(0, raw.place.end))
-    tail = raw.tail(cursor)
-    assert tail.place.start == cursor
-    assert tail.messages.offsets.tolist() == [at for at in offsets if at >= cursor]
-    assert tail.data == b"".join(v for v, at in zip(values, offsets, strict=True) if at >= cursor)
+    rest = tail(raw, spec(), cursor)
+    assert rest.place.start == cursor
+    assert rest.messages.offsets.tolist() == [at for at in offsets if at >= cursor]
+    assert rest.data == b"".join(v for v, at in zip(values, offsets, strict=True) if at >= cursor)
 
 
 @pytest.mark.parametrize("ending", [b"", b"\n", b"\r\n"])
