@@ -87,11 +87,6 @@ class Caution:
         """Whether a partition that may not be read yet is to be taken up again."""
         return time.monotonic() >= self._due.get(partition, 0.0)
 
-    @property
-    def waiting(self) -> bool:
-        """Whether a partition may not be read yet."""
-        return bool(self._due)
-
     def drop(self, partition: str) -> None:
         """Forget a partition that is not read any more."""
         self._places.pop(partition, None)

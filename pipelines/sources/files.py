@@ -80,7 +80,7 @@ class FileSource:
     @property
     def waiting(self) -> bool:
         """Whether a file is put off for a while, because workers died over its next record."""
-        return self._caution.waiting
+        return bool(self._late)
 
     def plan(self, max_bytes: int) -> list[RawBatch]:
         """Return the next batches, of about ``max_bytes`` together, each persisted as a planned range.

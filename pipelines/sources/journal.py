@@ -48,6 +48,7 @@ class JournalSource:
         self._readers: dict[str, JournalReader] = {}
         self._damaged: dict[str, SourceProblem] = {}
         self._finished: set[str] = set()
+        self._put_off: set[str] = set()
         self._looked = False
 
     @property
@@ -70,7 +71,7 @@ class JournalSource:
     @property
     def waiting(self) -> bool:
         """Whether a file is put off for a while, because workers died over its next record."""
-        return self._caution.waiting
+        return bool(self._put_off)
 
     def plan(self, max_bytes: int) -> list[RawBatch]:
         """The next batches, of about ``max_bytes`` together; none when nothing (more) is there.
@@ -112,7 +113,9 @@ class JournalSource:
             mark = reader.mark()
             if mark.closed and reader.position == mark.lines:
                 self._finish(name)
-        fresh = [n for n in found if n not in self._readers and n not in self._finished and self._caution.due(n)]
+        unread = [name for name in found if name not in self._readers and name not in self._finished]
+        fresh = [name for name in unread if self._caution.due(name)]
+        self._put_off = set(unread).difference(fresh)
         if not fresh:
             return
         with self._catalogue.read() as connection:
@@ -126,6 +129,8 @@ class JournalSource:
             cursor = known[name].cursor if name in known else 0
             if self._caution.take_up(name, cursor):
                 self._readers[name] = JournalReader(found[name], self._cipher, cursor)
+            else:
+                self._put_off.add(name)
 
     def _finish(self, name: str) -> None:
         with self._catalogue.write() as connection:

@@ -182,14 +182,13 @@ class KafkaSource:
 
     def _take_up_again(self) -> None:
         """Take up what was put off, where the time for it has come."""
-        if self._caution.waiting:
-            for position in [item for item in self._put_off.values() if self._caution.due(item.partition)]:
-                try:
-                    self._take_up(position.place)
-                except UnreachableError as error:
-                    if not self._follow:
-                        raise
-                    self._missing = [SourceProblem(position.place.path, error.what)]  # the next look tries again
+        for position in [item for item in self._put_off.values() if self._caution.due(item.partition)]:
+            try:
+                self._take_up(position.place)
+            except UnreachableError as error:
+                if not self._follow:
+                    raise
+                self._missing = [SourceProblem(position.place.path, error.what)]  # the next look tries again
 
     def _settle(self) -> None:
         """Deal with partitions whose next offset the brokers no longer have."""

@@ -15,6 +15,7 @@ from pipelines.batches import Messages, Place, RawBatch
 from pipelines.decode import decoder
 from pipelines.sources import caution
 from pipelines.sources.caution import PARTS, Caution
+from pipelines.sources.files import FileSource
 from pipelines.sources.journal import JournalSource
 from pipelines.sources.parts import parts, record_starts, split
 from retention.catalogue import attempts, progress
@@ -134,11 +135,10 @@ def test_its_tries_are_spaced_and_the_partition_is_put_off_meanwhile(
     died(store, taken_up(store, batch(0, 1))[0])
     looking = Caution(SPEC, store.catalogue)
     assert not looking.take_up("t/0#1", 0)
-    assert looking.waiting
-    assert not looking.due("t/0#1")
     monkeypatch.setattr(caution, "SPACING", timedelta(0))
+    assert looking.due("t/0#1") is False, "it is not asked before the time that was found"
     assert looking.take_up("t/0#1", 0)
-    assert not looking.waiting
+    assert looking.due("t/0#1")
 
 
 @pytest.mark.usefixtures("at_once")
@@ -276,3 +276,51 @@ def test_lines_of_the_collector_are_taken_apart_too_and_wait_for_their_turn(
     assert condemned.guard.condemned
     assert (condemned.data, rest.data, rest.guard) == (lines[1], lines[2] + lines[3], None)
     assert [problem.path for problem in through.problems] == [partition]
+
+
+def test_what_others_brought_to_its_end_meanwhile_is_waited_for_no_more(store: Store, tmp_path: Path) -> None:
+    """A run that does not follow would else never end."""
+    collected = SPEC.model_copy(update={"kind": "collector", "kafka": None})
+    limits = CollectorSettings(reserve_megabytes=0)
+    with Journal(tmp_path, PlainBodies(), limits, lambda _names: {}) as journal:
+        names = [journal.take(b"{}\n", 1).partition]
+        journal._end_file()
+        names.append(journal.take(b"{}\n", 1).partition)
+
+    def source() -> JournalSource:
+        return JournalSource(collected, store.catalogue, tmp_path, PlainBodies())
+
+    for tries in range(TRIES + 1):
+        for raw in source().plan(1 << 20):
+            under_way.begin("gone", store.catalogue, collected, raw)
+            under_way.done("gone", raw.place)
+        assert tries < TRIES or source().plan(1 << 20) == []
+    through = source()
+    assert through.plan(1 << 20) == []
+    assert through.waiting
+    with store.catalogue.write() as connection:
+        progress.finish_partition(connection, "k", names[0])
+    for file in tmp_path.glob(f"{names[1]}.*"):
+        file.unlink()
+    through._caution._due.clear()  # their time comes
+    assert through.plan(1 << 20) == []
+    assert not through.waiting
+    assert through.done()
+
+
+def test_a_file_that_others_brought_to_its_end_meanwhile_is_waited_for_no_more(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_bytes(b"{}\n")
+    spec = SPEC.model_copy(update={"kind": "files", "paths": (str(tmp_path / "*.log"),), "kafka": None})
+    FileSource(spec, store.catalogue, follow=False).plan(1 << 20)
+    for _ in range(TRIES + 1):
+        (raw,) = FileSource(spec, store.catalogue, follow=False).plan(1 << 20)
+        under_way.begin("gone", store.catalogue, spec, raw)
+        under_way.done("gone", raw.place)
+    source = FileSource(spec, store.catalogue, follow=False)
+    assert source.plan(1 << 20) == []
+    assert source.waiting
+    with store.catalogue.write() as connection:
+        connection.execute(partitions.update().values(cursor=3))
+    source._forget()  # as when another collector was quicker
+    assert source.plan(1 << 20) == []
+    assert not source.waiting
