@@ -29,7 +29,7 @@ from retention.intake.journal import Journal
 from retention.intake.settings import CollectorSettings
 from retention.store import Store
 from tests.console.helpers import PlainBodies
-from tests.pipelines.stages.test_killed_over import rows as segment_rows
+from tests.pipelines.stages.test_deadly_records import rows as segment_rows
 
 SPEC = SourceSpec.model_validate(
     {
