@@ -14,7 +14,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from pipelines.sources.caution import condemned_record
 from pipelines.sources.kafka_ledger import LOST, Loss
+from pipelines.sources.problems import SourceProblem
 from pipelines.summary import RunSummary
 from retention.catalogue import progress
 from retention.catalogue.engine import Catalogue
@@ -79,14 +81,10 @@ class Account:
             for partition, body in self._told_since(LOST)
         ]
 
-    def condemned(self) -> list[tuple[str, str]]:
-        """What was archived unread because workers died over it: the source's name, and words. Raises likewise."""
+    def condemned(self) -> list[tuple[str, SourceProblem]]:
+        """What was archived unread because workers died over it, with its source's name. Raises likewise."""
         return [
-            (
-                body["source"],
-                f"{partition}: offset {body['start']} is archived unread: {body['tries']} workers died over it, "
-                "one by one",
-            )
+            (body["source"], condemned_record(partition, body["start"], body["tries"]))
             for partition, body in self._told_since(CONDEMNED_RECORD)
         ]
 

@@ -133,7 +133,7 @@ class FlinkJob:
         return self._behind
 
     def unreadable(self) -> Mapping[str, int]:
-        """How many topics are missing, and losses were put on record since the run began, by source."""
+        """How many topics are missing, and losses and condemned records were put on record in this run, by source."""
         return self._lost + Counter({name: len(topics) for name, topics in self._lag.missing.items()})
 
     def _watch(self, progress: Callable[[RunSummary, int], None] | None) -> None:
@@ -225,7 +225,7 @@ class FlinkJob:
         return sum(self._behind.values()) * MEAN_BYTES
 
     def _losses(self) -> None:
-        """Say what the workers put on record as lost: they have nobody to tell."""
+        """Say what the workers put on record as lost or condemned: they have nobody to tell."""
         try:
             found = self._account.losses() if self._account is not None else []
             condemned = self._account.condemned() if self._account is not None else []
@@ -235,8 +235,8 @@ class FlinkJob:
         self._lost = Counter(source for source, _ in found) + Counter(source for source, _ in condemned)
         for _, loss in found:
             self._problem(f"{loss.partition}: {loss}")
-        for _, what in condemned:
-            self._problem(what)
+        for _, problem in condemned:
+            self._problem(str(problem))
 
     def _problem(self, what: str) -> None:
         if what not in self.problems:

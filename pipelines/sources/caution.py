@@ -120,9 +120,9 @@ class Caution:
         return [*(replace(part, guard=guard) for part in parts(raw, self._spec, PARTS)), *rest]
 
     def _condemn(self, raw: RawBatch, mark: Attempt) -> RawBatch:
-        what = f"offset {mark.cursor} is archived unread: {mark.tries} workers died over it, one by one"
-        _LOG.error("%s: %s", raw.place.partition, what)
-        self.problems.append(SourceProblem(raw.place.partition, what))
+        problem = condemned_record(raw.place.partition, mark.cursor, mark.tries)
+        _LOG.error("%s", problem)
+        self.problems.append(problem)
         return replace(raw, guard=Guard(mark.end, condemned=True, tries=mark.tries, since=timestamp(mark.since)))
 
     def _wait(self, mark: Attempt) -> float:
@@ -132,6 +132,11 @@ class Caution:
             return left
         with self._catalogue.read() as connection:
             return _LOOK_SECONDS if attempts.others_at_work(connection, mark.source, mark.partition) else 0.0
+
+
+def condemned_record(partition: str, offset: int, tries: int) -> SourceProblem:
+    """That a record is archived unread, and why, in words."""
+    return SourceProblem(partition, f"offset {offset} is archived unread: {tries} workers died over it, one by one")
 
 
 def _holds_records(raw: RawBatch) -> bool:

@@ -326,13 +326,17 @@ def copied_program(folder: Path) -> Path:
 
 
 @contextmanager
-def worker_pool(trial: Trial) -> Iterator[str]:
-    """A pool of workers of the trial's own version of the program; gives its address."""
+def worker_pool(trial: Trial) -> Iterator[None]:
+    """A pool of workers of the trial's own version of the program, which the store's settings name from now on."""
     with (
         (trial.store.parent / "workers.log").open("w", encoding="utf-8") as log,
         flink_watch.worker_pool(trial.env, code=trial.code, log=log) as (address, _),
     ):
-        yield address
+        settings = trial.store / "liucun.toml"
+        text = settings.read_text(encoding="utf-8")
+        assert trial.cluster.workers in text
+        settings.write_text(text.replace(trial.cluster.workers, address), encoding="utf-8")
+        yield
 
 
 @contextmanager

@@ -104,10 +104,7 @@ def test_a_new_version_goes_on_from_a_savepoint(trial: Trial, tmp_path: Path) ->
     assert taken < before <= 9000
 
     trial.code = new_version(tmp_path / "new")
-    with worker_pool(trial) as workers:
-        settings = trial.store / "liucun.toml"
-        text = settings.read_text(encoding="utf-8")
-        settings.write_text(text.replace(trial.cluster.workers, workers), encoding="utf-8")
+    with worker_pool(trial):
         trial.start("--follow", "--from-savepoint", kept)
         trial.wait(9000)
         assert restored_from(trial) == kept

@@ -174,7 +174,6 @@ def test_a_backlog_of_empty_messages_is_not_held_in_memory_whole(store: Store, b
         brokers.producer.poll(0)
     assert brokers.producer.flush(60) == 0
     source = KafkaSource(spec(brokers.address), store.catalogue)
-    time.sleep(1.0)
     read = []
     while not source.done():
         read.append(sum(len(raw.messages or ()) for raw in source.plan(1 << 20)))
