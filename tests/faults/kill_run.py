@@ -60,15 +60,14 @@ class Trial:
 
     def contents(self) -> list[dict[str, object]]:
         """Rows by class with order-free digests of what was archived and where it stood."""
-        found = []
-        for view in ("transactions", "content", "user_logs", "unparsed"):
-            sql = (
-                f"SELECT '{view}' AS view, count(*) AS n, "
-                "count(DISTINCT (log_source, log_partition, log_offset)) AS places, "
-                f"bit_xor(hash(log_partition, log_offset, raw)) AS digest FROM {view}"
-            )
-            found += json.loads(self.call("query", sql, "--purpose", "kill test", "--json"))
-        return found
+        sql = " UNION ALL ".join(
+            f"SELECT '{view}' AS view, count(*) AS n, "
+            "count(DISTINCT (log_source, log_partition, log_offset)) AS places, "
+            f"bit_xor(hash(log_partition, log_offset, raw)) AS digest FROM {view}"
+            for view in ("transactions", "content", "user_logs", "unparsed")
+        )
+        found: list[dict[str, object]] = json.loads(self.call("query", sql, "--purpose", "kill test", "--json"))
+        return sorted(found, key=lambda row: str(row["view"]))
 
     def tickets(self) -> list[tuple[object, ...]]:
         rows = json.loads(self.call("tickets", "list", "--json", "--limit", "1000000"))
@@ -113,8 +112,9 @@ def kill_runs(folder: Path, *, kills: int, data: str | None, records: int, seed:
             break
         trial = Trial(folder / f"killed-{number}", sources, env)
         trial.call("init")
+        fresh = True
         while made < kills:
-            process = trial.start()
+            process, began = trial.start(), time.monotonic()
             try:
                 process.wait(timeout=rng.uniform(0.2, whole))
             except subprocess.TimeoutExpired:
@@ -123,7 +123,10 @@ def kill_runs(folder: Path, *, kills: int, data: str | None, records: int, seed:
                 cut += 1
             else:
                 assert process.returncode == 0, f"a restarted run failed with exit {process.returncode}"
+                if fresh:  # the machine is quicker now than while the undisturbed run was timed
+                    whole = min(whole, time.monotonic() - began)
                 break
+            fresh = False
             made += 1
         trial.finish()
         assert trial.contents() == expected, f"the archive of {trial.store} differs"
