@@ -1,8 +1,7 @@
-"""Begin 起读: marks a guarded batch as begun before anything of it is decoded; others pass untouched."""
+"""Begin 起读: rehearses once, and marks a guarded batch as begun before anything of it is decoded."""
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -17,9 +16,7 @@ from pipelines.stages.decode import Specs, decode_batch
 from pipelines.stages.detect import detected
 from pipelines.stages.failing import Failing
 from pipelines.stores import StoreRef, store_of
-from retention.catalogue.engine import Catalogue
 
-_LOG = logging.getLogger(__name__)
 _lock = threading.Lock()
 _rehearsed: set[tuple[str, str]] = set()
 
@@ -47,27 +44,25 @@ class _Begin(Failing):
         self.rules = rules
 
     def work(self, element: RawBatch) -> Iterator[RawBatch]:
-        if element.guard is not None:
-            catalogue = store_of(self.ref).catalogue
-            if not element.guard.condemned:
-                self._rehearse(element.place.source, catalogue)
-            under_way.begin(self.job, catalogue, self.specs[element.place.source], element)
+        guard = element.guard
+        if guard is None or not guard.condemned:
+            self._rehearse(element.place.source)
+        if guard is not None:
+            under_way.begin(self.job, store_of(self.ref).catalogue, self.specs[element.place.source], element)
         yield element
 
-    def _rehearse(self, source: str, catalogue: Catalogue) -> None:
+    def _rehearse(self, source: str) -> None:
         """Decode and scan an empty record, once a process: what loading rules, model and loops breaks is no batch's.
 
-        It also shortens the time in which a worker that is stopped leaves a mark behind.
+        An error is raised, and the next batch rehearses again. It also shortens the time in which a worker that is
+        stopped leaves a mark behind.
         """
         # Others wait: a mark that was left while it goes on would be held against its batch.
         with _lock:
             if (self.job, source) in _rehearsed:
                 return
-            _rehearsed.add((self.job, source))
             data = b"{}"
             one = Messages(np.zeros(1, np.int64), np.full(1, len(data), np.int64))
             raw = RawBatch(Place(source, "rehearsal", 0, 1), data, first=False, last=False, messages=one)
-            try:
-                detected(raw, decode_batch(self.specs, raw), self.rules, catalogue)
-            except Exception as error:  # noqa: BLE001 - the batch itself meets it again, and tells it
-                _LOG.info("the rehearsal of %s failed: %s", source, type(error).__name__)
+            detected(raw, decode_batch(self.specs, raw), self.rules, store_of(self.ref).catalogue)
+            _rehearsed.add((self.job, source))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,14 @@ import pytest
 
 from pipelines import under_way
 from pipelines.batches import Guard, Messages, Place, RawBatch
+from pipelines.job import Job, JobOptions
 from pipelines.sources.spec import SourceSpec
-from pipelines.stages import begin
+from pipelines.stages import begin, detect
 from pipelines.stores import StoreRef, register
 from retention.store import Store
 from tests.pipelines.sources.mock_kafka import spec
+
+FORMATS = ("ndjson", "csv", "combined", "syslog")
 
 
 def guarded(partition: str) -> RawBatch:
@@ -52,3 +56,32 @@ def test_a_batch_of_another_thread_is_not_marked_before_the_rehearsal_is_over(
         thread.join(60)
     assert said[0] == "rehearsed"
     assert sorted(said[1:]) == ["t/0#1", "t/1#1"]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_an_empty_record_of_any_format_passes(store: Store, form: str) -> None:
+    source = spec("127.0.0.1:9092").model_copy(
+        update={"format": form, "csv_columns": ("content_id", "text") if form == "csv" else None}
+    )
+    stage: Any = begin._Begin(register(store), {"k": source}, f"a job of {form}", None)
+    assert list(stage.work(raw := guarded("t/0#1"))) == [raw]
+
+
+def test_what_fails_on_an_empty_record_is_held_against_none(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rules that cannot be loaded, say: the run ends, and the next one reads everything."""
+    (tmp_path / "a.log").write_bytes(b'{"content_id":"c1"}\n{"content_id":"c2"}\n')
+    files = {"kind": "files", "paths": (str(tmp_path / "*.log"),), "kafka": None}
+    specs = [spec("127.0.0.1:9092").model_copy(update=files)]
+
+    def broken(*_given: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(begin, "detected", broken)
+        patched.setattr(detect, "detected", broken)
+        with pytest.raises(ZeroDivisionError):
+            Job(store, specs, JobOptions()).run()
+    summary = Job(store, specs, JobOptions()).run()
+    assert (summary.records_in, dict(summary.unparsed)) == (2, {})
