@@ -303,7 +303,9 @@ ERRORS: Final = {
     "SignInRequiredError": _("请先登录。"),
     "ForbiddenError": _("您的账号没有这项权限。"),
     "CsrfError": _("表单已过期或不是从本站提交的，没有做任何改动。请重新打开页面再试。"),
-    "WeakPasswordError": _("口令不符合要求。"),
+    "WeakPasswordError": _(
+        "口令不符合要求：至少 12 位且含大写、小写、数字、符号中的三类，或至少 20 位；不得含用户名，不得常见或重复。"
+    ),
     "DisclosureScopeError": _("申请内容不完整或超出允许的范围，没有提交。"),
     "DisclosureUnknownError": _("没有这个编号的数据提供申请或密钥。"),
     "DisclosureStateError": _("申请的当前状态不允许这一步：须先由两人批准，且未过期、未被停止。"),

@@ -9,7 +9,9 @@ from pathlib import Path
 from babel.messages.pofile import read_po
 
 from console import labels
+from console.access.passwords import LONG_ENOUGH, MIN_LENGTH
 from console.access.roles import Right
+from console.errors import WeakPasswordError
 from console.i18n import ENGLISH, extracted, translations
 from console.web.details import detail
 from retention.schema import RECORD_SCHEMA
@@ -115,3 +117,8 @@ def test_details_of_events_are_read_by_people() -> None:
     assert detail({"records": 5, "other": [True, None]}, "checked") == "记录 5、other 是、–"
     assert detail(["user_log"], "classes", english) == "User logs"
     assert len(detail("x" * 10_000, "span")) == 120
+
+
+def test_the_rule_for_passwords_is_told_with_its_figures() -> None:
+    said = labels.error_text(WeakPasswordError("short", cure="longer"))
+    assert {str(MIN_LENGTH), str(LONG_ENOUGH)} == set(re.findall("[0-9]+", said))
