@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from detectors.model.hashing import LENGTHS, occurrences
+from detectors.model.repeated import shortened
 from detectors.model.tables import ViewTables
 from detectors.model.views import View, folded_view, pinyin_view, string_buffers, utf32
 
@@ -28,6 +29,8 @@ Floats = npt.NDArray[np.float64]
 
 BLOCK: Final = 8
 """Columns are padded to a multiple of this: the compiled engine adds them as 64-bit words."""
+LEAST_THRESHOLD: Final = 0.3
+"""The probability under which nothing is a finding, whatever thresholds training or a budget choose."""
 COMPILE_FROM: Final = 2048
 COMPILE_BYTES: Final = 1 << 20
 """Columns of fewer rows and bytes are scored by NumPy until compiled code is loaded, which costs more."""
@@ -90,7 +93,7 @@ class LinearModel:
         """Return the rows that pass the gate, ascending, and their probabilities (rows × labels).
 
         The gate is the margin of ``none_label``: a row above it is taken as harmless after one cheap sum. Without a
-        gate every row passes.
+        gate every row passes. A text that repeats itself is no surer than with two of its repeats (``repeated``).
         """
         found = [np.zeros(0, np.int64)]
         likely = [np.zeros((0, len(self.labels)))]
@@ -104,7 +107,20 @@ class LinearModel:
                 rows, sums = rows[which], sums[which]
             found.append(rows)
             likely.append(softmax(self._margins(sums), self.calibration))
-        return np.concatenate(found), np.concatenate(likely)
+        near, probabilities = np.concatenate(found), np.concatenate(likely)
+        if self.none_label is not None:
+            self._calm(texts, near, probabilities, compiled)
+        return near, probabilities
+
+    def _calm(self, texts: pa.StringArray, rows: npt.NDArray[np.int64], likely: Floats, compiled: bool | None) -> None:
+        """Take the probabilities of the text without its further repeats where they are the more harmless ones."""
+        near = np.flatnonzero(1 - likely[:, self.none_index] >= LEAST_THRESHOLD)
+        again, short = shortened(texts.take(pa.array(rows[near])))
+        if not len(again):
+            return
+        calmer = softmax(self._margins(self._sums(short, compiled)), self.calibration)
+        better = calmer[:, self.none_index] > likely[near[again], self.none_index]
+        likely[near[again][better]] = calmer[better]
 
     def _margins(self, sums: npt.NDArray[np.int64]) -> Floats:
         norm = self.norm(sums[:, :1])

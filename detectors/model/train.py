@@ -22,7 +22,7 @@ from detectors.model.decide import claims, decide
 from detectors.model.errors import TrainingDataError
 from detectors.model.features import Idf, count_matrix, fit_idf, weigh
 from detectors.model.labelled import Labelled
-from detectors.model.linear import BLOCK, LinearModel, softmax
+from detectors.model.linear import BLOCK, LEAST_THRESHOLD, LinearModel, softmax
 from detectors.model.tables import standard_tables
 
 Floats = npt.NDArray[np.float64]
@@ -37,7 +37,6 @@ _TOLERANCE: Final = 0.01
 _SMOOTHING: Final = 3.0
 _COST_ROWS: Final = 16_000
 EVEN_THRESHOLD: Final = 0.5
-LEAST_THRESHOLD: Final = 0.3
 MOST_THRESHOLD: Final = 0.995
 _GATE_ROOM: Final = 0.15
 _GATE_SKIPS: Final = 20_000
