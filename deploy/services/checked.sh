@@ -54,14 +54,17 @@ pytests() {
     return "$status"
 }
 
-# tests PLACE...: what failed is tried once more, as a busy machine may be too slow for a server; twice is a failure.
+# tests PLACE...: what failed is tried once more on servers started anew, as a busy machine may be too slow for one, and
+# a test that failed may have left its server in disorder; twice is a failure.
 tests() {
     local status=0
     pytests -rs --cache-clear "$@" || status=$?
     if [ "$status" = 1 ]; then
-        say "once more, what failed:"
+        say "once more, what failed, on servers started anew:"
+        "$HERE/services.sh" down "${started[@]}" || true
+        "$HERE/services.sh" up "${started[@]}" || true
         status=0
-        pytests -n 0 --last-failed --last-failed-no-failures none "$@" || status=$?
+        pytests "$@" -n 0 --last-failed --last-failed-no-failures none || status=$?
     fi
     if [ "$status" = 124 ]; then
         unfinished+=("$*")
