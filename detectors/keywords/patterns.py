@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -130,11 +131,11 @@ def compile_patterns(rules: tuple[Rule, ...], steps: Steps, reading: Reading = R
     )
     spelled: list[str] = []
     owner: list[int] = []
+    split = steps.split and reading is Reading.PLAIN
     for (group, _), at in words.items():
-        for word in group:
-            for form in _split_spellings(word) if steps.split and reading is Reading.PLAIN else (word,):
-                spelled.append(form)
-                owner.append(at)
+        forms = _group_spellings(group) if split else group
+        spelled.extend(forms)
+        owner.extend([at] * len(forms))
     columns = PlanColumns.of(plans, [free for _, free in words])
     return _index(spelled, owner, plans, columns, fold_table(steps, reading), steps.repeats)
 
@@ -148,32 +149,31 @@ def _index(
     repeats: bool,
 ) -> Patterns:
     normal = view(*code_points(pa.array(spelled, pa.string())), table, repeats=repeats)
-    text = normal.text()
-    belongs: dict[tuple[str, tuple[int, ...] | None], set[int]] = {}
+    text, rows = normal.text(), normal.rows.tolist()
     more = np.concatenate([[0], np.cumsum(normal.run > 1)])[normal.rows]
-    doubled = (np.diff(more) > 0).tolist()
-    for i, (low, high) in enumerate(pairwise(normal.rows.tolist())):
-        if low == high:
-            continue  # nothing is left of it; lint names such words
-        needed = tuple(normal.run[low:high].tolist()) if doubled[i] else None
-        belongs.setdefault((text[low:high], needed), set()).add(owner[i])
-    order = sorted(belongs, key=lambda entry: (entry[0], entry[1] or ()))
-    lists: list[int] = []
-    borders = [0]
-    for entry in order:
-        lists.extend(sorted(belongs[entry]))
-        borders.append(len(lists))
-    keys = tuple(entry[0] for entry in order)
+    doubled = np.diff(more) > 0
+    words = [text[low:high] for low, high in pairwise(rows)]
+    needed: list[tuple[int, ...]] = [()] * len(words)
+    for i in np.flatnonzero(doubled).tolist():
+        needed[i] = tuple(normal.run[rows[i] : rows[i + 1]].tolist())
+    entries = list(zip(words, needed, strict=True))
+    # Nothing is left of some words; lint names them.
+    order = sorted({entry for entry in entries if entry[0]})
+    number = {entry: n for n, entry in enumerate(order)}
+    key = np.array([number.get(entry, -1) for entry in entries], np.int64)
+    lists = max(columns.count, 1)
+    pair = np.unique((key * lists + np.array(owner, np.int64))[key >= 0])
+    keys = tuple(word for word, _ in order)
     return Patterns(
         keys=keys,
-        lists=np.array(lists, np.int32),
-        borders=np.array(borders, np.int64),
-        runs=tuple(entry[1] for entry in order),
-        left=_edges([key[0] for key in keys]),
-        right=_edges([key[-1] for key in keys]),
+        lists=(pair % lists).astype(np.int32),
+        borders=np.searchsorted(pair, np.arange(len(keys) + 1) * lists).astype(np.int64),
+        runs=tuple(runs or None for _, runs in order),
+        left=_edges([word[0] for word in keys]),
+        right=_edges([word[-1] for word in keys]),
         plans=plans,
         columns=columns,
-        doubled=np.array([entry[1] is not None for entry in order], np.bool_),
+        doubled=np.array([bool(runs) for _, runs in order], np.bool_),
     )
 
 
@@ -184,16 +184,20 @@ def _edges(chars: list[str]) -> npt.NDArray[np.int8]:
     return (letter + 2 * digit).astype(np.int8)
 
 
-def _split_spellings(word: str) -> list[str]:
+def _group_spellings(group: tuple[str, ...]) -> list[str]:
+    """Return the words of a group, each followed by its split spellings."""
+    if spellings().keys().isdisjoint("".join(group)):
+        return list(group)
+    return [form for word in group for form in _split_spellings(word)]
+
+
+@lru_cache(maxsize=1 << 16)
+def _split_spellings(word: str) -> tuple[str, ...]:
     """Return the word, then with each character that can be split written so, then with all of them."""
     table = spellings()
-    if table.keys().isdisjoint(word):
-        return [word]
-    forms = [word]
-    everything = [word]
-    for i, char in enumerate(word):
-        for parts in table.get(char, ()):
-            forms.append(word[:i] + parts + word[i + 1 :])
-        if char in table:
-            everything = [form.replace(char, table[char][0]) for form in everything]
-    return list(dict.fromkeys([*forms[:MAX_SPELLINGS], *everything]))
+    split = [i for i, char in enumerate(word) if char in table]
+    if not split:
+        return (word,)
+    forms = [word, *(word[:i] + parts + word[i + 1 :] for i in split for parts in table[word[i]])]
+    everything = "".join([table[char][0] if char in table else char for char in word])
+    return tuple(dict.fromkeys([*forms[:MAX_SPELLINGS], everything]))
