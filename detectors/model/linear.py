@@ -87,7 +87,10 @@ class LinearModel:
 
     def probabilities(self, texts: pa.StringArray, *, compiled: bool | None = None) -> Floats:
         """Return calibrated probabilities (n × labels, each row adds up to 1)."""
-        return softmax(self.margins(texts, compiled=compiled), self.calibration)
+        likely = softmax(self.margins(texts, compiled=compiled), self.calibration)
+        if self.none_label is not None:
+            self._calm(texts, np.arange(len(texts)), likely, compiled)
+        return likely
 
     def suspects(self, texts: pa.StringArray, *, compiled: bool | None = None) -> tuple[npt.NDArray[np.int64], Floats]:
         """Return the rows that pass the gate, ascending, and their probabilities (rows × labels).
