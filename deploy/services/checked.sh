@@ -50,6 +50,8 @@ pytests() {
         status=0
         timeout -s INT -k 60 "$(left)" "$PYTHON" -m pytest -m "$marks" "$@" || status=$?
     fi
+    # 137: it did not end within a minute after the time was up, and was killed.
+    if [ "$status" = 137 ] && [ "$(left)" -le 1 ]; then status=124; fi
     if [ "$status" = 124 ] && failed; then status=1; fi
     return "$status"
 }
