@@ -19,7 +19,7 @@ from typing import Final
 
 import sqlalchemy as sa
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined] # as its manual has it
 
 from errors import UnreachableError
 

@@ -272,18 +272,19 @@ def _steps(catalogue: Catalogue, bodies: BodyCipher, archive: Archive) -> dict[s
     free = Filters(states=(State.DETECTED,), part=Part.DISPOSE)
     found: dict[str, float] = {}
     cpu: dict[str, float] = {}
-    for action, arguments in (
+    steps: tuple[tuple[BulkAction, dict[str, Any]], ...] = (
         (BulkAction.CLAIM, {}),
         (BulkAction.ASSIGN, {"assignee": "other"}),
         (BulkAction.DISMISS, {"reason": "无害"}),
         (BulkAction.CONFIRM, {"reason": "违法", "decision": Decision.ILLEGAL}),
-    ):
+    )
+    for action, arguments in steps:
         with catalogue.read() as connection:
             ids = [ticket.ticket_id for ticket in list_tickets(connection, free, limit=BULK)]
         times: dict[str, list[float]] = {"step": [], "cpu": [], "undo": []}
         for _ in range(3):
             begun, used = time.perf_counter(), time.process_time()
-            done = desk.bulk(action, ids, **arguments)  # type: ignore[arg-type]
+            done = desk.bulk(action, ids, **arguments)
             times["step"].append(time.perf_counter() - begun)
             times["cpu"].append(time.process_time() - used)
             assert len(done.done) == len(ids), done.refused[:3]

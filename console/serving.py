@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -49,7 +50,7 @@ class Upkeep:
         while not self._stop.wait(LOG_SECONDS):
             log = self._parts.log
             if log is not None:
-                self._try("log", lambda log=log: log.keep(ending=False))  # type: ignore[misc]
+                self._try("log", partial(log.keep, ending=False))
             if (intake := self._parts.intake) is not None:
                 self._try("collector", intake.tend)
             if time.monotonic() - counted > COUNT_SECONDS:

@@ -70,7 +70,7 @@ def environment(language: str) -> Environment:
         extensions=["jinja2.ext.i18n"],
     )
     texts = translations(language)
-    env.install_gettext_translations(texts, newstyle=True)  # type: ignore[attr-defined]
+    env.install_gettext_translations(texts, newstyle=True)  # type: ignore[attr-defined] # the extension's
     env.policies["ext.i18n.trimmed"] = True
     env.globals.update(labels=labels, static=static_url, lang=language)
     env.filters.update(

@@ -30,7 +30,7 @@ Floats = npt.NDArray[np.float64]
 BLOCK: Final = 8
 """Columns are padded to a multiple of this: the compiled engine adds them as 64-bit words."""
 LEAST_THRESHOLD: Final = 0.3
-"""The probability under which nothing is a finding, whatever thresholds training or a budget choose."""
+"""The lowest probability that training chooses as a threshold."""
 COMPILE_FROM: Final = 2048
 COMPILE_BYTES: Final = 1 << 20
 """Columns of fewer rows and bytes are scored by NumPy until compiled code is loaded, which costs more."""

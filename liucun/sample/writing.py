@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, cast
 
 import pyarrow as pa
 import pyarrow.compute
@@ -178,4 +178,4 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
             return
         # No name and no time in the header: the same bytes for the same seed.
         with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0, compresslevel=4) as packed:
-            yield packed  # type: ignore[misc]
+            yield cast(IO[bytes], packed)

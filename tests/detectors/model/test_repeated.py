@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 
-import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -60,6 +59,7 @@ def test_repeating_a_text_makes_it_no_surer() -> None:
         for times in (2, 3, 7, 40):
             rows, likely = model.suspects(pa.array([text * times for text in texts]), compiled=compiled)
             seen.append(dict(zip(rows.tolist(), (1 - likely[:, none]).round(9).tolist(), strict=True)))
+        assert max(seen[0].values()) >= 0.3, "none of these texts is near a finding: the test would prove nothing"
         for more in seen[1:]:
             assert all(sure <= max(seen[0].get(row, 0.3), 0.3) for row, sure in more.items())
 
@@ -74,4 +74,3 @@ def test_hostile_repeats_take_linear_time() -> None:
         assert len(rows) == 1
         assert len(left[0].as_py()) < size // 2
     assert spent[1] < 12 * spent[0] + 0.5
-    assert np.isfinite(spent).all()
